@@ -1,0 +1,114 @@
+'use strict';
+
+const { inspect } = require('node:util');
+
+const NO_OP = () => {};
+
+/** Stands in where the caller gave no logger. */
+const SILENT_LOGGER = Object.freeze({ debug: NO_OP, info: NO_OP, warn: NO_OP, error: NO_OP });
+
+/** What to say of a value that was thrown: the message of an Error, else the value as text. */
+function describeError(thrown) {
+  if (thrown instanceof Error) return thrown.message;
+  try {
+    return String(thrown?.message ?? thrown);
+  } catch {
+    return inspect(thrown);
+  }
+}
+
+/** A TypeError for a caller's mistake: which argument, what it should be, what came. */
+function wrongType(name, expected, value) {
+  return new TypeError(`${name} must be ${expected}, got ${value === null ? 'null' : inspect(value, { depth: 0 })}`);
+}
+
+function requireFunction(value, name) {
+  if (typeof value !== 'function') throw wrongType(name, 'a function', value);
+}
+
+/**
+ * The application's handlers, and the rules by which they run: in the order of their registration, each function
+ * once, as a Set is walked (what is added or removed meanwhile counts at once), and none disturbing another.
+ */
+class Handlers {
+  #logger;
+  #connected = new Set();
+  #disconnected = new Set();
+  #messages = new Map();
+
+  constructor(logger = SILENT_LOGGER) {
+    this.#logger = logger;
+  }
+
+  onConnected(handler) {
+    return subscribe(this.#connected, handler);
+  }
+
+  onDisconnected(handler) {
+    return subscribe(this.#disconnected, handler);
+  }
+
+  onMessage(type, handler) {
+    if (typeof type !== 'string') throw wrongType('type', 'a string', type);
+    requireFunction(handler, 'handler');
+    let handlers = this.#messages.get(type);
+    if (handlers === undefined) {
+      handlers = new Set();
+      this.#messages.set(type, handlers);
+    }
+    return subscribe(handlers, handler);
+  }
+
+  connected(info) {
+    for (const handler of this.#connected) {
+      this.#call('Error in connected handler', undefined, handler, info);
+    }
+  }
+
+  disconnected(info, pendingRequestIds) {
+    for (const handler of this.#disconnected) {
+      this.#call('Error in disconnected handler', undefined, handler, info, pendingRequestIds);
+    }
+  }
+
+  /**
+   * Gives a message to the handlers of its type. `getInfo` is asked for the worker only if there are any.
+   * Returns whether one of them took it.
+   */
+  message(message, getInfo) {
+    const { type } = message;
+    const handlers = this.#messages.get(type);
+    if (handlers === undefined || handlers.size === 0) {
+      this.#logger.warn('Unhandled message type from worker', { type });
+      return false;
+    }
+    const info = getInfo();
+    for (const handler of handlers) {
+      this.#call('Error in message handler', type, handler, info, message);
+    }
+    return true;
+  }
+
+  #call(complaint, type, handler, ...args) {
+    const complain = (thrown) => {
+      const error = describeError(thrown);
+      this.#logger.error(complaint, type === undefined ? { error } : { type, error });
+    };
+    try {
+      const result = handler(...args);
+      if (typeof result?.then === 'function') result.then(undefined, complain);
+    } catch (thrown) {
+      complain(thrown);
+    }
+  }
+}
+
+function subscribe(handlers, handler) {
+  requireFunction(handler, 'handler');
+  handlers.add(handler);
+  return () => {
+    handlers.delete(handler);
+  };
+}
+
+module.exports = { Handlers, SILENT_LOGGER, describeError, requireFunction, wrongType };

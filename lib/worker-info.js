@@ -1,0 +1,48 @@
+'use strict';
+
+/** The states of a worker, as they appear in `WorkerInfo.status`. */
+const WorkerStatus = Object.freeze({
+  Available: 'available',
+  Busy: 'busy',
+  Draining: 'draining',
+  Unhealthy: 'unhealthy',
+});
+
+/** The same in the order in which the native side numbers them. */
+const STATUSES = Object.freeze(Object.values(WorkerStatus));
+
+/** The public view of a worker record: a plain object without its socket, sharing the record's collections. */
+function toWorkerInfo(worker) {
+  return {
+    id: worker.id,
+    name: worker.name,
+    status: worker.status,
+    capabilities: worker.capabilities,
+    sessionId: worker.sessionId,
+    connectedAt: worker.connectedAt,
+    lastHeartbeat: worker.lastHeartbeat,
+    activeRequests: worker.activeRequests,
+    completedRequests: worker.completedRequests,
+    pendingRequestIds: worker.pendingRequests,
+    categoryActiveRequests: worker.categoryActiveRequests,
+  };
+}
+
+/** What handlers get as the worker of a message that came from a socket which is not registered. */
+function unknownWorkerInfo() {
+  return {
+    id: 'unknown',
+    name: 'unknown',
+    status: WorkerStatus.Unhealthy,
+    capabilities: { models: [], maxConcurrentRequests: 0 },
+    sessionId: '',
+    connectedAt: new Date(0),
+    lastHeartbeat: new Date(0),
+    activeRequests: 0,
+    completedRequests: 0,
+    pendingRequestIds: new Set(),
+    categoryActiveRequests: new Map(),
+  };
+}
+
+module.exports = { STATUSES, WorkerStatus, toWorkerInfo, unknownWorkerInfo };

@@ -1,0 +1,83 @@
+//! What a server can be told, and the defaults. Every time is in milliseconds, every size in bytes.
+
+use std::time::Duration;
+
+/// Limits that protect the server from its peers. Crossing one costs that connection at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest message; a larger one closes the connection with 1009. Default: 100 MiB, as npm's `ws`.
+    pub max_message_bytes: usize,
+    /// Time for a whole request head to arrive, else 408. Default: 10,000.
+    pub head_timeout: Duration,
+    /// Largest request head, else 431. Default: 16 KiB.
+    pub max_head_bytes: usize,
+    /// Time from connecting to registering, else close 4004. Default: 30,000.
+    pub registration_timeout: Duration,
+    /// Worker connections in all; beyond, 503. Default: 100,000.
+    pub max_connections: usize,
+    /// Connections that have neither registered nor sent anything that a handler took; beyond, 503.
+    /// Default: 10,000.
+    pub max_unregistered: usize,
+    /// Bytes waiting to be sent to one worker; beyond, `send` gives false. Default: 64 MiB.
+    pub max_queued_bytes: usize,
+    /// Time in which a peer takes none of the data that waits for it, else close 4008. Default: 30,000.
+    pub stall_timeout: Duration,
+    /// Bytes received on one connection and not yet handled; at this many its reading pauses.
+    /// Default: 16 MiB.
+    pub max_unhandled_bytes: usize,
+    /// The same over all connections. Default: 256 MiB.
+    pub max_unhandled_bytes_total: usize,
+    /// Time that `stop` gives its peers to answer before it cuts them off. Default: 5,000.
+    pub stop_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message_bytes: 100 << 20,
+            head_timeout: Duration::from_secs(10),
+            max_head_bytes: 16 << 10,
+            registration_timeout: Duration::from_secs(30),
+            max_connections: 100_000,
+            max_unregistered: 10_000,
+            max_queued_bytes: 64 << 20,
+            stall_timeout: Duration::from_secs(30),
+            max_unhandled_bytes: 16 << 20,
+            max_unhandled_bytes_total: 256 << 20,
+            stop_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Everything that a server is told when it starts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerConfig {
+    /// TCP port; 0 lets the operating system choose.
+    pub port: u16,
+    /// The tokens of which a worker must give one. `None`: no token is asked for.
+    pub auth_tokens: Option<Vec<String>>,
+    /// Silence after which a worker is unhealthy; after three times as long it is closed. Default: 60,000.
+    pub heartbeat_timeout_ms: u64,
+    /// How often health is judged. Default: 10,000.
+    pub health_check_interval_ms: u64,
+    /// What workers are told to use as their heartbeat interval, passed on as it is. Default: 15,000.
+    pub heartbeat_interval_ms: f64,
+    /// Whether log lines are wanted at all.
+    pub logging: bool,
+    /// See [`Limits`].
+    pub limits: Limits,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            auth_tokens: None,
+            heartbeat_timeout_ms: 60_000,
+            health_check_interval_ms: 10_000,
+            heartbeat_interval_ms: 15_000.0,
+            logging: true,
+            limits: Limits::default(),
+        }
+    }
+}

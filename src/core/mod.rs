@@ -1,0 +1,19 @@
+//! What a worker server decides, without sockets, clocks or Node.
+//!
+//! Time comes in as an argument ([`clock::Moment`]), text comes in as `&str`, and what should happen
+//! goes out as values. Everything here is tested by `cargo test` alone.
+
+pub mod auth;
+pub mod clock;
+pub mod config;
+pub mod group;
+pub mod health;
+pub mod index;
+pub mod json;
+pub mod log;
+pub mod pool;
+pub mod protocol;
+pub mod registration;
+pub mod rules;
+pub mod session;
+pub mod worker;

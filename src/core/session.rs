@@ -1,0 +1,212 @@
+//! One peer's state machine: texts in, actions out, without a socket.
+
+use serde_json::{Value, json};
+
+use super::auth::is_any_of;
+use super::json as raw;
+use super::log::Line;
+use super::protocol::{self, Closing, Inbound};
+use super::registration::Registration;
+
+/// What a text message asks for. Whoever owns the socket carries it out.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action<'a> {
+    /// Settle the registration on the application's thread; nothing more is read until that is done.
+    Register(Registration),
+    /// Send `answer`, then close.
+    Refuse {
+        /// The text to send.
+        answer: String,
+        /// How to close.
+        closing: Closing,
+        /// What to log.
+        line: Line,
+    },
+    /// Look the worker up, and answer if it is known.
+    Heartbeat {
+        /// The id that the heartbeat names, if it is a string.
+        worker_id: Option<String>,
+        /// What came as the id, for the log.
+        named: Value,
+        /// The raw timestamp to give back.
+        timestamp: Option<&'a str>,
+    },
+    /// Hand the message to the application.
+    Deliver,
+    /// Log, and go on.
+    Complain(Line),
+    /// The peer was refused: what it says no longer matters.
+    Ignore,
+}
+
+/// The server's side of one connection's conversation.
+#[derive(Debug, Default)]
+pub struct Session {
+    refused: bool,
+}
+
+impl Session {
+    /// A session with a peer that has not said anything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes one message. `auth_tokens` as in [`super::config::ServerConfig`].
+    pub fn on_text<'a>(&mut self, text: &'a str, auth_tokens: Option<&[String]>) -> Action<'a> {
+        if self.refused {
+            return Action::Ignore;
+        }
+        match protocol::classify(text) {
+            Inbound::Registration => self.on_registration(text, auth_tokens),
+            Inbound::Heartbeat { worker_id, timestamp } => Action::Heartbeat {
+                worker_id: worker_id.and_then(raw::string),
+                named: worker_id.map_or(Value::Null, to_value),
+                timestamp,
+            },
+            Inbound::Application => Action::Deliver,
+            Inbound::NoType => Action::Complain(Line::warn("Message missing type field", Value::Null)),
+            Inbound::NotJson => Action::Complain(Line::warn("Invalid JSON message from worker", Value::Null)),
+        }
+    }
+
+    fn on_registration(&mut self, text: &str, auth_tokens: Option<&[String]>) -> Action<'static> {
+        let [token, worker_id] = raw::fields(text, ["authToken", "workerId"]).unwrap_or_default();
+        // For the log line; a missing id stays missing there.
+        let context = |more: Value| {
+            let mut context = more;
+            if let (Value::Object(fields), Some(id)) = (&mut context, worker_id) {
+                fields.insert("workerId".into(), to_value(id));
+            }
+            context
+        };
+        if let Some(tokens) = auth_tokens
+            && !is_authentic(token, tokens)
+        {
+            return self.refuse(
+                "Invalid authentication token",
+                Closing::AUTHENTICATION_FAILED,
+                Line::warn("Worker registration rejected: invalid auth token", context(json!({}))),
+            );
+        }
+        match Registration::read(text) {
+            Ok(registration) => Action::Register(registration),
+            Err(invalid) => {
+                let error = format!("Invalid registration: {invalid}");
+                let line = Line::warn(
+                    "Worker registration rejected: invalid registration",
+                    context(json!({ "error": error })),
+                );
+                self.refuse(&error, Closing::INVALID_REGISTRATION, line)
+            }
+        }
+    }
+
+    fn refuse(&mut self, error: &str, closing: Closing, line: Line) -> Action<'static> {
+        self.refused = true;
+        Action::Refuse { answer: protocol::registration_refusal(error), closing, line }
+    }
+}
+
+/// A missing token, or `null`, is an empty one; what is no string is no token.
+fn is_authentic(token: Option<&str>, tokens: &[String]) -> bool {
+    match token {
+        None | Some("null") => is_any_of("", tokens),
+        Some(token) => raw::string(token).is_some_and(|token| is_any_of(&token, tokens)),
+    }
+}
+
+/// A value for a log line; what serde cannot hold (a lone surrogate, say) is shown as its raw text.
+fn to_value(raw: &str) -> Value {
+    serde_json::from_str(raw).unwrap_or_else(|_| Value::String(raw.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"type":"worker_registration","workerId":"w","authToken":"t","capabilities":{"models":[],"maxConcurrentRequests":1}}"#;
+    const BAD: &str = r#"{"type":"worker_registration","workerId":"w","authToken":"t"}"#;
+
+    fn tokens(tokens: &[&str]) -> Vec<String> {
+        tokens.iter().map(|&token| token.to_owned()).collect()
+    }
+
+    #[test]
+    fn without_configured_tokens_none_is_asked_for() {
+        assert!(matches!(Session::new().on_text(GOOD, None), Action::Register(_)));
+    }
+
+    #[test]
+    fn a_right_token_registers_and_a_wrong_one_is_refused() {
+        assert!(matches!(Session::new().on_text(GOOD, Some(&tokens(&["t"]))), Action::Register(_)));
+        let mut session = Session::new();
+        let Action::Refuse { answer, closing, line } = session.on_text(GOOD, Some(&tokens(&["other"]))) else {
+            panic!("not refused");
+        };
+        assert_eq!(
+            answer,
+            r#"{"type":"worker_registration_ack","success":false,"error":"Invalid authentication token"}"#
+        );
+        assert_eq!(closing, Closing::AUTHENTICATION_FAILED);
+        assert_eq!(line, Line::warn("Worker registration rejected: invalid auth token", json!({ "workerId": "w" })));
+        assert_eq!(session.on_text(r#"{"type":"x"}"#, None), Action::Ignore);
+    }
+
+    #[test]
+    fn a_missing_token_is_an_empty_one_and_a_mistyped_one_is_none() {
+        let missing = GOOD.replace(r#""authToken":"t","#, "");
+        let number = GOOD.replace(r#""t""#, "7");
+        assert!(matches!(Session::new().on_text(&missing, Some(&tokens(&[""]))), Action::Register(_)));
+        assert!(matches!(Session::new().on_text(&missing, Some(&tokens(&["t"]))), Action::Refuse { .. }));
+        assert!(matches!(Session::new().on_text(&number, Some(&tokens(&["", "7"]))), Action::Refuse { .. }));
+    }
+
+    #[test]
+    fn the_token_is_judged_before_the_fields() {
+        let refused = |token: &str| match Session::new().on_text(BAD, Some(&tokens(&[token]))) {
+            Action::Refuse { closing, .. } => closing,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused("other"), Closing::AUTHENTICATION_FAILED);
+        assert_eq!(refused("t"), Closing::INVALID_REGISTRATION);
+    }
+
+    #[test]
+    fn no_log_line_holds_the_token() {
+        for expected in ["other", "secret-7"] {
+            let text = BAD.replace(r#""t""#, r#""secret-7""#);
+            let mut session = Session::new();
+            let Action::Refuse { line, answer, .. } = session.on_text(&text, Some(&tokens(&[expected]))) else {
+                panic!("not refused");
+            };
+            assert!(!format!("{line:?}{answer}").contains("secret-7"));
+        }
+    }
+
+    #[test]
+    fn messages_are_delivered_and_nonsense_is_complained_of() {
+        let mut session = Session::new();
+        assert_eq!(session.on_text(r#"{"type":"x"}"#, None), Action::Deliver);
+        assert_eq!(
+            session.on_text("null", None),
+            Action::Complain(Line::warn("Message missing type field", Value::Null))
+        );
+        assert_eq!(
+            session.on_text("{", None),
+            Action::Complain(Line::warn("Invalid JSON message from worker", Value::Null))
+        );
+    }
+
+    #[test]
+    fn a_heartbeat_names_any_worker() {
+        let mut session = Session::new();
+        assert_eq!(
+            session.on_text(r#"{"type":"heartbeat","workerId":"w","timestamp":1}"#, None),
+            Action::Heartbeat { worker_id: Some("w".into()), named: json!("w"), timestamp: Some("1") }
+        );
+        assert_eq!(
+            session.on_text(r#"{"type":"heartbeat","workerId":{"a":1}}"#, None),
+            Action::Heartbeat { worker_id: None, named: json!({ "a": 1 }), timestamp: None }
+        );
+    }
+}
