@@ -6,4 +6,6 @@
 //! - [`server`]: the tokio side, from the listening socket to the queue of events;
 //! - [`binding`]: the classes that Node sees, without a decision of their own.
 
+pub mod binding;
 pub mod core;
+pub mod server;

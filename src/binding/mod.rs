@@ -1,1 +1,10 @@
-//! x
+//! What Node sees: thin classes and functions over [`crate::server`] and [`crate::core`].
+//!
+//! Names are camel-cased on the way. Statuses and levels cross as their position in the lists of `lib/`, keys and
+//! counts as doubles. Nothing is decided here.
+
+#![allow(clippy::needless_pass_by_value, reason = "napi-rs makes the values that it passes")]
+
+pub mod batch;
+pub mod server;
+pub mod standalone;

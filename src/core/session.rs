@@ -26,8 +26,8 @@ pub enum Action<'a> {
     Heartbeat {
         /// The id that the heartbeat names, if it is a string.
         worker_id: Option<String>,
-        /// What came as the id, for the log.
-        named: Value,
+        /// What came as the id, if anything, for the log.
+        named: Option<Value>,
         /// The raw timestamp to give back.
         timestamp: Option<&'a str>,
     },
@@ -60,7 +60,7 @@ impl Session {
             Inbound::Registration => self.on_registration(text, auth_tokens),
             Inbound::Heartbeat { worker_id, timestamp } => Action::Heartbeat {
                 worker_id: worker_id.and_then(raw::string),
-                named: worker_id.map_or(Value::Null, to_value),
+                named: worker_id.map(to_value),
                 timestamp,
             },
             Inbound::Application => Action::Deliver,
@@ -202,11 +202,11 @@ mod tests {
         let mut session = Session::new();
         assert_eq!(
             session.on_text(r#"{"type":"heartbeat","workerId":"w","timestamp":1}"#, None),
-            Action::Heartbeat { worker_id: Some("w".into()), named: json!("w"), timestamp: Some("1") }
+            Action::Heartbeat { worker_id: Some("w".into()), named: Some(json!("w")), timestamp: Some("1") }
         );
         assert_eq!(
             session.on_text(r#"{"type":"heartbeat","workerId":{"a":1}}"#, None),
-            Action::Heartbeat { worker_id: None, named: json!({ "a": 1 }), timestamp: None }
+            Action::Heartbeat { worker_id: None, named: Some(json!({ "a": 1 })), timestamp: None }
         );
     }
 }

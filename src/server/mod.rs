@@ -1,0 +1,353 @@
+//! The server: sockets and tasks on a tokio runtime of its own, without Node.
+//!
+//! A connection comes in at the [`listener`], shows by its request [`head`] whose it is, and is either given to Node
+//! ([`handover`]) or becomes a [`connection`], whose task owns its socket to the end. The application's thread
+//! hears of everything through the [`events`] queue, and it alone lets workers into the pool and out of it.
+
+pub mod connection;
+pub mod events;
+pub mod handover;
+pub mod head;
+pub mod listener;
+pub mod outbox;
+pub mod peer;
+pub mod shared;
+pub mod stream;
+
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use uuid::Uuid;
+
+use self::events::{Event, EventQueue};
+use self::outbox::Sent;
+use self::peer::{Peer, PeerId};
+use self::shared::Shared;
+use crate::core::clock::Moment;
+use crate::core::config::ServerConfig;
+use crate::core::protocol::{Closing, registration_ack};
+use crate::core::rules::Status;
+use crate::core::worker::{Worker, WorkerKey};
+
+/// Most threads for sockets. One serves many thousands of workers.
+const MAX_THREADS: usize = 4;
+
+/// What may change in a worker from one moment to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Which worker.
+    pub key: WorkerKey,
+    /// Its status.
+    pub status: Status,
+    /// When it last gave a sign of life.
+    pub last_seen: Moment,
+    /// Its active requests.
+    pub active: u64,
+    /// Its completed requests.
+    pub completed: u64,
+}
+
+impl Snapshot {
+    fn of(key: WorkerKey, worker: &Worker<Arc<Peer>>) -> Self {
+        Self {
+            key,
+            status: worker.status,
+            last_seen: worker.last_seen,
+            active: worker.active,
+            completed: worker.completed,
+        }
+    }
+}
+
+/// A worker that was registered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// Its state.
+    pub snapshot: Snapshot,
+    /// The session id that it was told.
+    pub session_id: String,
+    /// Its id.
+    pub worker_id: String,
+    /// Its name.
+    pub worker_name: String,
+}
+
+/// A running server. Its methods are for the application's thread and never wait.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    port: u16,
+    runtime: Mutex<Option<Runtime>>,
+    /// Ends when all connections are gone.
+    gone: Mutex<Option<mpsc::Receiver<()>>>,
+}
+
+impl Server {
+    /// Binds and begins to serve. `wake` is called on any thread; [`Server::drain`] should be called soon after.
+    ///
+    /// # Errors
+    /// Those of the operating system, as of binding a port that is in use.
+    pub fn start(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+        let listener = listener::bind(config.port)?;
+        let port = listener.local_addr()?.port();
+        let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("worker-server")
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let (shared, gone) = Shared::new(config, EventQueue::new(wake));
+        {
+            let _context = runtime.enter();
+            let listener = TcpListener::from_std(listener)?;
+            runtime.spawn(listener::accept(Arc::clone(&shared), listener));
+            runtime.spawn(check_health(Arc::clone(&shared)));
+        }
+        Ok(Self { shared, port, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })
+    }
+
+    /// The port that it is bound to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// See [`EventQueue::drain`].
+    pub fn drain(&self, max_events: usize, max_bytes: usize) -> Vec<Event> {
+        self.shared.events.drain(max_events, max_bytes)
+    }
+
+    /// First half of settling a registration: takes out the workers that it displaces, closing their sockets where
+    /// they are others. Gives their last state; the application must be told of them before [`Server::register`].
+    pub fn displace(&self, id: PeerId) -> Vec<Snapshot> {
+        let Some(peer) = self.shared.peer(id) else { return Vec::new() };
+        let Some(registration) = peer.proposal() else { return Vec::new() };
+        let mut replaced = Vec::new();
+        let mut pool = self.shared.pool.lock();
+        let same_id = pool.key_of(&registration.worker_id);
+        let same_peer = peer.worker().filter(|key| Some(*key) != same_id);
+        let mut displaced = Vec::new();
+        for key in same_peer.into_iter().chain(same_id) {
+            if let Some(worker) = pool.remove(key) {
+                displaced.push(Snapshot::of(key, &worker));
+                worker.peer.set_worker(None);
+                if worker.peer.id != id {
+                    replaced.push(worker.peer);
+                }
+            }
+        }
+        drop(pool);
+        for peer in replaced {
+            self.shared.close(&peer, Closing::REPLACED);
+        }
+        displaced
+    }
+
+    /// Second half of settling a registration: the pool entry, then the ack. `None` if the connection is not known
+    /// any more, or does not register.
+    pub fn register(&self, id: PeerId) -> Option<Registered> {
+        let peer = self.shared.peer(id)?;
+        let registration = peer.proposal()?;
+        let session_id = Uuid::new_v4().to_string();
+        let snapshot = {
+            let mut pool = self.shared.pool.lock();
+            let now = self.shared.clock.now();
+            let key = pool.add(&registration.worker_id, &registration.capabilities, Arc::clone(&peer), now);
+            peer.set_worker(Some(key));
+            if !peer.is_open() {
+                pool.mark_closed(key);
+            }
+            pool.get(key).map(|worker| Snapshot::of(key, worker))?
+        };
+        self.shared.forget_stranger(&peer);
+        peer.outbox.send(registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
+        peer.settle();
+        Some(Registered {
+            snapshot,
+            session_id,
+            worker_id: registration.worker_id,
+            worker_name: registration.worker_name,
+        })
+    }
+
+    /// The end of a connection is being told: takes its worker out. The snapshot is the worker's last.
+    pub fn depart(&self, id: PeerId) -> Option<Snapshot> {
+        let peer = self.shared.forget(id)?;
+        let key = peer.worker()?;
+        peer.set_worker(None);
+        self.shared.pool.lock().remove(key).map(|worker| Snapshot::of(key, &worker))
+    }
+
+    /// A handler took a message of this connection: it may stay without registering.
+    pub fn keep_unregistered(&self, id: PeerId) {
+        if let Some(peer) = self.shared.peer(id) {
+            peer.set_in_use();
+            self.shared.forget_stranger(&peer);
+        }
+    }
+
+    /// Sends a text message to a worker. False if there is none of that id, its socket is not open, or too much
+    /// is waiting for it.
+    pub fn send(&self, worker_id: &str, text: String) -> bool {
+        let pool = self.shared.pool.lock();
+        let peer = pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| Arc::clone(&worker.peer));
+        drop(pool);
+        peer.is_some_and(|peer| self.send_to(&peer, text.into()))
+    }
+
+    /// Sends a text message to all workers.
+    pub fn broadcast(&self, text: String) {
+        let text = Utf8Bytes::from(text);
+        let peers: Vec<_> = self.shared.pool.lock().iter().map(|(_, worker)| Arc::clone(&worker.peer)).collect();
+        for peer in peers {
+            self.send_to(&peer, text.clone());
+        }
+    }
+
+    fn send_to(&self, peer: &Arc<Peer>, text: Utf8Bytes) -> bool {
+        if !peer.is_open() {
+            return false;
+        }
+        match peer.outbox.send(text) {
+            Sent::Queued => true,
+            Sent::Closed => false,
+            Sent::Full { first } => {
+                if first {
+                    self.shared.log_full(peer);
+                }
+                false
+            }
+        }
+    }
+
+    /// See [`crate::core::pool::Pool::select`].
+    pub fn select(&self, model: &str, category: Option<&str>) -> Option<Snapshot> {
+        let mut pool = self.shared.pool.lock();
+        let key = pool.select(model, category)?;
+        pool.get(key).map(|worker| Snapshot::of(key, worker))
+    }
+
+    /// See [`crate::core::pool::Pool::select_any`].
+    pub fn select_any(&self) -> Option<Snapshot> {
+        let pool = self.shared.pool.lock();
+        let key = pool.select_any()?;
+        pool.get(key).map(|worker| Snapshot::of(key, worker))
+    }
+
+    /// See [`crate::core::pool::Pool::free_slots`].
+    pub fn free_slots(&self, model: &str, category: Option<&str>) -> f64 {
+        self.shared.pool.lock().free_slots(model, category)
+    }
+
+    /// How many workers there are.
+    pub fn worker_count(&self) -> usize {
+        self.shared.pool.lock().len()
+    }
+
+    /// How many workers are available.
+    pub fn available_count(&self) -> usize {
+        self.shared.pool.lock().available()
+    }
+
+    /// All workers in the order of their registration.
+    pub fn workers(&self) -> Vec<Snapshot> {
+        self.shared.pool.lock().iter().map(|(key, worker)| Snapshot::of(key, worker)).collect()
+    }
+
+    /// One worker.
+    pub fn worker(&self, key: WorkerKey) -> Option<Snapshot> {
+        self.shared.pool.lock().get(key).map(|worker| Snapshot::of(key, worker))
+    }
+
+    /// See [`crate::core::pool::Pool::track`].
+    pub fn track(&self, worker_id: &str, request: &str, category: Option<&str>) -> Option<Snapshot> {
+        let mut pool = self.shared.pool.lock();
+        let key = pool.track(worker_id, request, category)?;
+        pool.get(key).map(|worker| Snapshot::of(key, worker))
+    }
+
+    /// See [`crate::core::pool::Pool::release`]. With the category that the request was tracked under.
+    pub fn release(&self, request: &str, increment_completed: bool) -> Option<(Snapshot, Option<Arc<str>>)> {
+        let mut pool = self.shared.pool.lock();
+        let released = pool.release(request, increment_completed)?;
+        let snapshot = pool.get(released.key).map(|worker| Snapshot::of(released.key, worker))?;
+        Some((snapshot, released.category))
+    }
+
+    /// WebSocket upgrades of this path are the application's own from now on.
+    pub fn add_endpoint(&self, path: &str) {
+        self.shared.endpoints.write().insert(path.to_owned());
+    }
+
+    /// Takes a connection from Node, by the descriptor of its socket, that turned out to be a worker's: `head` is
+    /// its request, and whatever came behind it.
+    ///
+    /// # Errors
+    /// If the descriptor cannot be duplicated.
+    pub fn take_back(&self, fd: i32, head: &[u8]) -> io::Result<()> {
+        if let Some(runtime) = &*self.runtime.lock() {
+            let _context = runtime.enter();
+            let stream = handover::take_back(fd)?;
+            runtime.spawn(listener::serve_worker(Arc::clone(&self.shared), stream, BytesMut::from(head)));
+        }
+        Ok(())
+    }
+
+    /// Stops: nothing is accepted, no event but [`Event::Stopped`] is told any more, the pool is empty, and every
+    /// worker connection is closed. [`Event::Stopped`] comes when they are gone, or at the latest after the grace
+    /// period. Then [`Server::shut_down`] should be called.
+    pub fn stop(&self) {
+        let Some(mut gone) = self.gone.lock().take() else { return };
+        self.shared.events.close();
+        self.shared.stopping.send_replace(true);
+        self.shared.pool.lock().clear();
+        for peer in self.shared.forget_all() {
+            peer.set_worker(None);
+            peer.settle();
+            self.shared.close(&peer, Closing::GOING_AWAY);
+        }
+        let shared = Arc::clone(&self.shared);
+        if let Some(runtime) = &*self.runtime.lock() {
+            runtime.spawn(async move {
+                // Whether they went by themselves or not, the grace is over then.
+                timeout(shared.config.limits.stop_grace, gone.recv()).await.ok();
+                shared.events.push(Event::Stopped);
+            });
+        }
+    }
+
+    /// Ends the runtime, and with it every task and socket that is left.
+    pub fn shut_down(&self) {
+        self.shared.events.close();
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+async fn check_health(shared: Arc<Shared>) {
+    let mut stopping = shared.stopping.subscribe();
+    let mut ticks = interval(Duration::from_millis(shared.config.health_check_interval_ms.max(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            _ = ticks.tick() => shared.check_health(),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+'use strict';
+
+const http = require('node:http');
+const net = require('node:net');
+const { clearTimeout, setTimeout } = require('node:timers');
+const { WebSocketServer } = require('ws');
+
+const { describeError } = require('./handlers.js');
+
+const NO_OP = () => {};
+
+/**
+ * Everything on the port that is no worker's: HTTP requests and the application's own WebSocket endpoints.
+ *
+ * The native side owns the listening socket. Connections whose first request is not a worker's arrive here as file
+ * descriptors, and from then on they are Node's: a `net.Socket` on an `http.Server` that never listens itself.
+ */
+class HttpFront {
+  #handlers;
+  #endpoints;
+  #logger;
+  #takeBack;
+  #server;
+  #endpointServer;
+  #sockets = new Set();
+  #closing = false;
+  #onEmpty = NO_OP;
+
+  /**
+   * @param handlers the HTTP handlers, a live list
+   * @param endpoints the endpoint handlers by path, a live map
+   * @param takeBack called with a descriptor and the bytes of a request that turned out to be a worker's
+   */
+  constructor({ handlers, endpoints, limits, logger, takeBack }) {
+    this.#handlers = handlers;
+    this.#endpoints = endpoints;
+    this.#logger = logger;
+    this.#takeBack = takeBack;
+    this.#endpointServer = new WebSocketServer({
+      noServer: true,
+      maxPayload: limits.maxMessageBytes,
+      perMessageDeflate: true,
+    });
+    this.#server = http.createServer({
+      maxHeaderSize: limits.maxHeadBytes,
+      headersTimeout: limits.headTimeoutMs,
+      // Must not be shorter than headersTimeout; 0 is Node's word for none, which is also its own default's meaning here.
+      requestTimeout: Math.max(300_000, limits.headTimeoutMs),
+    });
+    this.#server.on('request', (req, res) => this.#onRequest(req, res));
+    this.#server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head));
+    this.#server.on('error', (error) => logger.error('HTTP server error', { error: error.message }));
+    // The server keeps track of its connections, for its timeouts, only from this event on.
+    this.#server.emit('listening');
+  }
+
+  /** Serves a connection: its descriptor, and what was read of it. */
+  accept(fd, head) {
+    let socket;
+    try {
+      socket = new net.Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
+    } catch (error) {
+      this.#logger.error('HTTP server error', { error: error.message });
+      return;
+    }
+    if (this.#closing) {
+      socket.destroy();
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      if (this.#sockets.size === 0) this.#onEmpty();
+    });
+    // For what happens before and after the http server looks after it.
+    socket.on('error', NO_OP);
+    if (head.length > 0) socket.unshift(head);
+    this.#server.emit('connection', socket);
+  }
+
+  /** Lets running requests end and endpoint sockets say goodbye, then cuts what is left after `graceMs`. */
+  async close(graceMs) {
+    this.#closing = true;
+    // It says that it was never listening; what counts is that it closes idle connections and stops its timer.
+    this.#server.close(NO_OP);
+    for (const ws of this.#endpointServer.clients) ws.close(1001, 'Server shutting down');
+    if (this.#sockets.size === 0) return;
+    let timer;
+    await new Promise((resolve) => {
+      this.#onEmpty = resolve;
+      timer = setTimeout(resolve, graceMs);
+    });
+    clearTimeout(timer);
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #onRequest(req, res) {
+    const { socket } = req;
+    res.once('close', () => {
+      if (this.#closing) socket.destroySoon();
+    });
+    for (const handler of this.#handlers) {
+      try {
+        if (await handler(req, res)) return;
+      } catch (thrown) {
+        this.#logger.error('HTTP handler error', { error: describeError(thrown), url: req.url });
+      }
+      // Whoever has answered has handled it.
+      if (res.headersSent || res.writableEnded || res.destroyed) return;
+    }
+    res.writeHead(404, { 'Content-Type': 'application/json' });
+    res.end(JSON.stringify({ error: 'Not found' }));
+  }
+
+  #onUpgrade(req, socket, head) {
+    const [path] = req.url.split('?');
+    const handler = this.#endpoints.get(path);
+    if (this.#closing) {
+      socket.destroy();
+    } else if (handler !== undefined) {
+      this.#endpointServer.handleUpgrade(req, socket, head, (ws) => this.#onEndpointSocket(path, handler, ws));
+    } else {
+      this.#returnToWorkers(req, socket, head);
+    }
+  }
+
+  #onEndpointSocket(path, handler, ws) {
+    const complain = (thrown) => {
+      this.#logger.error('WebSocket server error', { path, error: describeError(thrown) });
+    };
+    // Without a listener a peer's broken frame would be an uncaught exception.
+    ws.on('error', complain);
+    try {
+      const result = handler(ws);
+      if (typeof result?.then === 'function') result.then(undefined, complain);
+    } catch (thrown) {
+      complain(thrown);
+    }
+  }
+
+  /** A worker that came on a connection which had served other requests, as some proxies have it. */
+  #returnToWorkers(req, socket, head) {
+    const fd = socket._handle?.fd ?? -1;
+    const lines = [`${req.method} ${req.url} HTTP/${req.httpVersion}`];
+    for (let i = 0; i < req.rawHeaders.length; i += 2) lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`);
+    try {
+      this.#takeBack(fd, Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
+    } catch (error) {
+      this.#logger.error('HTTP server error', { error: error.message });
+    }
+    // Closes only this side's descriptor: the connection lives on in the other.
+    socket.destroy();
+  }
+}
+
+module.exports = { HttpFront };

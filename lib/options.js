@@ -1,0 +1,97 @@
+'use strict';
+
+const { SILENT_LOGGER, wrongType } = require('./handlers.js');
+
+const DEFAULTS = Object.freeze({
+  heartbeatTimeoutMs: 60_000,
+  healthCheckIntervalMs: 10_000,
+  heartbeatIntervalMs: 15_000,
+});
+
+const DEFAULT_LIMITS = Object.freeze({
+  maxMessageBytes: 100 * 1024 * 1024,
+  headTimeoutMs: 10_000,
+  maxHeadBytes: 16 * 1024,
+  registrationTimeoutMs: 30_000,
+  maxConnections: 100_000,
+  maxUnregistered: 10_000,
+  maxQueuedBytes: 64 * 1024 * 1024,
+  stallTimeoutMs: 30_000,
+  maxUnhandledBytes: 16 * 1024 * 1024,
+  maxUnhandledBytesTotal: 256 * 1024 * 1024,
+  stopGraceMs: 5_000,
+});
+
+/** The longest time that a timer can wait; Node's own timers have the same bound. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+/** The methods that are called on a logger. */
+const LOG_METHODS = ['debug', 'warn', 'error'];
+
+/**
+ * Checks the options of a `WorkerServer` and fills in the defaults.
+ *
+ * @throws {TypeError} that names the option, what it must be and what it was
+ */
+function readOptions(options) {
+  if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options);
+  return {
+    port: readPort(options.port),
+    authTokens: readTokens(options.authToken),
+    ...readNumbers(options, DEFAULTS, ''),
+    limits: readLimits(options.limits),
+    logger: readLogger(options.logger),
+  };
+}
+
+function readPort(port) {
+  // As Node's listen, which takes a port from the environment as the text that it is there.
+  const number = typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port;
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) {
+    throw wrongType('port', 'an integer from 0 to 65535', port);
+  }
+  return number;
+}
+
+function readTokens(authToken) {
+  if (authToken === undefined) return undefined;
+  const tokens = Array.isArray(authToken) ? authToken : [authToken];
+  // The value itself stays out of the message: it may be a secret.
+  if (tokens.length === 0 || tokens.some((token) => typeof token !== 'string')) {
+    throw new TypeError('authToken must be a string, or a list of strings that is not empty');
+  }
+  return tokens.map((token) => token.toWellFormed?.() ?? token);
+}
+
+function readLimits(limits) {
+  if (limits === undefined || limits === null) return { ...DEFAULT_LIMITS };
+  if (typeof limits !== 'object') throw wrongType('limits', 'an object', limits);
+  for (const name of Object.keys(limits)) {
+    if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
+      throw new TypeError(`limits.${name} is not a limit; there are ${Object.keys(DEFAULT_LIMITS).join(', ')}`);
+    }
+  }
+  return readNumbers(limits, DEFAULT_LIMITS, 'limits.');
+}
+
+function readNumbers(from, defaults, prefix) {
+  const read = {};
+  for (const [name, byDefault] of Object.entries(defaults)) {
+    const value = from[name] ?? byDefault;
+    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
+      throw wrongType(`${prefix}${name}`, 'a finite number that is not negative', value);
+    }
+    read[name] = name.endsWith('Ms') && name !== 'heartbeatIntervalMs' ? Math.min(value, MAX_DELAY_MS) : value;
+  }
+  return read;
+}
+
+function readLogger(logger) {
+  if (logger === undefined || logger === null) return SILENT_LOGGER;
+  if (typeof logger !== 'object' && typeof logger !== 'function') throw wrongType('logger', 'an object', logger);
+  for (const method of LOG_METHODS) {
+    if (typeof logger[method] !== 'function') throw wrongType(`logger.${method}`, 'a function', logger[method]);
+  }
+  return logger;
+}
+
+module.exports = { readOptions };

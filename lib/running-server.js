@@ -1,0 +1,299 @@
+'use strict';
+
+const { performance } = require('node:perf_hooks');
+const { setImmediate } = require('node:timers');
+
+const { unknownWorkerInfo } = require('./worker-info.js');
+const { WorkerRecord } = require('./worker-record.js');
+const { HttpFront } = require('./http-front.js');
+const { listenError } = require('./listen-error.js');
+const native = require('./native.js');
+
+/** How events are numbered by the native side. */
+const JOINED_MESSAGE = 0;
+const MESSAGE = 1;
+const REGISTER = 2;
+const CLOSED = 3;
+const CONNECTION = 4;
+const LOG = 5;
+const STOPPED = 6;
+
+/** Doubles for each event, and for each worker's state. */
+const EVENT_FIELDS = 4;
+const ROW_FIELDS = 5;
+
+/** Levels of log lines as the native side numbers them. */
+const LEVELS = ['debug', 'warn', 'error'];
+
+/** What is fetched at once. */
+const MAX_EVENTS = 512;
+const MAX_BYTES = 1024 * 1024;
+/** How long events are handled before the event loop has its turn. */
+const SLICE_MS = 4;
+
+const now = performance.now.bind(performance);
+
+/** A `WorkerServer` between its start and its stop. */
+class RunningServer {
+  #native;
+  #handlers;
+  #logger;
+  #graceMs;
+  #front;
+  /** Registered workers by key, in the order of their registration, and by connection. */
+  #workers = new Map();
+  #byPeer = new Map();
+  /** Connections that were told to stay though they did not register. */
+  #kept = new Set();
+  /** Where the native side writes the state of one worker. */
+  #row = new Float64Array(ROW_FIELDS);
+  #batch = null;
+  #stopped = null;
+  #onStopped = null;
+
+  /** @throws what Node's `listen` gives, if the port can't be bound */
+  constructor({ options, handlers, httpHandlers, endpoints }) {
+    const { logger, ...settings } = options;
+    this.#handlers = handlers;
+    this.#logger = logger;
+    this.#graceMs = options.limits.stopGraceMs;
+    try {
+      this.#native = new native.NativeServer({ ...settings, logging: options.logging }, () => this.#drain());
+    } catch (error) {
+      throw listenError(error, options.port);
+    }
+    for (const path of endpoints.keys()) this.#native.addEndpoint(path);
+    this.#front = new HttpFront({
+      handlers: httpHandlers,
+      endpoints,
+      limits: options.limits,
+      logger,
+      takeBack: (fd, head) => this.#native.takeBack(fd, head),
+    });
+  }
+
+  get port() {
+    return this.#native.port;
+  }
+
+  get stopping() {
+    return this.#stopped !== null;
+  }
+
+  addEndpoint(path) {
+    this.#native.addEndpoint(path);
+  }
+
+  send(workerId, text) {
+    return this.#native.send(workerId, text);
+  }
+
+  broadcast(text) {
+    this.#native.broadcast(text);
+  }
+
+  select(model, category) {
+    return this.#found(this.#native.select(model, category, this.#row));
+  }
+
+  selectAny() {
+    return this.#found(this.#native.selectAny(this.#row));
+  }
+
+  freeSlots(model, category) {
+    return this.#native.freeSlots(model, category);
+  }
+
+  get workerCount() {
+    return this.#native.workerCount();
+  }
+
+  get availableCount() {
+    return this.#native.availableCount();
+  }
+
+  workers() {
+    const rows = this.#native.workers();
+    const infos = [];
+    for (let at = 0; at < rows.length; at += ROW_FIELDS) {
+      const record = this.#workers.get(rows[at]);
+      record?.update(rows, at);
+      if (record !== undefined) infos.push(record.toInfo());
+    }
+    return infos;
+  }
+
+  /** `requestId` is what the application used; the native side knows it as text. */
+  track(workerId, requestId, category) {
+    const record = this.#updated(this.#native.track(workerId, String(requestId), category, this.#row));
+    record?.track(requestId, category);
+  }
+
+  release(requestId, incrementCompleted) {
+    const released = this.#native.release(String(requestId), incrementCompleted, this.#row);
+    const record = this.#updated(released !== false);
+    record?.release(requestId, released === true ? undefined : released);
+  }
+
+  /** Ends when every connection is gone, or cut after the grace period. */
+  stop() {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop() {
+    const gone = new Promise((resolve) => {
+      this.#onStopped = resolve;
+    });
+    this.#native.stop();
+    this.#workers.clear();
+    this.#byPeer.clear();
+    await Promise.all([gone, this.#front.close(this.#graceMs)]);
+    this.#native.shutDown();
+  }
+
+  /** The info of the worker whose row was written, if one was. */
+  #found(written) {
+    return this.#updated(written)?.toInfo() ?? null;
+  }
+
+  /** The record of the worker whose row was written, brought up to date. */
+  #updated(written) {
+    if (!written) return undefined;
+    const record = this.#workers.get(this.#row[0]);
+    record?.update(this.#row, 0);
+    return record;
+  }
+
+  // ---- Events ----
+
+  /**
+   * Handles events until there are none, or its time is up; then it goes on when the event loop has turned. The native
+   * side calls it once, and again only after it was told that there is nothing left.
+   */
+  #drain() {
+    const end = now() + SLICE_MS;
+    for (;;) {
+      this.#batch ??= this.#fetch();
+      if (this.#batch === null) return;
+      while (this.#batch.at < this.#batch.events.length) {
+        this.#handleNext(this.#batch);
+        if (now() > end) {
+          setImmediate(() => this.#drain());
+          return;
+        }
+      }
+      this.#batch = null;
+    }
+  }
+
+  #fetch() {
+    const batch = this.#native.drain(MAX_EVENTS, MAX_BYTES);
+    if (batch === null) return null;
+    const { events, joined, extras, rows } = batch;
+    for (let at = 0; at < rows.length; at += ROW_FIELDS) this.#workers.get(rows[at])?.update(rows, at);
+    return { events, joined, extras, at: 0, joinedAt: 0 };
+  }
+
+  #handleNext(batch) {
+    const { events, joined, extras, at, joinedAt } = batch;
+    const peer = events[at + 1];
+    const a = events[at + 2];
+    const b = events[at + 3];
+    batch.at += EVENT_FIELDS;
+    switch (events[at]) {
+      case JOINED_MESSAGE:
+        batch.joinedAt += a;
+        if (!this.stopping) this.#onMessage(peer, joined.slice(joinedAt, joinedAt + a));
+        break;
+      case MESSAGE:
+        if (!this.stopping) this.#onMessage(peer, extras[a]);
+        break;
+      case REGISTER:
+        if (!this.stopping) this.#onRegister(peer, extras[a]);
+        break;
+      case CLOSED:
+        if (!this.stopping) this.#onClosed(peer, a, extras[b]);
+        break;
+      case CONNECTION:
+        this.#front.accept(a, extras[b]);
+        break;
+      case LOG:
+        this.#onLog(LEVELS[a], extras[b], JSON.parse(extras[b + 1]));
+        break;
+      case STOPPED:
+        this.#onStopped();
+        break;
+    }
+  }
+
+  #onLog(level, message, context) {
+    if (context === null) this.#logger[level](message);
+    else this.#logger[level](message, context);
+  }
+
+  #onMessage(peer, text) {
+    const record = this.#byPeer.get(peer);
+    const taken = this.#handlers.message(JSON.parse(text), () => record?.currentInfo() ?? unknownWorkerInfo());
+    if (taken && record === undefined && !this.#kept.has(peer)) {
+      this.#kept.add(peer);
+      this.#native.keepUnregistered(peer);
+    }
+  }
+
+  #onRegister(peer, text) {
+    const rows = this.#native.displace(peer);
+    for (let at = 0; at < rows.length; at += ROW_FIELDS) this.#replace(rows, at);
+    // A handler may have stopped the server.
+    const registered = this.stopping ? null : this.#native.register(peer, this.#row);
+    if (registered === null) return;
+    const { capabilities } = JSON.parse(text);
+    const record = new WorkerRecord(peer, registered, capabilities, this.#row);
+    this.#workers.set(record.key, record);
+    this.#byPeer.set(peer, record);
+    this.#kept.delete(peer);
+    this.#logger.debug('Worker registered', {
+      workerId: record.id,
+      workerName: record.name,
+      models: capabilities.models.map((model) => model.modelId),
+      maxConcurrentRequests: capabilities.maxConcurrentRequests,
+    });
+    this.#handlers.connected(record.toInfo());
+  }
+
+  #replace(rows, at) {
+    const record = this.#workers.get(rows[at]);
+    this.#remove(record);
+    record.update(rows, at);
+    this.#logger.debug('Replacing existing worker connection', { workerId: record.id });
+    const count = record.pendingRequests.size;
+    if (count > 0) {
+      this.#logger.warn('Replaced worker had pending requests', { workerId: record.id, count });
+      this.#handlers.disconnected(record.toInfo(), new Set(record.pendingRequests));
+    }
+  }
+
+  #onClosed(peer, code, reason) {
+    this.#kept.delete(peer);
+    const record = this.#byPeer.get(peer);
+    const departed = this.#native.depart(peer, this.#row);
+    if (record === undefined) {
+      this.#logger.debug('Unregistered WebSocket connection closed', { code, reason });
+      return;
+    }
+    if (departed) record.update(this.#row, 0);
+    this.#remove(record);
+    const workerId = record.id;
+    const count = record.pendingRequests.size;
+    if (count > 0) this.#logger.warn('Worker disconnected with pending requests', { workerId, count });
+    this.#logger.debug('Worker disconnected', { workerId, code, reason });
+    this.#handlers.disconnected(record.toInfo(), new Set(record.pendingRequests));
+  }
+
+  #remove(record) {
+    this.#workers.delete(record.key);
+    this.#byPeer.delete(record.peer);
+  }
+}
+
+module.exports = { RunningServer };

@@ -1,0 +1,74 @@
+'use strict';
+
+const { STATUSES, toWorkerInfo } = require('./worker-info.js');
+
+/**
+ * JavaScript's side of a worker of the server: what only JavaScript can hold (its collections, its capabilities as
+ * they came) and a copy of the native side's state, which is brought up to date from rows of doubles.
+ */
+class WorkerRecord {
+  #info = null;
+
+  /** `row` is the worker's first state. */
+  constructor(peer, { workerId, workerName, sessionId }, capabilities, row) {
+    this.peer = peer;
+    this.key = row[0];
+    this.id = workerId;
+    this.name = workerName;
+    this.capabilities = capabilities;
+    this.sessionId = sessionId;
+    this.pendingRequests = new Set();
+    this.categoryActiveRequests = new Map();
+    this.lastHeartbeat = null;
+    this.update(row, 0);
+    this.connectedAt = this.lastHeartbeat;
+  }
+
+  /** Takes over the state in `rows` from `at` on: key, status, last heartbeat, active and completed requests. */
+  update(rows, at) {
+    const status = STATUSES[rows[at + 1]];
+    const seen = rows[at + 2];
+    const active = rows[at + 3];
+    const completed = rows[at + 4];
+    const unchanged =
+      this.status === status &&
+      this.lastHeartbeat?.getTime() === seen &&
+      this.activeRequests === active &&
+      this.completedRequests === completed;
+    if (unchanged) return;
+    this.#info = null;
+    this.status = status;
+    if (this.lastHeartbeat?.getTime() !== seen) this.lastHeartbeat = new Date(seen);
+    this.activeRequests = active;
+    this.completedRequests = completed;
+  }
+
+  track(requestId, category) {
+    this.pendingRequests.add(requestId);
+    if (category !== undefined) this.#count(category, 1);
+  }
+
+  /** `category` is the one that the request was tracked under. */
+  release(requestId, category) {
+    this.pendingRequests.delete(requestId);
+    if (category !== undefined) this.#count(category, -1);
+  }
+
+  #count(category, change) {
+    const count = this.categoryActiveRequests.get(category) ?? 0;
+    this.categoryActiveRequests.set(category, Math.max(0, count + change));
+  }
+
+  /** A new `WorkerInfo`. */
+  toInfo() {
+    return toWorkerInfo(this);
+  }
+
+  /** The `WorkerInfo` of the present state, the same one while the state does not change. */
+  currentInfo() {
+    this.#info ??= toWorkerInfo(this);
+    return this.#info;
+  }
+}
+
+module.exports = { WorkerRecord };

@@ -1,0 +1,142 @@
+'use strict';
+
+const { Handlers, SILENT_LOGGER, requireFunction, wrongType } = require('./handlers.js');
+const { readOptions } = require('./options.js');
+const { RunningServer } = require('./running-server.js');
+
+function requireString(value, name) {
+  if (typeof value !== 'string') throw wrongType(name, 'a string', value);
+}
+
+/** An optional argument that JavaScript callers also leave out by giving null. */
+function optionalString(value, name) {
+  if (value === undefined || value === null) return undefined;
+  requireString(value, name);
+  return value;
+}
+
+/** See `index.d.ts` for what each member does. */
+class WorkerServer {
+  #options;
+  #handlers;
+  #httpHandlers = [];
+  #endpoints = new Map();
+  /** The running server, from a start to the end of its stop. */
+  #running = null;
+
+  constructor(options) {
+    this.#options = readOptions(options);
+    this.#options.logging = this.#options.logger !== SILENT_LOGGER;
+    this.#handlers = new Handlers(this.#options.logger);
+  }
+
+  get port() {
+    return this.#running?.port ?? this.#options.port;
+  }
+
+  async start() {
+    if (this.#running !== null) throw new Error('WorkerServer is already running');
+    const { logger } = this.#options;
+    try {
+      this.#running = new RunningServer({
+        options: this.#options,
+        handlers: this.#handlers,
+        httpHandlers: this.#httpHandlers,
+        endpoints: this.#endpoints,
+      });
+    } catch (error) {
+      logger.error('HTTP server error', { error: error.message });
+      throw error;
+    }
+    logger.debug('HTTP + WebSocket server started', { port: this.port });
+  }
+
+  async stop() {
+    const running = this.#running;
+    if (running === null) return;
+    const first = !running.stopping;
+    await running.stop();
+    if (!first) return;
+    this.#running = null;
+    this.#endpoints.clear();
+    this.#options.logger.debug('HTTP + WebSocket server stopped');
+  }
+
+  onWorkerConnected(handler) {
+    return this.#handlers.onConnected(handler);
+  }
+
+  onWorkerDisconnected(handler) {
+    return this.#handlers.onDisconnected(handler);
+  }
+
+  onWorkerMessage(type, handler) {
+    return this.#handlers.onMessage(type, handler);
+  }
+
+  send(workerId, message) {
+    requireString(workerId, 'workerId');
+    let text;
+    try {
+      text = JSON.stringify(message);
+    } catch {
+      return false;
+    }
+    return text !== undefined && (this.#running?.send(workerId, text) ?? false);
+  }
+
+  broadcast(message) {
+    const text = JSON.stringify(message);
+    if (text !== undefined) this.#running?.broadcast(text);
+  }
+
+  getAvailableWorker(model, category) {
+    requireString(model, 'model');
+    return this.#running?.select(model, optionalString(category, 'category')) ?? null;
+  }
+
+  getAnyAvailableWorker() {
+    return this.#running?.selectAny() ?? null;
+  }
+
+  getAvailableSlotCount(model, category) {
+    requireString(model, 'model');
+    return this.#running?.freeSlots(model, optionalString(category, 'category')) ?? 0;
+  }
+
+  getWorkerCount() {
+    return this.#running?.workerCount ?? 0;
+  }
+
+  getAvailableWorkerCount() {
+    return this.#running?.availableCount ?? 0;
+  }
+
+  getWorkerInfo() {
+    return this.#running?.workers() ?? [];
+  }
+
+  trackRequest(workerId, requestId, category) {
+    requireString(workerId, 'workerId');
+    this.#running?.track(workerId, requestId, optionalString(category, 'category'));
+  }
+
+  releaseRequest(requestId, options) {
+    this.#running?.release(requestId, options?.incrementCompleted === true);
+  }
+
+  addHttpHandler(handler) {
+    requireFunction(handler, 'handler');
+    this.#httpHandlers.push(handler);
+  }
+
+  addWebSocketEndpoint(path, handler) {
+    requireString(path, 'path');
+    requireFunction(handler, 'handler');
+    const [pathname] = path.split('?');
+    this.#endpoints.set(pathname, handler);
+    this.#running?.addEndpoint(pathname);
+  }
+}
+
+module.exports = { WorkerServer };

@@ -1,0 +1,302 @@
+//! [`Server`] as a JavaScript class.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi::Status;
+use napi::bindgen_prelude::{Either, Float64Array, Float64ArraySlice, Function, Result};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi_derive::napi;
+use parking_lot::Mutex;
+
+use super::batch::{Batch, rows, write_row};
+use crate::core::config::{Limits, ServerConfig};
+use crate::server::{Server, Snapshot};
+
+/// The JavaScript function that is called, without arguments, when there are events to drain. It must not throw.
+type Wake = ThreadsafeFunction<(), (), (), Status, false>;
+
+/// [`ServerConfig`], as `lib/options.js` makes it. Times are in milliseconds, sizes in bytes.
+#[napi(object)]
+#[allow(missing_docs, reason = "the fields are those of ServerConfig")]
+pub struct NativeOptions {
+    pub port: u16,
+    pub auth_tokens: Option<Vec<String>>,
+    pub heartbeat_timeout_ms: f64,
+    pub health_check_interval_ms: f64,
+    pub heartbeat_interval_ms: f64,
+    pub logging: bool,
+    pub limits: NativeLimits,
+}
+
+/// [`Limits`], as `lib/options.js` makes them.
+#[napi(object)]
+#[allow(missing_docs, reason = "the fields are those of Limits")]
+pub struct NativeLimits {
+    pub max_message_bytes: f64,
+    pub head_timeout_ms: f64,
+    pub max_head_bytes: f64,
+    pub registration_timeout_ms: f64,
+    pub max_connections: f64,
+    pub max_unregistered: f64,
+    pub max_queued_bytes: f64,
+    pub stall_timeout_ms: f64,
+    pub max_unhandled_bytes: f64,
+    pub max_unhandled_bytes_total: f64,
+    pub stop_grace_ms: f64,
+}
+
+/// A double from JavaScript as a count: at least 0, at most what fits.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+fn count(value: f64) -> usize {
+    value as usize
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+fn millis(value: f64) -> u64 {
+    value as u64
+}
+
+fn duration(value: f64) -> Duration {
+    Duration::from_millis(millis(value))
+}
+
+impl From<NativeOptions> for ServerConfig {
+    fn from(options: NativeOptions) -> Self {
+        let limits = options.limits;
+        Self {
+            port: options.port,
+            auth_tokens: options.auth_tokens,
+            heartbeat_timeout_ms: millis(options.heartbeat_timeout_ms),
+            health_check_interval_ms: millis(options.health_check_interval_ms),
+            heartbeat_interval_ms: options.heartbeat_interval_ms,
+            logging: options.logging,
+            limits: Limits {
+                max_message_bytes: count(limits.max_message_bytes),
+                head_timeout: duration(limits.head_timeout_ms),
+                max_head_bytes: count(limits.max_head_bytes),
+                registration_timeout: duration(limits.registration_timeout_ms),
+                max_connections: count(limits.max_connections),
+                max_unregistered: count(limits.max_unregistered),
+                max_queued_bytes: count(limits.max_queued_bytes),
+                stall_timeout: duration(limits.stall_timeout_ms),
+                max_unhandled_bytes: count(limits.max_unhandled_bytes),
+                max_unhandled_bytes_total: count(limits.max_unhandled_bytes_total),
+                stop_grace: duration(limits.stop_grace_ms),
+            },
+        }
+    }
+}
+
+/// An operating system's error, its code as Node names it (or its number, where the name is not known here).
+fn system_error(error: &io::Error) -> napi::Error<String> {
+    let code = match error.kind() {
+        io::ErrorKind::AddrInUse => "EADDRINUSE".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "EADDRNOTAVAIL".to_owned(),
+        io::ErrorKind::PermissionDenied => "EACCES".to_owned(),
+        _ => error.raw_os_error().unwrap_or_default().to_string(),
+    };
+    napi::Error::new(code, error.to_string())
+}
+
+/// A registration that was settled.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "the fields are those of crate::server::Registered")]
+pub struct NativeRegistered {
+    pub session_id: String,
+    pub worker_id: String,
+    pub worker_name: String,
+}
+
+/// A running server. Keeps the process alive until it is shut down.
+#[napi]
+pub struct NativeServer {
+    server: Server,
+    wake: Arc<Mutex<Option<Wake>>>,
+}
+
+#[napi]
+impl NativeServer {
+    /// Binds and begins to serve. `wake` is called when there is something to drain.
+    ///
+    /// # Errors
+    /// Throws if the port can't be bound, with the system's error code.
+    #[napi(constructor)]
+    pub fn new(options: NativeOptions, wake: Function<(), ()>) -> Result<Self, String> {
+        let wake = wake
+            .build_threadsafe_function()
+            .callee_handled::<false>()
+            .build()
+            .map_err(|error| napi::Error::new("ERR_WORKER_SERVER".to_owned(), error.reason.clone()))?;
+        let wake: Arc<Mutex<Option<Wake>>> = Arc::new(Mutex::new(Some(wake)));
+        let waker = Arc::clone(&wake);
+        let server = Server::start(options.into(), move || {
+            if let Some(wake) = &*waker.lock() {
+                wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+            }
+        })
+        .map_err(|error| {
+            wake.lock().take();
+            system_error(&error)
+        })?;
+        Ok(Self { server, wake })
+    }
+
+    /// See [`Server::port`].
+    #[napi(getter)]
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// See [`Server::drain`]. `null` when there is nothing.
+    #[napi]
+    pub fn drain(&self, max_events: u32, max_bytes: u32) -> Option<Batch> {
+        let events = self.server.drain(max_events as usize, max_bytes as usize);
+        (!events.is_empty()).then(|| Batch::pack(&self.server, events))
+    }
+
+    /// See [`Server::displace`]: one row after the other.
+    #[napi]
+    pub fn displace(&self, peer: f64) -> Float64Array {
+        rows(self.server.displace(millis(peer))).into()
+    }
+
+    /// See [`Server::register`]. Writes the new worker's row.
+    #[napi]
+    pub fn register(&self, peer: f64, row: Float64ArraySlice<'_>) -> Option<NativeRegistered> {
+        let registered = self.server.register(millis(peer))?;
+        write_row(row, &registered.snapshot);
+        Some(NativeRegistered {
+            session_id: registered.session_id,
+            worker_id: registered.worker_id,
+            worker_name: registered.worker_name,
+        })
+    }
+
+    /// See [`Server::depart`]. Writes the worker's last row, if there was a worker.
+    #[napi]
+    pub fn depart(&self, peer: f64, row: Float64ArraySlice<'_>) -> bool {
+        found(self.server.depart(millis(peer)), row)
+    }
+
+    /// See [`Server::keep_unregistered`].
+    #[napi]
+    pub fn keep_unregistered(&self, peer: f64) {
+        self.server.keep_unregistered(millis(peer));
+    }
+
+    /// See [`Server::send`].
+    #[napi]
+    pub fn send(&self, worker_id: String, text: String) -> bool {
+        self.server.send(&worker_id, text)
+    }
+
+    /// See [`Server::broadcast`].
+    #[napi]
+    pub fn broadcast(&self, text: String) {
+        self.server.broadcast(text);
+    }
+
+    /// See [`Server::select`]. Writes the row of the worker, if there is one.
+    #[napi]
+    pub fn select(&self, model: String, category: Option<String>, row: Float64ArraySlice<'_>) -> bool {
+        found(self.server.select(&model, category.as_deref()), row)
+    }
+
+    /// See [`Server::select_any`]. Writes the row of the worker, if there is one.
+    #[napi]
+    pub fn select_any(&self, row: Float64ArraySlice<'_>) -> bool {
+        found(self.server.select_any(), row)
+    }
+
+    /// See [`Server::free_slots`].
+    #[napi]
+    pub fn free_slots(&self, model: String, category: Option<String>) -> f64 {
+        self.server.free_slots(&model, category.as_deref())
+    }
+
+    /// See [`Server::worker_count`].
+    #[napi]
+    pub fn worker_count(&self) -> f64 {
+        self.server.worker_count() as f64
+    }
+
+    /// See [`Server::available_count`].
+    #[napi]
+    pub fn available_count(&self) -> f64 {
+        self.server.available_count() as f64
+    }
+
+    /// See [`Server::workers`]: one row after the other.
+    #[napi]
+    pub fn workers(&self) -> Float64Array {
+        rows(self.server.workers()).into()
+    }
+
+    /// See [`Server::track`]. Writes the row of the worker, if there is one.
+    #[napi]
+    pub fn track(
+        &self,
+        worker_id: String,
+        request: String,
+        category: Option<String>,
+        row: Float64ArraySlice<'_>,
+    ) -> bool {
+        found(self.server.track(&worker_id, &request, category.as_deref()), row)
+    }
+
+    /// See [`Server::release`]. Writes the row of the worker; gives the category of the request, `true` if it had
+    /// none, `false` if nobody holds the request.
+    #[napi]
+    pub fn release(
+        &self,
+        request: String,
+        increment_completed: bool,
+        row: Float64ArraySlice<'_>,
+    ) -> Either<String, bool> {
+        match self.server.release(&request, increment_completed) {
+            None => Either::B(false),
+            Some((snapshot, category)) => {
+                write_row(row, &snapshot);
+                category.map_or(Either::B(true), |category| Either::A(category.to_string()))
+            }
+        }
+    }
+
+    /// See [`Server::add_endpoint`].
+    #[napi]
+    pub fn add_endpoint(&self, path: String) {
+        self.server.add_endpoint(&path);
+    }
+
+    /// See [`Server::take_back`].
+    ///
+    /// # Errors
+    /// Throws if the descriptor can't be duplicated.
+    #[napi]
+    pub fn take_back(&self, fd: i32, head: &[u8]) -> Result<(), String> {
+        self.server.take_back(fd, head).map_err(|error| system_error(&error))
+    }
+
+    /// See [`Server::stop`].
+    #[napi]
+    pub fn stop(&self) {
+        self.server.stop();
+    }
+
+    /// See [`Server::shut_down`]. From then on the server does not keep the process alive.
+    #[napi]
+    pub fn shut_down(&self) {
+        self.wake.lock().take();
+        self.server.shut_down();
+    }
+}
+
+/// Writes the row of a worker that was found.
+fn found(snapshot: Option<Snapshot>, row: Float64ArraySlice<'_>) -> bool {
+    if let Some(snapshot) = &snapshot {
+        write_row(row, snapshot);
+    }
+    snapshot.is_some()
+}

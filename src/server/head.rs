@@ -1,0 +1,228 @@
+//! The request head: reading it, telling whose it is, and answering it for workers (RFC 6455, section 4.2).
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// Headers that are looked at. A head with more is Node's, which knows what to say.
+const MAX_HEADERS: usize = 128;
+
+/// Why there is no head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoHead {
+    /// The peer went away.
+    Gone,
+    /// It is larger than allowed.
+    TooLarge,
+}
+
+/// Whose a connection is, by its first request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// A WebSocket upgrade of a path: a worker's, unless the path is an endpoint's.
+    WebSocket {
+        /// The path, without the query.
+        path: String,
+        /// The response to send: a switch of protocols, or what is wrong with the request.
+        response: Result<String, String>,
+        /// Length of the head in bytes.
+        length: usize,
+    },
+    /// Anything else, even what is no HTTP: Node's.
+    Http,
+}
+
+/// Reads into `buffer` until it holds a whole request head, or something that can't become one.
+///
+/// # Errors
+/// If the peer goes away or the head grows beyond `max_bytes`.
+pub async fn read(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+    max_bytes: usize,
+) -> Result<Request, NoHead> {
+    let mut seen = 0;
+    loop {
+        // A head ends with a line, so only a new line is a reason to parse again.
+        if buffer[seen..].contains(&b'\n')
+            && let Some(request) = parse(buffer)
+        {
+            return Ok(request);
+        }
+        seen = buffer.len();
+        if buffer.len() >= max_bytes {
+            return Err(NoHead::TooLarge);
+        }
+        buffer.reserve(1024);
+        match stream.read_buf(buffer).await {
+            Ok(0) | Err(_) => return Err(NoHead::Gone),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// What the bytes of a head ask for; `None` while the head is not whole.
+fn parse(bytes: &[u8]) -> Option<Request> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    let length = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return None,
+        Err(_) => return Some(Request::Http),
+    };
+    let find = |name: &'static str| {
+        request
+            .headers
+            .iter()
+            .filter(move |header| header.name.eq_ignore_ascii_case(name))
+            .filter_map(|header| std::str::from_utf8(header.value).ok())
+    };
+    let is_upgrade = request.method == Some("GET")
+        && find("upgrade").any(|value| value.trim().eq_ignore_ascii_case("websocket"))
+        && find("connection")
+            .flat_map(|value| value.split(','))
+            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    if !is_upgrade {
+        return Some(Request::Http);
+    }
+    let target = request.path.unwrap_or("/");
+    let path = target.split_once('?').map_or(target, |(path, _)| path).to_owned();
+    let response = switch_protocols(
+        find("sec-websocket-version").next(),
+        find("sec-websocket-key").next(),
+        &find("sec-websocket-protocol").collect::<Vec<_>>(),
+    );
+    Some(Request::WebSocket { path, response, length })
+}
+
+/// The answer to a WebSocket handshake. The first subprotocol on offer is chosen, and no extension.
+fn switch_protocols(version: Option<&str>, key: Option<&str>, protocols: &[&str]) -> Result<String, String> {
+    if !matches!(version.map(str::trim), Some("13" | "8")) {
+        return Err(response(
+            "400 Bad Request",
+            "Sec-WebSocket-Version: 13, 8\r\n",
+            "Missing or invalid Sec-WebSocket-Version header",
+        ));
+    }
+    let Some(key) = key.map(str::trim).filter(|key| is_key(key)) else {
+        return Err(response("400 Bad Request", "", "Missing or invalid Sec-WebSocket-Key header"));
+    };
+    let mut chosen = String::new();
+    if !protocols.is_empty() {
+        let offered: Vec<&str> = protocols.iter().flat_map(|value| value.split(',')).map(str::trim).collect();
+        if !offered.iter().all(|protocol| is_token(protocol)) {
+            return Err(response("400 Bad Request", "", "Invalid Sec-WebSocket-Protocol header"));
+        }
+        chosen = format!("Sec-WebSocket-Protocol: {}\r\n", offered.first().copied().unwrap_or_default());
+    }
+    let accept = derive_accept_key(key.as_bytes());
+    Ok(format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n{chosen}\r\n"
+    ))
+}
+
+/// A response that ends the connection. `headers` come with their line ends.
+pub fn response(status: &str, headers: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    )
+}
+
+/// Sixteen bytes in base64.
+fn is_key(key: &str) -> bool {
+    key.len() == 24
+        && key.ends_with("==")
+        && key[..22].bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
+/// A token of RFC 9110, section 5.6.2.
+fn is_token(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+
+    fn upgrade(path: &str, more: &str) -> String {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: h\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+             Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{more}\r\n"
+        )
+    }
+
+    async fn read_all(mut bytes: &[u8], max_bytes: usize) -> Result<Request, NoHead> {
+        read(&mut bytes, &mut BytesMut::new(), max_bytes).await
+    }
+
+    fn answer(more: &str) -> Result<String, String> {
+        match parse(upgrade("/", more).as_bytes()) {
+            Some(Request::WebSocket { response, .. }) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_upgrade_is_known_with_its_path_without_query() {
+        let head = upgrade("/ws/dashboard?x=1", "");
+        let request = read_all(format!("{head}frames").as_bytes(), 4096).await;
+        assert!(
+            matches!(request, Ok(Request::WebSocket { path, length, .. }) if path == "/ws/dashboard" && length == head.len())
+        );
+    }
+
+    #[tokio::test]
+    async fn everything_else_is_nodes() {
+        for text in [
+            "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
+            "POST / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+            "garbage\r\n",
+            "\u{16}\u{3}\u{1}\r\n",
+        ] {
+            assert_eq!(read_all(text.as_bytes(), 4096).await, Ok(Request::Http), "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_none() {
+        let endless = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(5000));
+        assert_eq!(read_all(endless.as_bytes(), 4096).await, Err(NoHead::TooLarge));
+        assert_eq!(read_all(b"GET / HT", 4096).await, Err(NoHead::Gone));
+    }
+
+    #[test]
+    fn the_sample_key_of_rfc_6455_gets_its_sample_answer() {
+        assert!(
+            answer("").is_ok_and(|text| text.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"))
+        );
+    }
+
+    #[test]
+    fn the_first_subprotocol_is_chosen_and_no_extension() {
+        let text = answer("Sec-WebSocket-Protocol: chat, super\r\nSec-WebSocket-Extensions: permessage-deflate\r\n");
+        assert!(text.as_ref().is_ok_and(|text| text.contains("Sec-WebSocket-Protocol: chat\r\n")));
+        assert!(text.is_ok_and(|text| !text.contains("Extensions")));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_handshake_is_said() {
+        let bad_key = upgrade("/", "").replace(KEY, "short");
+        let bad_version = upgrade("/", "").replace("Version: 13", "Version: 12");
+        let bad_protocol = upgrade("/", "Sec-WebSocket-Protocol: a b\r\n");
+        for (head, complaint) in [
+            (bad_key, "Missing or invalid Sec-WebSocket-Key header"),
+            (bad_version, "Missing or invalid Sec-WebSocket-Version header"),
+            (bad_protocol, "Invalid Sec-WebSocket-Protocol header"),
+        ] {
+            let Some(Request::WebSocket { response: Err(text), .. }) = parse(head.as_bytes()) else {
+                panic!("accepted");
+            };
+            assert!(text.starts_with("HTTP/1.1 400 ") && text.ends_with(complaint), "{text}");
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The listening socket, and the way of each connection to whoever serves it.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use serde_json::json;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
+
+use super::connection;
+use super::events::Event;
+use super::handover::Handover;
+use super::head::{self, NoHead, Request};
+use super::shared::{Admission, Shared};
+use super::stream::{MeteredStream, hang_up_with};
+use crate::core::log::Line;
+
+/// Length of the queue of connections that wait to be accepted, as Node's default.
+const BACKLOG: i32 = 511;
+/// After a failure to accept, such as too many open files, how long to let things settle.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Silence after which the operating system probes whether a worker's machine is still there.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Binds to all interfaces: IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6, as Node's `listen(port)`.
+///
+/// # Errors
+/// Those of the operating system.
+pub fn bind(port: u16) -> io::Result<std::net::TcpListener> {
+    match listen(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, port).into()) {
+        Err(error) if is_without_ipv6(&error) => listen(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into()),
+        result => result,
+    }
+}
+
+fn listen(domain: Domain, address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(false)?;
+    }
+    // On Unix this lets a restarted server have its port back; on Windows it would let others steal it.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+#[cfg(target_os = "linux")]
+const EAFNOSUPPORT: i32 = 97;
+#[cfg(target_os = "macos")]
+const EAFNOSUPPORT: i32 = 47;
+#[cfg(windows)]
+const EAFNOSUPPORT: i32 = 10047;
+
+/// Accepts connections until the server stops.
+pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    let mut stopping = shared.stopping.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                tokio::spawn(serve(Arc::clone(&shared), stream));
+            }
+            Err(error) if is_peers_fault(&error) => {}
+            Err(error) => {
+                shared.log(server_error(&error));
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn server_error(error: &io::Error) -> Line {
+    Line::error("HTTP server error", json!({ "error": error.to_string() }))
+}
+
+fn is_peers_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Serves a connection that was just accepted: its first request tells whose it is.
+async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
+    // As Node's http server does: small messages are not held back.
+    stream.set_nodelay(true).ok();
+    let mut read = BytesMut::new();
+    let request = unless_stopping(&shared, read_head(&shared, &mut stream, &mut read)).await.flatten();
+    match request {
+        None => {}
+        Some(Request::WebSocket { path, response, length }) if !shared.endpoints.read().contains(&path) => {
+            let upgrade = upgrade(&shared, stream, response, read.split_off(length));
+            connect(&shared, upgrade).await;
+        }
+        Some(_) => match Handover::of(stream) {
+            Ok(socket) => shared.events.push(Event::Connection { socket, head: read.freeze() }),
+            Err(error) => shared.log(server_error(&error)),
+        },
+    }
+}
+
+/// Serves a connection that Node gave back: it had served other requests of it, and then came an upgrade that is a
+/// worker's. `read` holds that request, and whatever came behind it.
+pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: BytesMut) {
+    let request = unless_stopping(&shared, read_head(&shared, &mut stream, &mut read)).await.flatten();
+    match request {
+        None => {}
+        Some(Request::WebSocket { response, length, .. }) => {
+            let upgrade = upgrade(&shared, stream, response, read.split_off(length));
+            connect(&shared, upgrade).await;
+        }
+        Some(Request::Http) => {
+            hang_up_with(&mut stream, &head::response("400 Bad Request", "", "Not a WebSocket handshake")).await;
+        }
+    }
+}
+
+/// Runs `step`, unless the server stops before it is done.
+async fn unless_stopping<T>(shared: &Shared, step: impl Future<Output = T>) -> Option<T> {
+    let mut stopping = shared.stopping.subscribe();
+    tokio::select! {
+        _ = stopping.wait_for(|stopping| *stopping) => None,
+        done = step => Some(done),
+    }
+}
+
+/// Reads a request head within its limits. A peer that crosses them is told.
+async fn read_head(shared: &Shared, stream: &mut TcpStream, read: &mut BytesMut) -> Option<Request> {
+    let limits = &shared.config.limits;
+    let (status, complaint) = match timeout(limits.head_timeout, head::read(stream, read, limits.max_head_bytes)).await
+    {
+        Ok(Ok(request)) => return Some(request),
+        Ok(Err(NoHead::Gone)) => return None,
+        Ok(Err(NoHead::TooLarge)) => ("431 Request Header Fields Too Large", "Request head too large"),
+        Err(_) => ("408 Request Timeout", "Request head took too long"),
+    };
+    shared.log(Line::warn(complaint, json!(null)));
+    hang_up_with(stream, &head::response(status, "", "")).await;
+    None
+}
+
+/// A worker connection that was let in and upgraded, with what came behind its request.
+type Upgraded = (Admission, MeteredStream, Vec<u8>);
+
+/// Answers a worker's handshake, if there is room for one more.
+async fn upgrade(
+    shared: &Arc<Shared>,
+    mut stream: TcpStream,
+    response: Result<String, String>,
+    early: BytesMut,
+) -> Option<Upgraded> {
+    let response = match response {
+        Ok(response) => response,
+        Err(response) => {
+            hang_up_with(&mut stream, &response).await;
+            return None;
+        }
+    };
+    let Some(admission) = shared.admit() else {
+        hang_up_with(&mut stream, &head::response("503 Service Unavailable", "", "Too many connections")).await;
+        return None;
+    };
+    stream.write_all(response.as_bytes()).await.ok()?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
+    shared.log_for(&admission.peer, Line::debug("New WebSocket connection from potential worker", json!(null)));
+    Some((admission, MeteredStream::new(stream), early.to_vec()))
+}
+
+/// Upgrades a connection, unless the server stops meanwhile, and runs it to its end.
+async fn connect(shared: &Arc<Shared>, upgrade: impl Future<Output = Option<Upgraded>>) {
+    if let Some(Some((admission, stream, early))) = unless_stopping(shared, upgrade).await {
+        connection::run(Arc::clone(shared), Arc::clone(&admission.peer), stream, early).await;
+    }
+}

@@ -1,0 +1,151 @@
+//! One worker connection, as both threads see it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::outbox::Outbox;
+use crate::core::registration::Registration;
+use crate::core::worker::WorkerKey;
+
+/// Names a connection within its server.
+pub type PeerId = u64;
+
+/// The shared state of one connection. Its task owns the socket; everyone else holds this.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its name.
+    pub id: PeerId,
+    /// What waits to be sent to it.
+    pub outbox: Outbox,
+    open: AtomicBool,
+    /// The key of its worker; 0 while it has none.
+    worker: AtomicU64,
+    /// Counted among the connections that have not registered.
+    stranger: AtomicBool,
+    /// A handler took one of its messages: it may stay without registering.
+    in_use: AtomicBool,
+    registration: Mutex<Option<Registration>>,
+    settled: Notify,
+    unhandled: AtomicUsize,
+    handled: Notify,
+    paused: AtomicBool,
+}
+
+impl Peer {
+    /// A connection that has just been accepted.
+    pub fn new(id: PeerId, max_queued_bytes: usize) -> Self {
+        Self {
+            id,
+            outbox: Outbox::new(max_queued_bytes),
+            open: AtomicBool::new(true),
+            worker: AtomicU64::new(0),
+            stranger: AtomicBool::new(true),
+            in_use: AtomicBool::new(false),
+            registration: Mutex::new(None),
+            settled: Notify::new(),
+            unhandled: AtomicUsize::new(0),
+            handled: Notify::new(),
+            paused: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether messages can still be sent to it.
+    pub fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst)
+    }
+
+    /// Notes that the connection is closing or gone.
+    pub fn set_closed(&self) {
+        self.open.store(false, Ordering::SeqCst);
+    }
+
+    /// The worker that it registered.
+    pub fn worker(&self) -> Option<WorkerKey> {
+        match self.worker.load(Ordering::SeqCst) {
+            0 => None,
+            key => Some(WorkerKey(key)),
+        }
+    }
+
+    /// Ties it to a worker, or unties it.
+    pub fn set_worker(&self, key: Option<WorkerKey>) {
+        self.worker.store(key.map_or(0, |key| key.0), Ordering::SeqCst);
+    }
+
+    /// Whether it may stay unregistered.
+    pub fn is_in_use(&self) -> bool {
+        self.in_use.load(Ordering::Relaxed)
+    }
+
+    /// A handler took one of its messages.
+    pub fn set_in_use(&self) {
+        self.in_use.store(true, Ordering::Relaxed);
+    }
+
+    /// It no longer counts as a stranger. True the first time.
+    pub fn stop_counting_as_stranger(&self) -> bool {
+        self.stranger.swap(false, Ordering::Relaxed)
+    }
+
+    /// Leaves a registration to be settled.
+    pub fn propose(&self, registration: Registration) {
+        *self.registration.lock() = Some(registration);
+    }
+
+    /// The registration that waits to be settled.
+    pub fn proposal(&self) -> Option<Registration> {
+        self.registration.lock().clone()
+    }
+
+    /// Whether a registration waits to be settled.
+    pub fn is_registering(&self) -> bool {
+        self.registration.lock().is_some()
+    }
+
+    /// Takes the registration; reading goes on.
+    pub fn settle(&self) -> Option<Registration> {
+        let registration = self.registration.lock().take();
+        self.settled.notify_one();
+        registration
+    }
+
+    /// Waits until no registration waits to be settled.
+    pub async fn settled(&self) {
+        while self.is_registering() {
+            self.settled.notified().await;
+        }
+    }
+
+    /// Bytes that were received from it and not yet handled.
+    pub fn unhandled(&self) -> usize {
+        self.unhandled.load(Ordering::SeqCst)
+    }
+
+    /// So many more bytes were received.
+    pub fn add_unhandled(&self, bytes: usize) {
+        self.unhandled.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// So many bytes were handled.
+    pub fn sub_unhandled(&self, bytes: usize) {
+        self.unhandled.fetch_sub(bytes, Ordering::SeqCst);
+        self.handled.notify_one();
+    }
+
+    /// Waits until some of what it sent was handled.
+    pub async fn handled(&self) {
+        self.handled.notified().await;
+    }
+
+    /// Whether this server reads nothing from it at present, so that its silence says nothing.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::SeqCst)
+    }
+
+    /// Notes whether this server reads from it.
+    pub fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,223 @@
+//! What all tasks of one server share.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use super::events::{Event, EventQueue};
+use super::peer::{Peer, PeerId};
+use crate::core::clock::Clock;
+use crate::core::config::ServerConfig;
+use crate::core::log::Line;
+use crate::core::pool::{Finding, Pool};
+use crate::core::protocol::Closing;
+
+/// The state of one server, from its start to its stop.
+///
+/// Locks are taken in the order `pool`, then a peer's own; no lock is held across an await.
+#[derive(Debug)]
+pub struct Shared {
+    /// What the server was told.
+    pub config: ServerConfig,
+    /// Its clock.
+    pub clock: Clock,
+    /// Its registered workers. Entries come and go on the application's thread alone.
+    pub pool: Mutex<Pool<Arc<Peer>>>,
+    /// What the application's thread will be told.
+    pub events: EventQueue,
+    /// Paths of the application's own WebSocket endpoints.
+    pub endpoints: RwLock<HashSet<String>>,
+    /// True once the server stops.
+    pub stopping: watch::Sender<bool>,
+    peers: Mutex<Peers>,
+    next_peer: AtomicU64,
+    strangers: AtomicUsize,
+    refusing: AtomicBool,
+}
+
+/// The connections that the application's thread has not seen the end of.
+#[derive(Debug)]
+struct Peers {
+    by_id: HashMap<PeerId, Arc<Peer>>,
+    /// Held by each connection's task, so that their end can be awaited. `None` once the server stops.
+    alive: Option<mpsc::Sender<()>>,
+    connections: usize,
+}
+
+/// A connection that was let in, and the proof that its task is alive.
+pub struct Admission {
+    /// The connection.
+    pub peer: Arc<Peer>,
+    shared: Arc<Shared>,
+    _alive: mpsc::Sender<()>,
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.shared.forget_stranger(&self.peer);
+        let mut peers = self.shared.peers.lock();
+        peers.connections -= 1;
+        if peers.connections < self.shared.config.limits.max_connections {
+            self.shared.refusing.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Shared {
+    /// The state of a server that begins. The receiver ends when the server stops and all its connections are gone.
+    pub fn new(config: ServerConfig, events: EventQueue) -> (Arc<Self>, mpsc::Receiver<()>) {
+        let (alive, gone) = mpsc::channel(1);
+        let shared = Self {
+            config,
+            clock: Clock::start(),
+            pool: Mutex::new(Pool::new()),
+            events,
+            endpoints: RwLock::default(),
+            stopping: watch::Sender::new(false),
+            peers: Mutex::new(Peers { by_id: HashMap::new(), alive: Some(alive), connections: 0 }),
+            next_peer: AtomicU64::new(0),
+            strangers: AtomicUsize::new(0),
+            refusing: AtomicBool::new(false),
+        };
+        (Arc::new(shared), gone)
+    }
+
+    /// Lets a worker connection in, unless there are too many or the server stops.
+    pub fn admit(self: &Arc<Self>) -> Option<Admission> {
+        let limits = &self.config.limits;
+        let mut peers = self.peers.lock();
+        let alive = peers.alive.clone()?;
+        let connections = peers.connections;
+        let strangers = self.strangers.load(Ordering::Relaxed);
+        if connections >= limits.max_connections || strangers >= limits.max_unregistered {
+            drop(peers);
+            if !self.refusing.swap(true, Ordering::Relaxed) {
+                let context = json!({ "connections": connections, "unregistered": strangers });
+                self.log(Line::warn("Too many connections, refusing more", context));
+            }
+            return None;
+        }
+        let id = self.next_peer.fetch_add(1, Ordering::Relaxed) + 1;
+        let peer = Arc::new(Peer::new(id, limits.max_queued_bytes));
+        peers.connections += 1;
+        self.strangers.fetch_add(1, Ordering::Relaxed);
+        Some(Admission { peer, shared: Arc::clone(self), _alive: alive })
+    }
+
+    /// Notes a connection, whose end will be told by [`Event::Closed`]. False if the server stops.
+    pub fn enroll(&self, peer: &Arc<Peer>) -> bool {
+        let mut peers = self.peers.lock();
+        let running = peers.alive.is_some();
+        if running {
+            peers.by_id.insert(peer.id, Arc::clone(peer));
+        }
+        running
+    }
+
+    /// A connection whose end the application's thread has not seen.
+    pub fn peer(&self, id: PeerId) -> Option<Arc<Peer>> {
+        self.peers.lock().by_id.get(&id).cloned()
+    }
+
+    /// The application's thread has seen the end of a connection.
+    pub fn forget(&self, id: PeerId) -> Option<Arc<Peer>> {
+        self.peers.lock().by_id.remove(&id)
+    }
+
+    /// Lets nobody in from now on, and gives all who are in.
+    pub fn forget_all(&self) -> Vec<Arc<Peer>> {
+        let mut peers = self.peers.lock();
+        peers.alive = None;
+        peers.by_id.drain().map(|(_, peer)| peer).collect()
+    }
+
+    /// A connection registered, or is in use, or gone: it is no longer counted as unregistered.
+    pub fn forget_stranger(&self, peer: &Peer) {
+        if peer.stop_counting_as_stranger() {
+            let before = self.strangers.fetch_sub(1, Ordering::Relaxed);
+            if before <= self.config.limits.max_unregistered {
+                self.refusing.store(false, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The connection is closing or gone: nothing more is sent, and selection passes its worker over (I1: its entry
+    /// stays until the application's thread sees its end).
+    pub fn shut(&self, peer: &Peer) {
+        peer.set_closed();
+        let mut pool = self.pool.lock();
+        if let Some(key) = peer.worker() {
+            pool.mark_closed(key);
+        }
+    }
+
+    /// Closes a connection, with a close frame behind what waits to be sent.
+    pub fn close(&self, peer: &Peer, closing: Closing) {
+        self.shut(peer);
+        peer.outbox.close(closing);
+    }
+
+    /// The peer's worker, if any, gave a sign of life.
+    pub fn touch(&self, peer: &Peer) {
+        if let Some(key) = peer.worker() {
+            let mut pool = self.pool.lock();
+            let id = pool.get(key).map(|worker| Arc::clone(&worker.id));
+            if let Some(id) = id {
+                pool.heartbeat(&id, self.clock.now());
+            }
+        }
+    }
+
+    /// Judges every worker's silence, and closes the dead.
+    pub fn check_health(&self) {
+        let timeout_ms = self.config.heartbeat_timeout_ms;
+        let findings = self.pool.lock().check_health(self.clock.now(), timeout_ms, |peer| peer.is_paused());
+        for finding in findings {
+            match finding {
+                Finding::TimedOut { id, silent_ms } => self.log(Line::warn(
+                    "Worker heartbeat timeout",
+                    json!({ "workerId": *id, "timeSinceHeartbeat": silent_ms, "threshold": timeout_ms }),
+                )),
+                Finding::Dead { key, id } => {
+                    self.log(Line::warn("Worker connection presumed dead, closing", json!({ "workerId": *id })));
+                    let peer = self.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
+                    if let Some(peer) = peer {
+                        self.close(&peer, Closing::HEARTBEAT_TIMEOUT);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Logs a line.
+    pub fn log(&self, line: Line) {
+        if self.config.logging {
+            self.events.push(Event::Log { line, peer: None });
+        }
+    }
+
+    /// Logs a line that a peer caused; it counts as something of it that is not handled.
+    pub fn log_for(&self, peer: &Arc<Peer>, line: Line) {
+        if self.config.logging {
+            self.events.push(Event::Log { line, peer: Some(Arc::clone(peer)) });
+        }
+    }
+
+    /// Logs that as much waits for a peer as may.
+    pub fn log_full(&self, peer: &Arc<Peer>) {
+        self.log_for(peer, Line::warn("Too much is waiting to be sent to worker", self.describe(peer)));
+    }
+
+    /// Names a peer's worker for the log.
+    pub fn describe(&self, peer: &Peer) -> Value {
+        let pool = self.pool.lock();
+        match peer.worker().and_then(|key| pool.get(key)) {
+            Some(worker) => json!({ "workerId": *worker.id }),
+            None => json!({}),
+        }
+    }
+}
