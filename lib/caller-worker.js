@@ -1,6 +1,5 @@
 'use strict';
 
-const { inspect } = require('node:util');
 const { wrongType } = require('./handlers.js');
 const { STATUSES } = require('./worker-info.js');
 
@@ -16,7 +15,7 @@ const FIELDS = [
   ['activeRequests', 'a number', (value) => typeof value === 'number' && !Number.isNaN(value)],
   ['completedRequests', 'a number', (value) => typeof value === 'number' && !Number.isNaN(value)],
   // Asked for by their methods: a Set of another realm is no instance of this one's.
-  ['pendingRequests', 'a Set', (value) => hasMethods(value, 'has', 'add', 'delete')],
+  ['pendingRequests', 'a Set', (value) => hasMethods(value, 'has', 'add', 'delete', 'forEach')],
   ['requestCategories', 'a Map', (value) => hasMethods(value, 'get', 'set', 'delete')],
   ['categoryActiveRequests', 'a Map', (value) => hasMethods(value, 'get', 'set')],
 ];
@@ -37,11 +36,11 @@ function leaf(value) {
 }
 
 /**
- * The part of a worker's capabilities that selection needs, as JSON text for the native side to judge. The rest (metadata,
- * say) may hold anything, even what JSON can't.
+ * The part of a worker's capabilities that selection needs, as JSON text for the native side to judge; undefined if there
+ * is none. The rest (metadata, say) may hold anything, even what JSON can't.
  */
 function capabilitiesText(capabilities) {
-  if (!isObject(capabilities) || Array.isArray(capabilities)) return JSON.stringify(leaf(capabilities)) ?? 'null';
+  if (!isObject(capabilities) || Array.isArray(capabilities)) return JSON.stringify(leaf(capabilities));
   const { models, maxConcurrentRequests, concurrencyLimits } = capabilities;
   const limits = Object.entries(isObject(concurrencyLimits) ? concurrencyLimits : {});
   return JSON.stringify({
@@ -58,10 +57,4 @@ function modelOf(model) {
   return isObject(model) && !Array.isArray(model) ? { modelId: leaf(model.modelId) } : leaf(model);
 }
 
-/** A native complaint about capabilities, as the TypeError that it is to the caller. */
-function capabilitiesError(error, capabilities) {
-  const got = inspect(capabilities, { depth: 2, breakLength: Infinity });
-  return new TypeError(`worker.${error.message} (worker.capabilities is ${got})`, { cause: error });
-}
-
-module.exports = { checkWorker, capabilitiesText, capabilitiesError };
+module.exports = { checkWorker, capabilitiesText };

@@ -13,7 +13,8 @@ const NO_OP = () => {};
  * Everything on the port that is no worker's: HTTP requests and the application's own WebSocket endpoints.
  *
  * The native side owns the listening socket. Connections whose first request is not a worker's arrive here as file
- * descriptors, and from then on they are Node's: a `net.Socket` on an `http.Server` that never listens itself.
+ * descriptors (or relayed, see `relay.js`), and from then on they are Node's: a `net.Socket` on an `http.Server` that
+ * never listens itself.
  */
 class HttpFront {
   #handlers;
@@ -54,8 +55,8 @@ class HttpFront {
     this.#server.emit('listening');
   }
 
-  /** Serves a connection: its descriptor, and what was read of it. */
-  accept(fd, head) {
+  /** Serves a connection by its descriptor, and what was read of it. */
+  acceptDescriptor(fd, head) {
     let socket;
     try {
       socket = new net.Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
@@ -63,6 +64,12 @@ class HttpFront {
       this.#logger.error('HTTP server error', { error: error.message });
       return;
     }
+    if (head.length > 0) socket.unshift(head);
+    this.accept(socket);
+  }
+
+  /** Serves a connection. */
+  accept(socket) {
     if (this.#closing) {
       socket.destroy();
       return;
@@ -74,7 +81,6 @@ class HttpFront {
     });
     // For what happens before and after the http server looks after it.
     socket.on('error', NO_OP);
-    if (head.length > 0) socket.unshift(head);
     this.#server.emit('connection', socket);
   }
 
@@ -145,11 +151,12 @@ class HttpFront {
     for (let i = 0; i < req.rawHeaders.length; i += 2) lines.push(`${req.rawHeaders[i]}: ${req.rawHeaders[i + 1]}`);
     try {
       this.#takeBack(fd, Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]));
+      // Closes only this side's descriptor: the connection lives on in the other.
+      socket.destroy();
     } catch (error) {
       this.#logger.error('HTTP server error', { error: error.message });
+      socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     }
-    // Closes only this side's descriptor: the connection lives on in the other.
-    socket.destroy();
   }
 }
 

@@ -30,6 +30,8 @@ const MAX_EVENTS = 512;
 const MAX_BYTES = 1024 * 1024;
 /** How long events are handled before the event loop has its turn. */
 const SLICE_MS = 4;
+/** After so many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
+const BUSY_EVENTS = 8;
 
 const now = performance.now.bind(performance);
 
@@ -40,6 +42,7 @@ class RunningServer {
   #logger;
   #graceMs;
   #front;
+  #relay;
   /** Registered workers by key, in the order of their registration, and by connection. */
   #workers = new Map();
   #byPeer = new Map();
@@ -48,17 +51,18 @@ class RunningServer {
   /** Where the native side writes the state of one worker. */
   #row = new Float64Array(ROW_FIELDS);
   #batch = null;
+  #drainAgain = () => this.#drain();
   #stopped = null;
   #onStopped = null;
 
   /** @throws what Node's `listen` gives, if the port can't be bound */
-  constructor({ options, handlers, httpHandlers, endpoints }) {
+  constructor({ options, handlers, httpHandlers, endpoints, relay }) {
     const { logger, ...settings } = options;
     this.#handlers = handlers;
     this.#logger = logger;
     this.#graceMs = options.limits.stopGraceMs;
     try {
-      this.#native = new native.NativeServer({ ...settings, logging: options.logging }, () => this.#drain());
+      this.#native = new native.NativeServer({ ...settings, relayPort: relay?.port }, this.#drainAgain);
     } catch (error) {
       throw listenError(error, options.port);
     }
@@ -70,6 +74,8 @@ class RunningServer {
       logger,
       takeBack: (fd, head) => this.#native.takeBack(fd, head),
     });
+    this.#relay = relay;
+    relay?.deliver((socket) => this.#front.accept(socket), (port) => this.#native.relayedFrom(port));
   }
 
   get port() {
@@ -149,6 +155,7 @@ class RunningServer {
     this.#workers.clear();
     this.#byPeer.clear();
     await Promise.all([gone, this.#front.close(this.#graceMs)]);
+    this.#relay?.close();
     this.#native.shutDown();
   }
 
@@ -169,17 +176,22 @@ class RunningServer {
 
   /**
    * Handles events until there are none, or its time is up; then it goes on when the event loop has turned. The native
-   * side calls it once, and again only after it was told that there is nothing left.
+   * side calls it once, and again only after it was told that nobody will come by itself.
    */
   #drain() {
     const end = now() + SLICE_MS;
+    let handled = 0;
     for (;;) {
-      this.#batch ??= this.#fetch();
-      if (this.#batch === null) return;
+      this.#batch ??= this.#fetch(handled >= BUSY_EVENTS);
+      if (this.#batch === null) {
+        if (handled >= BUSY_EVENTS) setImmediate(this.#drainAgain);
+        return;
+      }
       while (this.#batch.at < this.#batch.events.length) {
         this.#handleNext(this.#batch);
+        handled += 1;
         if (now() > end) {
-          setImmediate(() => this.#drain());
+          setImmediate(this.#drainAgain);
           return;
         }
       }
@@ -187,8 +199,8 @@ class RunningServer {
     }
   }
 
-  #fetch() {
-    const batch = this.#native.drain(MAX_EVENTS, MAX_BYTES);
+  #fetch(returns) {
+    const batch = this.#native.drain(MAX_EVENTS, MAX_BYTES, returns);
     if (batch === null) return null;
     const { events, joined, extras, rows } = batch;
     for (let at = 0; at < rows.length; at += ROW_FIELDS) this.#workers.get(rows[at])?.update(rows, at);
@@ -216,7 +228,7 @@ class RunningServer {
         if (!this.stopping) this.#onClosed(peer, a, extras[b]);
         break;
       case CONNECTION:
-        this.#front.accept(a, extras[b]);
+        this.#front.acceptDescriptor(a, extras[b]);
         break;
       case LOG:
         this.#onLog(LEVELS[a], extras[b], JSON.parse(extras[b + 1]));

@@ -9,12 +9,19 @@ const REMEMBERED_COUNTS = 256;
 /** Values of `maxConcurrentRequests` for which answers are remembered. Beyond, all are forgotten and found again. */
 const REMEMBERED_MAXIMA = 256;
 
-const NUMBERS = new Map(STATUSES.map((status, number) => [status, number]));
-const DRAINING = NUMBERS.get('draining');
+const [FIRST, SECOND, THIRD, FOURTH] = STATUSES;
+const DRAINING = STATUSES.indexOf('draining');
 
-/** A status as the native side numbers it. One that the caller made up counts as draining: it gets nothing new. */
+/**
+ * A status as the native side numbers it, which is its place in STATUSES. One that the caller made up counts as draining:
+ * it gets nothing new. Comparing one by one is several times as fast as any lookup.
+ */
 function statusNumber(status) {
-  return NUMBERS.get(status) ?? DRAINING;
+  if (status === FIRST) return 0;
+  if (status === SECOND) return 1;
+  if (status === THIRD) return 2;
+  if (status === FOURTH) return 3;
+  return DRAINING;
 }
 
 /**
@@ -33,15 +40,13 @@ class Transition {
 
   /** Sets `worker.status` to what it is to be with the worker's present count of requests, if that is another. */
   apply(worker) {
-    const { status, activeRequests } = worker;
-    const number = statusNumber(status);
+    const number = statusNumber(worker.status);
+    const active = Number(worker.activeRequests);
     const known = this.#known[number];
-    let next = known[activeRequests];
+    let next = known[active];
     if (next === undefined) {
-      next = this.#rule(number, activeRequests, this.#max);
-      if (Number.isInteger(activeRequests) && activeRequests >= 0 && activeRequests < REMEMBERED_COUNTS) {
-        known[activeRequests] = next;
-      }
+      next = this.#rule(number, active, this.#max);
+      if (Number.isInteger(active) && active >= 0 && active < REMEMBERED_COUNTS) known[active] = next;
     }
     if (next !== number) worker.status = STATUSES[next];
   }

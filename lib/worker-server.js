@@ -2,6 +2,7 @@
 
 const { Handlers, SILENT_LOGGER, requireFunction, wrongType } = require('./handlers.js');
 const { readOptions } = require('./options.js');
+const { Relay } = require('./relay.js');
 const { RunningServer } = require('./running-server.js');
 
 function requireString(value, name) {
@@ -23,6 +24,7 @@ class WorkerServer {
   #endpoints = new Map();
   /** The running server, from a start to the end of its stop. */
   #running = null;
+  #starting = false;
 
   constructor(options) {
     this.#options = readOptions(options);
@@ -35,18 +37,25 @@ class WorkerServer {
   }
 
   async start() {
-    if (this.#running !== null) throw new Error('WorkerServer is already running');
+    if (this.#running !== null || this.#starting) throw new Error('WorkerServer is already running');
     const { logger } = this.#options;
+    this.#starting = true;
+    let relay;
     try {
+      if (Relay.isNeeded()) relay = await Relay.listen();
       this.#running = new RunningServer({
         options: this.#options,
         handlers: this.#handlers,
         httpHandlers: this.#httpHandlers,
         endpoints: this.#endpoints,
+        relay,
       });
     } catch (error) {
+      relay?.close();
       logger.error('HTTP server error', { error: error.message });
       throw error;
+    } finally {
+      this.#starting = false;
     }
     logger.debug('HTTP + WebSocket server started', { port: this.port });
   }

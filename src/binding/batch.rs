@@ -140,7 +140,7 @@ impl Packer {
             Event::Closed { peer, code, reason } => [kind::CLOSED, peer.id as f64, f64::from(code), self.text(reason)],
             Event::Connection { socket, head } => {
                 let head = self.extra(Extra::Bytes(head));
-                [kind::CONNECTION, 0.0, f64::from(socket.into_descriptor()), head]
+                [kind::CONNECTION, 0.0, f64::from(socket.into_raw()), head]
             }
             Event::Log { line, .. } => {
                 let level = match line.level {

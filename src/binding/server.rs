@@ -27,6 +27,7 @@ pub struct NativeOptions {
     pub health_check_interval_ms: f64,
     pub heartbeat_interval_ms: f64,
     pub logging: bool,
+    pub relay_port: Option<u16>,
     pub limits: NativeLimits,
 }
 
@@ -72,6 +73,7 @@ impl From<NativeOptions> for ServerConfig {
             health_check_interval_ms: millis(options.health_check_interval_ms),
             heartbeat_interval_ms: options.heartbeat_interval_ms,
             logging: options.logging,
+            relay_port: options.relay_port,
             limits: Limits {
                 max_message_bytes: count(limits.max_message_bytes),
                 head_timeout: duration(limits.head_timeout_ms),
@@ -151,8 +153,8 @@ impl NativeServer {
 
     /// See [`Server::drain`]. `null` when there is nothing.
     #[napi]
-    pub fn drain(&self, max_events: u32, max_bytes: u32) -> Option<Batch> {
-        let events = self.server.drain(max_events as usize, max_bytes as usize);
+    pub fn drain(&self, max_events: u32, max_bytes: u32, returns: bool) -> Option<Batch> {
+        let events = self.server.drain(max_events as usize, max_bytes as usize, returns);
         (!events.is_empty()).then(|| Batch::pack(&self.server, events))
     }
 
@@ -268,6 +270,12 @@ impl NativeServer {
     #[napi]
     pub fn add_endpoint(&self, path: String) {
         self.server.add_endpoint(&path);
+    }
+
+    /// See [`Server::relayed_from`]: address and port.
+    #[napi]
+    pub fn relayed_from(&self, relay_port: u16) -> Option<(String, u16)> {
+        self.server.relayed_from(relay_port).map(|address| (address.ip().to_string(), address.port()))
     }
 
     /// See [`Server::take_back`].

@@ -132,8 +132,8 @@ impl Roster {
     /// Names the field that is missing or mistyped; the roster is then as it was.
     #[napi]
     #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
-    pub fn set(&mut self, number: f64, capabilities: String) -> Result<f64> {
-        let capabilities = Capabilities::read("capabilities", Some(&capabilities))
+    pub fn set(&mut self, number: f64, capabilities: Option<String>) -> Result<f64> {
+        let capabilities = Capabilities::read("worker.capabilities", capabilities.as_deref())
             .map_err(|invalid| Error::new(ErrorStatus::InvalidArg, invalid.to_string()))?;
         let max = capabilities.max;
         self.workers.insert(whole(number), capabilities);

@@ -64,6 +64,8 @@ pub struct ServerConfig {
     pub heartbeat_interval_ms: f64,
     /// Whether log lines are wanted at all.
     pub logging: bool,
+    /// The loopback port to which connections that are Node's are relayed. `None`: they change hands as descriptors.
+    pub relay_port: Option<u16>,
     /// See [`Limits`].
     pub limits: Limits,
 }
@@ -77,6 +79,7 @@ impl Default for ServerConfig {
             health_check_interval_ms: 10_000,
             heartbeat_interval_ms: 15_000.0,
             logging: true,
+            relay_port: None,
             limits: Limits::default(),
         }
     }

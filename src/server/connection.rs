@@ -118,6 +118,13 @@ async fn registration_deadline(shared: &Shared, peer: &Peer) {
     std::future::pending::<()>().await;
 }
 
+/// A copy of a text that shares the codec's read buffer.
+///
+/// While a message shares it, the codec cannot use the buffer again, and reads the next messages in small pieces.
+fn detach(text: Utf8Bytes) -> Utf8Bytes {
+    if text.len() < READ_BUFFER_BYTES { Utf8Bytes::from(text.as_str()) } else { text }
+}
+
 struct Reader<'a> {
     shared: &'a Shared,
     peer: &'a Arc<Peer>,
@@ -192,6 +199,7 @@ impl Reader<'_> {
 
     fn on_text(&mut self, text: Utf8Bytes) {
         let peer = self.peer;
+        let text = detach(text);
         match self.session.on_text(&text, self.shared.config.auth_tokens.as_deref()) {
             Action::Deliver => self.shared.events.push(Event::Message { peer: Arc::clone(peer), text }),
             Action::Heartbeat { worker_id, named, timestamp } => {

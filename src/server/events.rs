@@ -12,7 +12,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::handover::Handover;
+use super::handover::Descriptor;
 use super::peer::Peer;
 use crate::core::log::Line;
 
@@ -48,7 +48,7 @@ pub enum Event {
     /// A connection that is Node's to serve.
     Connection {
         /// The socket.
-        socket: Handover,
+        socket: Descriptor,
         /// What was read of it.
         head: Bytes,
     },
@@ -126,8 +126,8 @@ impl EventQueue {
     /// Takes out up to `max_events` events, and no further one once they have `max_bytes`.
     ///
     /// That the application asks again says that it has handled what it got before. When it gets nothing it will be
-    /// woken.
-    pub fn drain(&self, max_events: usize, max_bytes: usize) -> Vec<Event> {
+    /// woken, but if it says that it will come again by itself (`returns`).
+    pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool) -> Vec<Event> {
         let mut state = self.state.lock();
         self.credit(state.draining.drain(..));
         let mut events = Vec::with_capacity(state.events.len().min(max_events));
@@ -144,9 +144,12 @@ impl EventQueue {
             events.push(event);
         }
         if events.is_empty() {
-            state.awake = false;
-            state.events = VecDeque::new();
-            state.draining = Vec::new();
+            state.awake = returns;
+            if !returns {
+                // An idle queue keeps no buffer.
+                state.events = VecDeque::new();
+                state.draining = Vec::new();
+            }
         }
         events
     }
@@ -197,11 +200,26 @@ mod tests {
             queue.push(message(&peer, "x"));
         }
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
-        assert_eq!(queue.drain(2, usize::MAX).len(), 2);
+        assert_eq!(queue.drain(2, usize::MAX, false).len(), 2);
         queue.push(message(&peer, "x"));
-        assert_eq!(queue.drain(9, usize::MAX).len(), 2);
+        assert_eq!(queue.drain(9, usize::MAX, false).len(), 2);
         assert_eq!(wakes.load(Ordering::SeqCst), 1);
-        assert!(queue.drain(9, usize::MAX).is_empty());
+        assert!(queue.drain(9, usize::MAX, false).is_empty());
+        queue.push(message(&peer, "x"));
+        assert_eq!(wakes.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn an_application_that_comes_again_by_itself_is_not_woken() {
+        let (queue, wakes) = queue();
+        let peer = Arc::new(Peer::new(1, 0));
+        queue.push(message(&peer, "x"));
+        assert_eq!(queue.drain(9, usize::MAX, true).len(), 1);
+        assert!(queue.drain(9, usize::MAX, true).is_empty());
+        queue.push(message(&peer, "x"));
+        assert_eq!(wakes.load(Ordering::SeqCst), 1);
+        assert_eq!(queue.drain(9, usize::MAX, true).len(), 1);
+        assert!(queue.drain(9, usize::MAX, false).is_empty());
         queue.push(message(&peer, "x"));
         assert_eq!(wakes.load(Ordering::SeqCst), 2);
     }
@@ -212,9 +230,9 @@ mod tests {
         let peer = Arc::new(Peer::new(1, 0));
         queue.push(message(&peer, "12345"));
         assert_eq!((peer.unhandled(), queue.unhandled()), (EVENT_BYTES + 5, EVENT_BYTES + 5));
-        assert_eq!(queue.drain(9, usize::MAX).len(), 1);
+        assert_eq!(queue.drain(9, usize::MAX, false).len(), 1);
         assert_eq!(peer.unhandled(), EVENT_BYTES + 5);
-        assert!(queue.drain(9, usize::MAX).is_empty());
+        assert!(queue.drain(9, usize::MAX, false).is_empty());
         assert_eq!((peer.unhandled(), queue.unhandled()), (0, 0));
     }
 
@@ -227,6 +245,6 @@ mod tests {
         assert_eq!((peer.unhandled(), queue.unhandled()), (0, 0));
         queue.push(message(&peer, "x"));
         queue.push(Event::Stopped);
-        assert!(matches!(queue.drain(9, usize::MAX)[..], [Event::Stopped]));
+        assert!(matches!(queue.drain(9, usize::MAX, false)[..], [Event::Stopped]));
     }
 }

@@ -13,8 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::connection;
-use super::events::Event;
-use super::handover::Handover;
+use super::handover;
 use super::head::{self, NoHead, Request};
 use super::shared::{Admission, Shared};
 use super::stream::{MeteredStream, hang_up_with};
@@ -108,10 +107,11 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
             let upgrade = upgrade(&shared, stream, response, read.split_off(length));
             connect(&shared, upgrade).await;
         }
-        Some(_) => match Handover::of(stream) {
-            Ok(socket) => shared.events.push(Event::Connection { socket, head: read.freeze() }),
-            Err(error) => shared.log(server_error(&error)),
-        },
+        Some(_) => {
+            if let Err(error) = handover::give(&shared, stream, read.freeze()).await {
+                shared.log(server_error(&error));
+            }
+        }
     }
 }
 

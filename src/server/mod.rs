@@ -15,6 +15,7 @@ pub mod shared;
 pub mod stream;
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -122,8 +123,8 @@ impl Server {
     }
 
     /// See [`EventQueue::drain`].
-    pub fn drain(&self, max_events: usize, max_bytes: usize) -> Vec<Event> {
-        self.shared.events.drain(max_events, max_bytes)
+    pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool) -> Vec<Event> {
+        self.shared.events.drain(max_events, max_bytes, returns)
     }
 
     /// First half of settling a registration: takes out the workers that it displaces, closing their sockets where
@@ -286,6 +287,11 @@ impl Server {
     /// WebSocket upgrades of this path are the application's own from now on.
     pub fn add_endpoint(&self, path: &str) {
         self.shared.endpoints.write().insert(path.to_owned());
+    }
+
+    /// The peer whose connection is relayed to Node from this loopback port.
+    pub fn relayed_from(&self, relay_port: u16) -> Option<SocketAddr> {
+        self.shared.relayed.lock().get(&relay_port).copied()
     }
 
     /// Takes a connection from Node, by the descriptor of its socket, that turned out to be a worker's: `head` is

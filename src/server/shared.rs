@@ -1,6 +1,7 @@
 //! What all tasks of one server share.
 
 use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -31,6 +32,8 @@ pub struct Shared {
     pub events: EventQueue,
     /// Paths of the application's own WebSocket endpoints.
     pub endpoints: RwLock<HashSet<String>>,
+    /// Addresses of the peers whose connections are relayed to Node, by the port that the relay comes from.
+    pub relayed: Mutex<HashMap<u16, SocketAddr>>,
     /// True once the server stops.
     pub stopping: watch::Sender<bool>,
     peers: Mutex<Peers>,
@@ -77,6 +80,7 @@ impl Shared {
             pool: Mutex::new(Pool::new()),
             events,
             endpoints: RwLock::default(),
+            relayed: Mutex::default(),
             stopping: watch::Sender::new(false),
             peers: Mutex::new(Peers { by_id: HashMap::new(), alive: Some(alive), connections: 0 }),
             next_peer: AtomicU64::new(0),

@@ -1,0 +1,61 @@
+'use strict';
+
+const net = require('node:net');
+
+/**
+ * The other way for connections to come to Node, where they can't as descriptors: the native side connects to a loopback
+ * port for each of them and passes the bytes on.
+ */
+class Relay {
+  #server;
+  #deliver = (socket) => socket.destroy();
+
+  /** Windows has no descriptors that could be given. The variable lets the tests of other platforms have the same. */
+  static isNeeded() {
+    return process.platform === 'win32' || process.env.WORKER_SERVER_RELAY === '1';
+  }
+
+  static async listen() {
+    const relay = new Relay();
+    await new Promise((resolve, reject) => {
+      relay.#server.once('error', reject);
+      relay.#server.listen(0, '127.0.0.1', resolve);
+    });
+    return relay;
+  }
+
+  constructor() {
+    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#deliver(socket));
+  }
+
+  get port() {
+    return this.#server.address().port;
+  }
+
+  /**
+   * @param accept called with each socket, which tells its real peer's address
+   * @param peerOf tells address and port of the peer that is relayed from a loopback port, if one is
+   */
+  deliver(accept, peerOf) {
+    this.#deliver = (socket) => {
+      const peer = peerOf(socket.remotePort);
+      if (peer === null) {
+        // Not the native side, but someone else on this machine.
+        socket.destroy();
+        return;
+      }
+      const [remoteAddress, remotePort] = peer;
+      const remoteFamily = net.isIPv6(remoteAddress) ? 'IPv6' : 'IPv4';
+      for (const [name, value] of Object.entries({ remoteAddress, remotePort, remoteFamily })) {
+        Object.defineProperty(socket, name, { value, configurable: true });
+      }
+      accept(socket);
+    };
+  }
+
+  close() {
+    this.#server.close();
+  }
+}
+
+module.exports = { Relay };
