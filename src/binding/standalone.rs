@@ -17,7 +17,7 @@ use crate::core::health::{Verdict, judge};
 use crate::core::log::{Level, Line};
 use crate::core::protocol::{self, Closing};
 use crate::core::registration::{Capabilities, Registration};
-use crate::core::rules::{self, CategorySlots, Slots, Status};
+use crate::core::rules::{self, CategorySlots, Load, Slots, Status};
 use crate::core::session::{Action, Session};
 use crate::core::worker::Worker;
 
@@ -49,11 +49,15 @@ fn candidates(columns: &[f64]) -> impl Iterator<Item = Slots> {
 /// Which of the candidates gets the next request; -1 if none can.
 #[napi]
 pub fn least_loaded(columns: Float64ArraySlice<'_>) -> i32 {
-    candidates(&columns)
-        .enumerate()
-        .filter_map(|(row, slots)| Some((slots.load()?, row)))
-        .min()
-        .map_or(-1, |(_, row)| i32::try_from(row).unwrap_or(-1))
+    let mut least: Option<(Load, usize)> = None;
+    for (row, slots) in candidates(&columns).enumerate() {
+        if let Some(load) = slots.load()
+            && least.is_none_or(|(least, _)| load < least)
+        {
+            least = Some((load, row));
+        }
+    }
+    least.map_or(-1, |(_, row)| i32::try_from(row).unwrap_or(-1))
 }
 
 /// How many more requests the candidates may take together.

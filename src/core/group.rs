@@ -92,7 +92,11 @@ impl Group {
     /// Free slots for requests of `category`; `free` tells them for one worker.
     pub fn free(&self, category: Option<&str>, free: impl Fn(WorkerKey) -> f64) -> f64 {
         let lane = self.lane(category);
-        if lane.fractional == 0 { lane.whole as f64 } else { self.members.iter().map(|&key| free(key)).sum() }
+        if lane.fractional == 0 {
+            lane.whole as f64
+        } else {
+            self.members.iter().fold(0.0, |sum, &key| sum + free(key))
+        }
     }
 
     fn lane(&self, category: Option<&str>) -> &Lane {

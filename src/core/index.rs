@@ -68,7 +68,8 @@ impl Index {
 
     /// Free slots for `name` and `category`; `free` tells them for one worker.
     pub fn free(&mut self, name: &str, category: Option<&str>, free: impl Fn(WorkerKey) -> f64) -> f64 {
-        self.matching(name).map(|group| group.free(category, &free)).sum()
+        // Not `sum`, which makes -0 of nothing.
+        self.matching(name).fold(0.0, |sum, group| sum + group.free(category, &free))
     }
 
     fn add_group(&mut self, kind: Kind) -> GroupId {

@@ -68,6 +68,8 @@ fn parse(bytes: &[u8]) -> Option<Request> {
     let length = match request.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => length,
         Ok(httparse::Status::Partial) => return None,
+        // More headers than are looked at: still not whole before the empty line.
+        Err(httparse::Error::TooManyHeaders) if !bytes.windows(4).any(|end| end == b"\r\n\r\n") => return None,
         Err(_) => return Some(Request::Http),
     };
     let find = |name: &'static str| {
@@ -193,6 +195,9 @@ mod tests {
         let endless = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(5000));
         assert_eq!(read_all(endless.as_bytes(), 4096).await, Err(NoHead::TooLarge));
         assert_eq!(read_all(b"GET / HT", 4096).await, Err(NoHead::Gone));
+        let many = format!("GET / HTTP/1.1\r\n{}", "X: y\r\n".repeat(1000));
+        assert_eq!(read_all(many.as_bytes(), 4096).await, Err(NoHead::TooLarge));
+        assert_eq!(read_all(format!("{many}\r\n").as_bytes(), 1 << 20).await, Ok(Request::Http));
     }
 
     #[test]
