@@ -1,0 +1,48 @@
+//! The documented rules of the pool, each as a sentence.
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
+mod health;
+mod requests;
+mod selection;
+
+use worker_server::core::clock::Moment;
+use worker_server::core::pool::Pool;
+use worker_server::core::registration::Capabilities;
+use worker_server::core::rules::Status;
+use worker_server::core::worker::WorkerKey;
+
+const MODEL: &str = "llama-3";
+
+fn at(elapsed_ms: u64) -> Moment {
+    Moment { elapsed_ms, unix_ms: 0 }
+}
+
+fn capabilities(model: &str, max: f64, limits: &[(&str, f64)]) -> Capabilities {
+    let limits = limits.iter().map(|&(category, limit)| (category.to_owned(), limit)).collect();
+    Capabilities { models: vec![model.to_owned()], max, limits }
+}
+
+/// A pool of workers for [`MODEL`] with the given ids and `maxConcurrentRequests`.
+fn pool_of<const N: usize>(workers: [(&str, f64); N]) -> (Pool<()>, [WorkerKey; N]) {
+    let mut pool = Pool::new();
+    let keys = workers.map(|(id, max)| pool.add(id, &capabilities(MODEL, max, &[]), (), at(0)));
+    (pool, keys)
+}
+
+fn status(pool: &Pool<()>, key: WorkerKey) -> Status {
+    pool.get(key).unwrap().status
+}
+
+fn active(pool: &Pool<()>, key: WorkerKey) -> u64 {
+    pool.get(key).unwrap().active
+}
+
+#[track_caller]
+fn assert_free(pool: &mut Pool<()>, category: Option<&str>, expected: f64) {
+    let free = pool.free_slots(MODEL, category);
+    assert!((free - expected).abs() < 1e-9, "{free} slots free, expected {expected}");
+}
+
+fn ids(pool: &Pool<()>) -> Vec<&str> {
+    pool.iter().map(|(_, worker)| &*worker.id).collect()
+}
