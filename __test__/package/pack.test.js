@@ -1,0 +1,180 @@
+'use strict';
+
+// Packs the package and its platform package as they would be published, installs the tarballs into an empty project on a PATH
+// without Rust, and runs programs there. npm has to be able to fetch `ws` and the types, from its cache or a registry.
+
+const { spawnSync } = require('child_process');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { hostPlatform, platforms } = require('../../lib/platforms');
+
+const root = path.resolve(__dirname, '../..');
+const manifest = require('../../package.json');
+const { suffix } = hostPlatform();
+const platformPackage = `${manifest.name}-${suffix}`;
+
+let folder;
+let project;
+let environment;
+let packed;
+
+/** npm's own script, so that npm can be run without it being on the PATH. */
+function npmCli() {
+  const beside = path.dirname(process.execPath);
+  const candidates = [
+    process.env.npm_execpath,
+    path.join(beside, 'node_modules/npm/bin/npm-cli.js'),
+    path.join(beside, '../lib/node_modules/npm/bin/npm-cli.js'),
+  ];
+  const found = candidates.find((file) => file && path.basename(file) === 'npm-cli.js' && fs.existsSync(file));
+  if (!found) throw new Error(`npm was not found in ${candidates.join(', ')}`);
+  return found;
+}
+
+/** An environment whose PATH has node and nothing else, without what an outer `npm test` set for its own project. */
+function bareEnvironment() {
+  const bin = path.join(folder, 'bin');
+  fs.mkdirSync(bin);
+  if (process.platform === 'win32') fs.copyFileSync(process.execPath, path.join(bin, 'node.exe'));
+  else fs.symlinkSync(process.execPath, path.join(bin, 'node'));
+  const ours = /^(path|node_options|init_cwd|npm_(package|lifecycle|command|config_local_prefix).*)$/i;
+  const kept = Object.entries(process.env).filter(([name]) => !ours.test(name));
+  return { ...Object.fromEntries(kept), PATH: bin };
+}
+
+function run(file, args, options) {
+  const result = spawnSync(file, args, { encoding: 'utf8', ...options });
+  if (result.error) throw result.error;
+  if (result.status !== 0) throw new Error(`${file} ${args.join(' ')} ended with ${result.status}:\n${result.stdout}${result.stderr}`);
+  return result.stdout;
+}
+
+const inProject = (...args) => run(process.execPath, args, { cwd: project, env: environment });
+const installed = (...parts) => path.join(project, 'node_modules', ...parts);
+const readJson = (file) => JSON.parse(fs.readFileSync(file, 'utf8'));
+
+/** The files below a folder, with forward slashes. */
+function filesOf(directory) {
+  return fs
+    .readdirSync(directory, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => path.relative(directory, path.join(entry.parentPath, entry.name)).split(path.sep).join('/'))
+    .sort();
+}
+
+beforeAll(() => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-pack-test-'));
+  project = path.join(folder, 'project');
+  fs.mkdirSync(project);
+  environment = bareEnvironment();
+  const pack = [path.join(root, 'scripts/pack.mjs'), '--out', path.join(folder, 'tarballs'), '--available'];
+  packed = JSON.parse(run(process.execPath, pack, { cwd: root }));
+  fs.writeFileSync(path.join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true }));
+  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
+  inProject(npmCli(), 'install', ...quiet, packed.main, packed.platforms[suffix]);
+  fs.cpSync(path.join(__dirname, 'consumer'), project, { recursive: true });
+}, 180_000);
+
+afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
+
+describe('the tarball of the package', () => {
+  test('holds the JavaScript, the types and the papers, and nothing else', () => {
+    const papers = ['README.md', 'LICENSE', 'CHANGELOG.md'].filter((file) => fs.existsSync(path.join(root, file)));
+    const lib = filesOf(path.join(root, 'lib')).map((file) => `lib/${file}`);
+    expect(filesOf(installed(manifest.name))).toEqual(['index.js', 'index.d.ts', 'package.json', ...lib, ...papers].sort());
+    expect(lib.filter((file) => !file.endsWith('.js'))).toEqual([]);
+  });
+
+  test('depends on the platform package of each target, in its own version', () => {
+    const { optionalDependencies } = readJson(installed(manifest.name, 'package.json'));
+    expect(optionalDependencies).toEqual(
+      Object.fromEntries(platforms.map((p) => [`${manifest.name}-${p.suffix}`, manifest.version])),
+    );
+  });
+
+  test('has no script, so that installing never builds', () => {
+    const { scripts, devDependencies } = readJson(installed(manifest.name, 'package.json'));
+    expect({ scripts, devDependencies }).toEqual({});
+  });
+
+  test('names only what users need as dependencies', () => {
+    const { dependencies } = readJson(installed(manifest.name, 'package.json'));
+    expect(Object.keys(dependencies).sort()).toEqual(['@types/node', '@types/ws', 'ws']);
+  });
+
+  test('holds every file that the entry point requires', () => {
+    inProject('-e', `require(${JSON.stringify(manifest.name)})`);
+  });
+});
+
+describe('the platform packages', () => {
+  test('the one of this platform holds the binary', () => {
+    const file = `worker-server.${suffix}.node`;
+    const files = filesOf(installed(platformPackage)).filter((name) => name !== 'LICENSE');
+    expect(files).toEqual(['README.md', 'package.json', file].sort());
+    expect(fs.statSync(installed(platformPackage, file)).size).toBeGreaterThan(100_000);
+  });
+
+  test.each(platforms)('the one for $suffix is for that platform only, and agrees with the package', (platform) => {
+    const folderOf = path.join(root, 'npm', platform.suffix);
+    const file = `worker-server.${platform.suffix}.node`;
+    expect(readJson(path.join(folderOf, 'package.json'))).toEqual({
+      name: `${manifest.name}-${platform.suffix}`,
+      version: manifest.version,
+      description: expect.any(String),
+      license: manifest.license,
+      main: file,
+      files: [file],
+      engines: manifest.engines,
+      os: [platform.platform],
+      cpu: [platform.arch],
+      ...(platform.libc && { libc: [platform.libc] }),
+      publishConfig: manifest.publishConfig,
+      ...(manifest.repository && { repository: manifest.repository }),
+    });
+    expect(fs.existsSync(path.join(folderOf, 'README.md'))).toBe(true);
+  });
+});
+
+describe('in an empty project, without Rust', () => {
+  const worked = { worker: 'w', text: 'done', http: 'answered /health', completed: 1, available: true, pool: 0, closeCode: 1001 };
+
+  test.each(['cargo', 'rustc'])('there is no %s', (tool) => {
+    const { error } = spawnSync(tool, ['--version'], { cwd: project, env: environment });
+    expect(error).toMatchObject({ code: 'ENOENT' });
+  });
+
+  test('the addon is the one of the platform package', () => {
+    const print = `console.log(Object.keys(require.cache).filter((file) => file.endsWith('.node')).join())`;
+    const loaded = inProject('-e', `require(${JSON.stringify(manifest.name)}); ${print}`).trim();
+    expect(loaded).toBe(fs.realpathSync(installed(platformPackage, `worker-server.${suffix}.node`)));
+  });
+
+  test('a CommonJS program runs a server with a worker', () => {
+    expect(JSON.parse(inProject('commonjs.cjs'))).toEqual(worked);
+  });
+
+  test('an ES module runs a server with a worker', () => {
+    expect(JSON.parse(inProject('module.mjs'))).toEqual(worked);
+  });
+
+  test('a TypeScript program compiles against the installed types and runs a server with a worker', () => {
+    const options = ['--strict', '--skipLibCheck', 'false', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
+    expect(inProject(path.join(root, 'node_modules/typescript/bin/tsc'), ...options, 'typed.mts')).toBe('');
+    expect(JSON.parse(inProject('typed.mjs'))).toEqual(worked);
+  });
+
+  test('without the platform package the error says what was looked for and what to do', () => {
+    const hidden = `${installed(platformPackage)}-hidden`;
+    fs.renameSync(installed(platformPackage), hidden);
+    try {
+      const { status, stderr } = spawnSync(process.execPath, ['commonjs.cjs'], { cwd: project, env: environment, encoding: 'utf8' });
+      expect(status).not.toBe(0);
+      expect(stderr).toContain(`${platformPackage}: not there`);
+      expect(stderr).toContain('What to do:');
+    } finally {
+      fs.renameSync(hidden, installed(platformPackage));
+    }
+  });
+});

@@ -1,0 +1,309 @@
+// A program of a user of the package, in strict mode: it uses every export, every member and every option. It is compiled,
+// under several module settings, and never run.
+
+import * as http from 'http';
+import type { IncomingMessage, ServerResponse } from 'http';
+import { WebSocket, WebSocketServer } from 'ws';
+import {
+  ConnectionHandler,
+  WorkerPool,
+  WorkerServer,
+  WorkerStatus,
+  safeCompare,
+  toWorkerInfo,
+} from '@hardlydifficult/worker-server';
+import type {
+  ConnectedWorker,
+  ConnectionHandlerConfig,
+  HttpRequestHandler,
+  ModelInfo,
+  WebSocketConnectionHandler,
+  WorkerCapabilities,
+  WorkerConnectedHandler,
+  WorkerDisconnectedHandler,
+  WorkerInfo,
+  WorkerMessageHandler,
+  WorkerServerLimits,
+  WorkerServerLogger,
+  WorkerServerOptions,
+} from '@hardlydifficult/worker-server';
+import * as everything from '@hardlydifficult/worker-server';
+
+/** Holds for two types that are the same, readonly and optional included. */
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function holds<T extends true>(): T | undefined {
+  return undefined;
+}
+
+// Workers ---------------------------------------------------------------------------------------
+
+const model: ModelInfo = {
+  modelId: 'm',
+  displayName: 'M',
+  maxContextTokens: 8192,
+  maxOutputTokens: 1024,
+  supportsStreaming: true,
+};
+const seeing: ModelInfo = { ...model, supportsVision: true, supportsTools: false };
+const capabilities: WorkerCapabilities = { models: [model, seeing], maxConcurrentRequests: 2 };
+const limited: WorkerCapabilities = {
+  ...capabilities,
+  concurrencyLimits: { chat: 1 },
+  metadata: { gpu: 'x', nested: { memory: 80 } },
+};
+capabilities.models.push(model);
+
+const statuses: WorkerStatus[] = [WorkerStatus.Available, WorkerStatus.Busy, WorkerStatus.Draining, WorkerStatus.Unhealthy];
+const statusText: 'available' | 'busy' | 'draining' | 'unhealthy' = `${WorkerStatus.Available}`;
+
+function onStatus(status: WorkerStatus): number {
+  switch (status) {
+    case WorkerStatus.Available:
+      return 0;
+    case WorkerStatus.Busy:
+      return 1;
+    case WorkerStatus.Draining:
+      return 2;
+    case WorkerStatus.Unhealthy:
+      return 3;
+  }
+}
+
+function describe(info: WorkerInfo): string {
+  const loads: number[] = [...info.categoryActiveRequests.values()];
+  const pending: string[] = [...info.pendingRequestIds];
+  const times: number = info.connectedAt.getTime() + info.lastHeartbeat.getTime();
+  const counts: number = info.activeRequests + info.completedRequests + onStatus(info.status);
+  return [info.id, info.name, info.sessionId, info.capabilities.models.length, loads, pending, times, counts].join();
+}
+holds<
+  Same<
+    WorkerInfo,
+    {
+      readonly id: string;
+      readonly name: string;
+      readonly status: WorkerStatus;
+      readonly capabilities: WorkerCapabilities;
+      readonly sessionId: string;
+      readonly connectedAt: Date;
+      readonly lastHeartbeat: Date;
+      readonly activeRequests: number;
+      readonly completedRequests: number;
+      readonly pendingRequestIds: ReadonlySet<string>;
+      readonly categoryActiveRequests: ReadonlyMap<string, number>;
+    }
+  >
+>();
+
+// The server ------------------------------------------------------------------------------------
+
+const logger: WorkerServerLogger = {
+  debug(message: string, context?: Record<string, unknown>) {
+    console.debug(message, context);
+  },
+  info: (message) => console.info(message),
+  warn: console.warn,
+  error: (message, context) => console.error(message, context?.['error']),
+};
+const consoleIsALogger: WorkerServerLogger = console;
+
+const limits: WorkerServerLimits = {
+  maxMessageBytes: 1024,
+  headTimeoutMs: 1,
+  maxHeadBytes: 1024,
+  registrationTimeoutMs: 1,
+  maxConnections: 1,
+  maxUnregistered: 1,
+  maxQueuedBytes: 1,
+  stallTimeoutMs: 1,
+  maxUnhandledBytes: 1,
+  maxUnhandledBytesTotal: 1,
+  stopGraceMs: 1,
+};
+holds<Same<WorkerServerLimits, { [K in keyof WorkerServerLimits]?: number }>>();
+
+const smallest: WorkerServerOptions = { port: 0 };
+const options: WorkerServerOptions = {
+  port: 8080,
+  authToken: 'secret',
+  heartbeatTimeoutMs: 60_000,
+  healthCheckIntervalMs: 10_000,
+  heartbeatIntervalMs: 15_000,
+  logger: consoleIsALogger,
+  limits,
+};
+
+const connected: WorkerConnectedHandler = (worker) => describe(worker);
+const disconnected: WorkerDisconnectedHandler = (worker, pendingRequestIds) => {
+  pendingRequestIds.delete(worker.id);
+};
+const asked: HttpRequestHandler = async (req, res) => {
+  if (req.url !== '/health') return false;
+  res.writeHead(200).end('ok');
+  return true;
+};
+const watched: WebSocketConnectionHandler = (ws) => {
+  ws.on('message', (data, isBinary) => ws.send(data, { binary: isBinary }));
+  ws.ping();
+};
+
+interface Result {
+  requestId: string;
+  tokens: number;
+}
+const untyped: WorkerMessageHandler = (worker, message) => {
+  const field: unknown = message['field'];
+  console.log(worker.id, field);
+};
+const typed: WorkerMessageHandler<Result> = (_worker, message) => {
+  const tokens: number = message.tokens;
+  console.log(tokens);
+};
+
+async function main(): Promise<void> {
+  const server: WorkerServer = new WorkerServer(options);
+  new WorkerServer(smallest);
+
+  const unsubscribers: Array<() => void> = [
+    server.onWorkerConnected(connected),
+    server.onWorkerConnected(async (worker) => {
+      await Promise.resolve(worker.id);
+    }),
+    server.onWorkerDisconnected(disconnected),
+    server.onWorkerDisconnected((worker: WorkerInfo, ids: ReadonlySet<string>) => describe(worker) + String(ids.size)),
+    server.onWorkerDisconnected((_worker, ids: Set<string>) => ids.clear()),
+    server.onWorkerDisconnected(async () => {}),
+    server.onWorkerMessage('untyped', untyped),
+    server.onWorkerMessage('untyped', (worker, message) => console.log(worker.name, message['requestId'])),
+    server.onWorkerMessage('typed', typed),
+    server.onWorkerMessage<Result>('typed', (_worker, message) => {
+      server.releaseRequest(message.requestId, { incrementCompleted: true });
+    }),
+    server.onWorkerMessage('inferred', (_worker, message: Result) => message.tokens.toFixed()),
+    server.onWorkerMessage('late', async (worker, message) => {
+      await Promise.resolve([worker, message]);
+    }),
+    server.onWorkerMessage<unknown>('anything', (_worker, message: unknown) => message),
+  ];
+  for (const unsubscribe of unsubscribers) unsubscribe();
+
+  server.addHttpHandler(asked);
+  server.addHttpHandler(async (req: IncomingMessage, res: ServerResponse) => {
+    const plain: http.IncomingMessage = req;
+    res.setHeader('x-peer', plain.socket.remoteAddress ?? '');
+    return false;
+  });
+  server.addWebSocketEndpoint('/ws/dashboard', watched);
+  server.addWebSocketEndpoint('/ws/other', (ws: WebSocket) => ws.close(1000, 'bye'));
+
+  await server.start();
+  const port: number = server.port;
+
+  const worker: WorkerInfo | null = server.getAvailableWorker('m');
+  const limitedWorker: WorkerInfo | null = server.getAvailableWorker('m', 'chat');
+  const any: WorkerInfo | null = server.getAnyAvailableWorker();
+  if (worker !== null && server.send(worker.id, { type: 'job', requestId: 'r' })) {
+    server.trackRequest(worker.id, 'r');
+    server.trackRequest(worker.id, 's', 'chat');
+  }
+  const message: Result = { requestId: 'r', tokens: 1 };
+  const sent: boolean = server.send('w', message);
+  server.broadcast(message);
+  server.releaseRequest('r');
+  server.releaseRequest('s', {});
+  const counts: number[] = [
+    port,
+    server.getAvailableSlotCount('m'),
+    server.getAvailableSlotCount('m', 'chat'),
+    server.getWorkerCount(),
+    server.getAvailableWorkerCount(),
+  ];
+  const infos: WorkerInfo[] = server.getWorkerInfo();
+  await server.stop();
+  console.log(limitedWorker, any, sent, counts, infos.map(describe));
+}
+
+// The parts on their own ------------------------------------------------------------------------
+
+function caller(websocket: WebSocket): ConnectedWorker {
+  const worker: ConnectedWorker = {
+    id: 'w',
+    name: 'W',
+    websocket,
+    capabilities: limited,
+    status: WorkerStatus.Available,
+    sessionId: 's',
+    connectedAt: new Date(),
+    lastHeartbeat: new Date(),
+    activeRequests: 0,
+    pendingRequests: new Set(),
+    completedRequests: 0,
+    requestCategories: new Map(),
+    categoryActiveRequests: new Map(),
+  };
+  worker.status = WorkerStatus.Draining;
+  worker.lastHeartbeat = new Date(0);
+  worker.activeRequests += 1;
+  worker.completedRequests += 1;
+  worker.pendingRequests.add('r');
+  worker.requestCategories.set('r', 'chat');
+  worker.categoryActiveRequests.set('chat', 1);
+  return worker;
+}
+
+function pools(websocket: WebSocket): void {
+  const pool: WorkerPool = new WorkerPool();
+  new WorkerPool(logger);
+  const worker = caller(websocket);
+  const mocked = { ...worker, websocket: { readyState: 1, send() {}, close() {} } as unknown as WebSocket };
+  pool.add(worker);
+  pool.add(mocked);
+  const got: ConnectedWorker | undefined = pool.get('w');
+  const removed: ConnectedWorker | undefined = pool.remove('w');
+  const selected: Array<ConnectedWorker | null> = [
+    pool.getAvailableWorker('m'),
+    pool.getAvailableWorker('m', 'chat'),
+    pool.getAnyAvailableWorker(),
+  ];
+  for (const each of pool.values()) console.log(each.id, each.name, each.sessionId, each.connectedAt, each.capabilities);
+  const listed: ConnectedWorker[] = Array.from(pool.values());
+  pool.trackRequest('w', 'r');
+  pool.trackRequest('w', 'r', 'chat');
+  pool.releaseRequest('r');
+  pool.releaseRequest('r', { incrementCompleted: false });
+  const dead: string[] = pool.checkHealth(60_000);
+  const sent: boolean = pool.send('w', { type: 'job' });
+  pool.broadcast({ type: 'job' });
+  const has: boolean = pool.has('w');
+  const counts: number[] = [pool.getCount(), pool.getAvailableCount(), pool.getAvailableSlotCount('m', 'chat')];
+  const infos: WorkerInfo[] = pool.getWorkerInfoList();
+  pool.closeAll();
+  console.log(got?.websocket.readyState, removed, selected, listed, dead, sent, has, counts, infos, toWorkerInfo(worker));
+
+  const smallestConfig: ConnectionHandlerConfig = { heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 };
+  const config: ConnectionHandlerConfig = { ...smallestConfig, authToken: 'secret' };
+  const handler: ConnectionHandler = new ConnectionHandler(pool, config);
+  new ConnectionHandler(pool, smallestConfig, logger);
+  const unsubscribe: Array<() => void> = [
+    handler.onMessage<Result>('typed', typed),
+    handler.onMessage('untyped', untyped),
+    handler.onWorkerConnected(connected),
+    handler.onWorkerDisconnected(disconnected),
+  ];
+  new WebSocketServer({ port: 0 }).on('connection', (ws) => handler.handleConnection(ws));
+  handler.handleConnection(websocket);
+  const equal: boolean = safeCompare('a', 'b');
+  console.log(unsubscribe.length, equal, statuses, statusText);
+}
+
+class LoggingServer extends WorkerServer {
+  override send(workerId: string, message: unknown): boolean {
+    console.log(workerId);
+    return super.send(workerId, message);
+  }
+}
+
+holds<Same<typeof everything.WorkerServer, typeof WorkerServer>>();
+const status: everything.WorkerStatus = everything.WorkerStatus.Busy;
+void main().then(() => pools(new WebSocket('ws://localhost')));
+export { LoggingServer, status };
