@@ -84,7 +84,8 @@ class WorkerServer {
   }
 
   send(workerId, message) {
-    requireString(workerId, 'workerId');
+    // Ids often come from messages; what is no id is simply unknown.
+    if (typeof workerId !== 'string') return false;
     let text;
     try {
       text = JSON.stringify(message);
@@ -126,7 +127,7 @@ class WorkerServer {
   }
 
   trackRequest(workerId, requestId, category) {
-    requireString(workerId, 'workerId');
+    if (typeof workerId !== 'string') return;
     this.#running?.track(workerId, requestId, optionalString(category, 'category'));
   }
 
