@@ -47,7 +47,7 @@ class HttpFront {
       headersTimeout: limits.headTimeoutMs,
       // How often it looks; its default would let short timeouts wait for half a minute.
       connectionsCheckingInterval: Math.min(30_000, Math.max(100, limits.headTimeoutMs / 2)),
-      // Must not be shorter than headersTimeout; 0 is Node's word for none, which is also its own default's meaning here.
+      // Node's default, which must not be shorter than headersTimeout.
       requestTimeout: Math.max(300_000, limits.headTimeoutMs),
     });
     this.#server.on('request', (req, res) => this.#onRequest(req, res));

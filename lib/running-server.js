@@ -188,7 +188,13 @@ class RunningServer {
         return;
       }
       while (this.#batch.at < this.#batch.events.length) {
-        this.#handleNext(this.#batch);
+        try {
+          this.#handleNext(this.#batch);
+        } catch (error) {
+          // Only a logger that throws gets here. It is the application's to deal with; the other events go on.
+          setImmediate(this.#drainAgain);
+          throw error;
+        }
         handled += 1;
         if (now() > end) {
           setImmediate(this.#drainAgain);

@@ -268,7 +268,12 @@ async fn write(shared: &Shared, peer: &Arc<Peer>, sink: &mut SplitSink<Socket, M
         match result {
             Ok(()) if closes => break,
             Ok(()) => {}
-            Err(WriteError::Refused) => break,
+            Err(WriteError::Refused) => {
+                // A reader that waits for room must go on, to come to the end.
+                shared.shut(peer);
+                peer.outbox.confirm(0);
+                break;
+            }
             Err(WriteError::Stalled) => {
                 shared.log_for(peer, Line::warn("Slow consumer, closing", shared.describe(peer)));
                 shared.shut(peer);
