@@ -35,6 +35,15 @@ const BUSY_EVENTS = 8;
 
 const now = performance.now.bind(performance);
 
+/**
+ * A request id as the native side knows it. Ids are strings, but JavaScript callers have used others, and strings that
+ * are no well-formed Unicode; each stays different from all others.
+ */
+function requestKey(id) {
+  if (typeof id !== 'string') return `\0${typeof id} ${String(id)}`;
+  return id.isWellFormed() ? id : `\0${JSON.stringify(id)}`;
+}
+
 /** A `WorkerServer` between its start and its stop. */
 class RunningServer {
   #native;
@@ -129,14 +138,13 @@ class RunningServer {
     return infos;
   }
 
-  /** `requestId` is what the application used; the native side knows it as text. */
   track(workerId, requestId, category) {
-    const record = this.#updated(this.#native.track(workerId, String(requestId), category, this.#row));
+    const record = this.#updated(this.#native.track(workerId, requestKey(requestId), category, this.#row));
     record?.track(requestId, category);
   }
 
   release(requestId, incrementCompleted) {
-    const released = this.#native.release(String(requestId), incrementCompleted, this.#row);
+    const released = this.#native.release(requestKey(requestId), incrementCompleted, this.#row);
     const record = this.#updated(released !== false);
     record?.release(requestId, released === true ? undefined : released);
   }

@@ -1,6 +1,6 @@
 //! One peer's state machine: texts in, actions out, without a socket.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value};
 
 use super::auth::is_any_of;
 use super::json as raw;
@@ -71,31 +71,24 @@ impl Session {
 
     fn on_registration(&mut self, text: &str, auth_tokens: Option<&[String]>) -> Action<'static> {
         let [token, worker_id] = raw::fields(text, ["authToken", "workerId"]).unwrap_or_default();
-        // For the log line; a missing id stays missing there.
-        let context = |more: Value| {
-            let mut context = more;
-            if let (Value::Object(fields), Some(id)) = (&mut context, worker_id) {
-                fields.insert("workerId".into(), to_value(id));
-            }
-            context
-        };
+        // For the log; a missing id stays missing there.
+        let mut context: Map<String, Value> =
+            worker_id.map(|id| ("workerId".into(), to_value(id))).into_iter().collect();
         if let Some(tokens) = auth_tokens
             && !is_authentic(token, tokens)
         {
             return self.refuse(
                 "Invalid authentication token",
                 Closing::AUTHENTICATION_FAILED,
-                Line::warn("Worker registration rejected: invalid auth token", context(json!({}))),
+                Line::warn("Worker registration rejected: invalid auth token", context.into()),
             );
         }
         match Registration::read(text) {
             Ok(registration) => Action::Register(registration),
             Err(invalid) => {
                 let error = format!("Invalid registration: {invalid}");
-                let line = Line::warn(
-                    "Worker registration rejected: invalid registration",
-                    context(json!({ "error": error })),
-                );
+                context.insert("error".into(), error.clone().into());
+                let line = Line::warn("Worker registration rejected: invalid registration", context.into());
                 self.refuse(&error, Closing::INVALID_REGISTRATION, line)
             }
         }
@@ -122,6 +115,8 @@ fn to_value(raw: &str) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const GOOD: &str = r#"{"type":"worker_registration","workerId":"w","authToken":"t","capabilities":{"models":[],"maxConcurrentRequests":1}}"#;
