@@ -15,7 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::connection;
 use super::handover;
 use super::head::{self, NoHead, Request};
-use super::shared::{Admission, Shared};
+use super::shared::{Admission, Phase, Shared};
 use super::stream::{MeteredStream, hang_up_with};
 use crate::core::log::Line;
 
@@ -65,12 +65,7 @@ const EAFNOSUPPORT: i32 = 10047;
 
 /// Accepts connections until the server stops.
 pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
-    let mut stopping = shared.stopping.subscribe();
-    loop {
-        let accepted = tokio::select! {
-            _ = stopping.wait_for(|stopping| *stopping) => return,
-            accepted = listener.accept() => accepted,
-        };
+    while let Some(accepted) = shared.before(Phase::Stopping, listener.accept()).await {
         match accepted {
             Ok((stream, _)) => {
                 tokio::spawn(serve(Arc::clone(&shared), stream));
@@ -100,7 +95,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
     // As Node's http server does: small messages are not held back.
     stream.set_nodelay(true).ok();
     let mut read = BytesMut::new();
-    let request = unless_stopping(&shared, read_head(&shared, &mut stream, &mut read)).await.flatten();
+    let request = shared.before(Phase::Stopping, read_head(&shared, &mut stream, &mut read)).await.flatten();
     match request {
         None => {}
         Some(Request::WebSocket { path, response, length }) if !shared.endpoints.read().contains(&path) => {
@@ -118,7 +113,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
 /// Serves a connection that Node gave back: it had served other requests of it, and then came an upgrade that is a
 /// worker's. `read` holds that request, and whatever came behind it.
 pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: BytesMut) {
-    let request = unless_stopping(&shared, read_head(&shared, &mut stream, &mut read)).await.flatten();
+    let request = shared.before(Phase::Stopping, read_head(&shared, &mut stream, &mut read)).await.flatten();
     match request {
         None => {}
         Some(Request::WebSocket { response, length, .. }) => {
@@ -128,15 +123,6 @@ pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: 
         Some(Request::Http) => {
             hang_up_with(&mut stream, &head::response("400 Bad Request", "", "Not a WebSocket handshake")).await;
         }
-    }
-}
-
-/// Runs `step`, unless the server stops before it is done.
-async fn unless_stopping<T>(shared: &Shared, step: impl Future<Output = T>) -> Option<T> {
-    let mut stopping = shared.stopping.subscribe();
-    tokio::select! {
-        _ = stopping.wait_for(|stopping| *stopping) => None,
-        done = step => Some(done),
     }
 }
 
@@ -185,7 +171,8 @@ async fn upgrade(
 
 /// Upgrades a connection, unless the server stops meanwhile, and runs it to its end.
 async fn connect(shared: &Arc<Shared>, upgrade: impl Future<Output = Option<Upgraded>>) {
-    if let Some(Some((admission, stream, early))) = unless_stopping(shared, upgrade).await {
-        connection::run(Arc::clone(shared), Arc::clone(&admission.peer), stream, early).await;
+    if let Some(Some((admission, stream, early))) = shared.before(Phase::Stopping, upgrade).await {
+        let connection = connection::run(Arc::clone(shared), Arc::clone(&admission.peer), stream, early);
+        shared.before(Phase::Cut, connection).await;
     }
 }

@@ -32,7 +32,7 @@ use uuid::Uuid;
 use self::events::{Event, EventQueue};
 use self::outbox::Sent;
 use self::peer::{Peer, PeerId};
-use self::shared::Shared;
+use self::shared::{Phase, Shared};
 use crate::core::clock::Moment;
 use crate::core::config::ServerConfig;
 use crate::core::protocol::{Closing, registration_ack};
@@ -314,7 +314,7 @@ impl Server {
     pub fn stop(&self) {
         let Some(mut gone) = self.gone.lock().take() else { return };
         self.shared.events.close();
-        self.shared.stopping.send_replace(true);
+        self.shared.enter(Phase::Stopping);
         self.shared.pool.lock().clear();
         for peer in self.shared.forget_all() {
             peer.set_worker(None);
@@ -324,8 +324,9 @@ impl Server {
         let shared = Arc::clone(&self.shared);
         if let Some(runtime) = &*self.runtime.lock() {
             runtime.spawn(async move {
-                // Whether they went by themselves or not, the grace is over then.
+                // Whether they went by themselves or not, the grace is over then, however busy the application is.
                 timeout(shared.config.limits.stop_grace, gone.recv()).await.ok();
+                shared.enter(Phase::Cut);
                 shared.events.push(Event::Stopped);
             });
         }
@@ -347,13 +348,9 @@ impl Drop for Server {
 }
 
 async fn check_health(shared: Arc<Shared>) {
-    let mut stopping = shared.stopping.subscribe();
     let mut ticks = interval(Duration::from_millis(shared.config.health_check_interval_ms.max(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = stopping.wait_for(|stopping| *stopping) => return,
-            _ = ticks.tick() => shared.check_health(),
-        }
+    while shared.before(Phase::Stopping, ticks.tick()).await.is_some() {
+        shared.check_health();
     }
 }

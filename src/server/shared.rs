@@ -34,12 +34,22 @@ pub struct Shared {
     pub endpoints: RwLock<HashSet<String>>,
     /// Addresses of the peers whose connections are relayed to Node, by the port that the relay comes from.
     pub relayed: Mutex<HashMap<u16, SocketAddr>>,
-    /// True once the server stops.
-    pub stopping: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
     peers: Mutex<Peers>,
     next_peer: AtomicU64,
     strangers: AtomicUsize,
     refusing: AtomicBool,
+}
+
+/// How far a server has come. Later phases are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// It serves.
+    Running,
+    /// It lets nobody in, and those who are in are being closed.
+    Stopping,
+    /// Whoever is still there is cut off.
+    Cut,
 }
 
 /// The connections that the application's thread has not seen the end of.
@@ -81,13 +91,27 @@ impl Shared {
             events,
             endpoints: RwLock::default(),
             relayed: Mutex::default(),
-            stopping: watch::Sender::new(false),
+            phase: watch::Sender::new(Phase::Running),
             peers: Mutex::new(Peers { by_id: HashMap::new(), alive: Some(alive), connections: 0 }),
             next_peer: AtomicU64::new(0),
             strangers: AtomicUsize::new(0),
             refusing: AtomicBool::new(false),
         };
         (Arc::new(shared), gone)
+    }
+
+    /// The server has come so far.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// Runs `step` to its end, unless the server comes to `phase` before.
+    pub async fn before<T>(&self, phase: Phase, step: impl Future<Output = T>) -> Option<T> {
+        let mut reached = self.phase.subscribe();
+        tokio::select! {
+            _ = reached.wait_for(|reached| *reached >= phase) => None,
+            done = step => Some(done),
+        }
     }
 
     /// Lets a worker connection in, unless there are too many or the server stops.
