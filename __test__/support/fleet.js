@@ -31,11 +31,16 @@ function startProcess(script) {
   });
   return {
     child,
-    ask: (command, options) => new Promise((resolve, reject) => {
-      number += 1;
-      asked.set(number, { resolve, reject });
-      child.send({ number, command, options });
-    }),
+    ask(command, options) {
+      const answer = new Promise((resolve, reject) => {
+        number += 1;
+        asked.set(number, { resolve, reject });
+        child.send({ number, command, options });
+      });
+      // Who asks without waiting for the answer isn't interested in its end either.
+      answer.catch(() => {});
+      return answer;
+    },
   };
 }
 

@@ -52,14 +52,14 @@ class WorkerClient {
   take(text) {
     this.frames.push(text);
     const message = JSON.parse(text);
-    const index = this.readers.findIndex(({ type }) => type === undefined || type === message.type);
+    const index = this.readers.findIndex(({ type }) => type === undefined || type === message?.type);
     if (index < 0) this.unread.push(message);
     else this.readers.splice(index, 1)[0].resolve(message);
   }
 
   /** The next message of a type (or of any) that no one has asked for yet. */
   next(type) {
-    const index = this.unread.findIndex((message) => type === undefined || type === message.type);
+    const index = this.unread.findIndex((message) => type === undefined || type === message?.type);
     if (index >= 0) return Promise.resolve(this.unread.splice(index, 1)[0]);
     return new Promise((resolve) => this.readers.push({ type, resolve }));
   }

@@ -56,8 +56,10 @@ pub async fn run(shared: Arc<Shared>, peer: Arc<Peer>, stream: MeteredStream, ea
     let (mut sink, mut stream) = socket.split();
     let mut reader = Reader { shared: &shared, peer: &peer, session: Session::new() };
     let end = tokio::select! {
-        end = reader.read(&mut stream) => end,
+        // In this order: what was sent goes out before a close frame is read, after which nothing may.
+        biased;
         () = write(&shared, &peer, &mut sink, &sent) => End::Lost,
+        end = reader.read(&mut stream) => end,
         () = close_deadline(&peer) => End::Lost,
         () = registration_deadline(&shared, &peer) => End::Lost,
     };

@@ -1,0 +1,189 @@
+'use strict';
+
+const http = require('http');
+const { once } = require('events');
+const { cleanUp } = require('../support/cleanup');
+const { startServer, newServer } = require('../support/running');
+const { request, answering } = require('../support/http');
+
+afterEach(cleanUp);
+
+test('a server without HTTP handlers answers 404 with a JSON body', async () => {
+  const { port } = await startServer();
+  const response = await request(port, { path: '/anything' });
+  expect(response.status).toBe(404);
+  expect(response.headers['content-type']).toBe('application/json');
+  expect(response.text).toBe('{"error":"Not found"}');
+});
+
+test('handlers are asked in the order in which they were added, until one returns true', async () => {
+  const asked = [];
+  const { port } = await startServer({}, (server) => {
+    server.addHttpHandler(async (req) => {
+      asked.push(`first ${req.url}`);
+      return false;
+    });
+    server.addHttpHandler(async (req, res) => {
+      asked.push('second');
+      res.end('second');
+      return true;
+    });
+    server.addHttpHandler(async () => {
+      asked.push('third');
+      return true;
+    });
+  });
+  expect((await request(port, { path: '/a?b=c' })).text).toBe('second');
+  expect(asked).toEqual(['first /a?b=c', 'second']);
+});
+
+test('a handler is asked only when the promise of the one before it has settled', async () => {
+  const asked = [];
+  const { port } = await startServer({}, (server) => {
+    server.addHttpHandler(async () => {
+      await new Promise((resolve) => setImmediate(resolve));
+      asked.push('first is done');
+      return false;
+    });
+    server.addHttpHandler(async (req, res) => {
+      asked.push('second');
+      res.end();
+      return true;
+    });
+  });
+  await request(port);
+  expect(asked).toEqual(['first is done', 'second']);
+});
+
+test('a handler that is not async may answer as well', async () => {
+  const { port } = await startServer({}, (server) => {
+    server.addHttpHandler(() => false);
+    server.addHttpHandler((req, res) => {
+      res.end('sync');
+      return true;
+    });
+  });
+  expect((await request(port)).text).toBe('sync');
+});
+
+test.each([[undefined], [null], [0], ['']])('a handler that returns %p has not handled the request', async (result) => {
+  const { port } = await startServer({}, (server) => {
+    server.addHttpHandler(async () => result);
+    server.addHttpHandler(answering('the next one'));
+  });
+  expect((await request(port)).text).toBe('the next one');
+});
+
+test('a truthy result counts as handled', async () => {
+  const { port } = await startServer({}, (server) => {
+    server.addHttpHandler(async (req, res) => {
+      setImmediate(() => res.end('later'));
+      return 'yes';
+    });
+    server.addHttpHandler(answering('the next one'));
+  });
+  expect((await request(port)).text).toBe('later');
+});
+
+test.each([
+  ['throws', () => { throw new Error('it broke'); }],
+  ['rejects', async () => { throw new Error('it broke'); }],
+])('a handler that %s is logged with the url, and the next one is asked', async (_, handler) => {
+  const { port, logger } = await startServer({}, (server) => {
+    server.addHttpHandler(handler);
+    server.addHttpHandler(answering('the next one'));
+  });
+  expect((await request(port, { path: '/some/url?q=1' })).text).toBe('the next one');
+  expect(logger.all('HTTP handler error')).toEqual([
+    { level: 'error', message: 'HTTP handler error', context: { error: 'it broke', url: '/some/url?q=1' } },
+  ]);
+});
+
+test('a request whose only handler throws gets 404', async () => {
+  const { port } = await startServer({}, (server) => server.addHttpHandler(async () => {
+    throw new Error('it broke');
+  }));
+  expect((await request(port)).status).toBe(404);
+});
+
+test.each([
+  ['returns false', () => false, 0],
+  ['throws', () => { throw new Error('afterwards'); }, 1],
+  ['rejects', async () => { throw new Error('afterwards'); }, 1],
+])('a handler that has answered and then %s has handled the request', async (_, afterwards, logged) => {
+  const later = jest.fn(async () => true);
+  const { port, logger } = await startServer({}, (server) => {
+    server.addHttpHandler((req, res) => {
+      res.end('answered');
+      return afterwards();
+    });
+    server.addHttpHandler(later);
+  });
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  for (let i = 0; i < 2; i += 1) {
+    const response = await request(port, { agent });
+    expect([response.status, response.text]).toEqual([200, 'answered']);
+  }
+  agent.destroy();
+  expect(later).not.toHaveBeenCalled();
+  expect(logger.all('HTTP handler error').map((line) => line.context.error)).toEqual(Array(2 * logged).fill('afterwards'));
+});
+
+test('a handler that has begun to answer and then returns false has handled the request', async () => {
+  const later = jest.fn(async () => true);
+  const { port } = await startServer({}, (server) => {
+    server.addHttpHandler(async (req, res) => {
+      res.write('begun, ');
+      setImmediate(() => res.end('ended'));
+      return false;
+    });
+    server.addHttpHandler(later);
+  });
+  expect((await request(port)).text).toBe('begun, ended');
+  expect(later).not.toHaveBeenCalled();
+});
+
+test('a handler that is added while the server runs is asked from then on', async () => {
+  const { server, port } = await startServer();
+  expect((await request(port)).status).toBe(404);
+  server.addHttpHandler(answering('added'));
+  expect((await request(port)).text).toBe('added');
+});
+
+test('HTTP handlers outlive a stop', async () => {
+  const { server } = newServer();
+  server.addHttpHandler(answering('still here'));
+  await server.start();
+  await server.stop();
+  await server.start();
+  expect((await request(server.port)).text).toBe('still here');
+});
+
+test('req and res are those of Node', async () => {
+  let seen;
+  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
+    seen = { req: req instanceof http.IncomingMessage, res: res instanceof http.ServerResponse, method: req.method, header: req.headers['x-one'] };
+    res.writeHead(201, { 'x-two': '2' });
+    res.end();
+    return true;
+  }));
+  const response = await request(port, { method: 'PUT', headers: { 'x-one': '1' } });
+  expect(seen).toEqual({ req: true, res: true, method: 'PUT', header: '1' });
+  expect([response.status, response.headers['x-two']]).toEqual([201, '2']);
+});
+
+test.each([['127.0.0.1', /^(::ffff:)?127\.0\.0\.1$/], ['::1', /^::1$/]])('req.socket knows the address of a client from %s', async (host, address) => {
+  const seen = [];
+  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
+    seen.push(req.socket.remoteAddress, req.socket.remotePort, req.socket.localPort);
+    res.end();
+    return true;
+  }));
+  const req = http.get({ port, host, agent: false });
+  const [socket] = await once(req, 'socket');
+  const [res] = await once(req, 'response');
+  const clientPort = socket.localPort;
+  res.resume();
+  await once(res, 'end');
+  expect(seen).toEqual([expect.stringMatching(address), clientPort, port]);
+});

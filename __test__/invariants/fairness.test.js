@@ -1,0 +1,80 @@
+'use strict';
+
+const fs = require('fs');
+const http = require('http');
+const { cleanUp, onCleanup } = require('../support/cleanup');
+const { startServer, until } = require('../support/running');
+const { startFlood, signalFile } = require('../support/fleet');
+const { request, answering } = require('../support/http');
+
+afterEach(cleanUp);
+
+/** Does something for about this long, as handlers do. */
+function work(microseconds) {
+  const end = process.hrtime.bigint() + BigInt(microseconds * 1000);
+  while (process.hrtime.bigint() < end);
+}
+
+test('I7: during a flood of 100,000 messages immediates and timers fire all the time', async () => {
+  const { server, port } = await startServer();
+  const messages = 25000;
+  const total = 4 * messages;
+  let count = 0;
+  let turns = 0;
+  let ticks = 0;
+  let longest = 0;
+  let sinceTurn = 0;
+  const inOrder = new Map();
+  let outOfOrder = 0;
+  server.onWorkerMessage('flood', (worker, { seq }) => {
+    if (seq !== (inOrder.get(worker.id) ?? 0)) outOfOrder += 1;
+    inOrder.set(worker.id, seq + 1);
+    count += 1;
+    sinceTurn += 1;
+    longest = Math.max(longest, sinceTurn);
+    work(10);
+  });
+  const turn = () => {
+    sinceTurn = 0;
+    if (count > 0 && count < total) turns += 1;
+    if (count < total) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const timer = setInterval(() => {
+    if (count > 0 && count < total) ticks += 1;
+  }, 1);
+  const flood = await startFlood(port, { count: 4 });
+  const file = signalFile();
+  await flood.ask('flood', { messages, bytes: 100, file });
+  fs.writeFileSync(`${file}.go`, '');
+  await until(() => count >= total);
+  clearInterval(timer);
+  expect([count, outOfOrder]).toEqual([total, 0]);
+  // The handlers alone take a second. A few milliseconds at a time are some hundred messages of this kind.
+  expect(turns).toBeGreaterThan(50);
+  expect(ticks).toBeGreaterThan(20);
+  expect(longest).toBeLessThan(total / 20);
+}, 60000);
+
+test('I7: HTTP requests of an open connection are answered during a flood', async () => {
+  const { server, port } = await startServer({}, (unstarted) => unstarted.addHttpHandler(answering('here')));
+  let count = 0;
+  server.onWorkerMessage('flood', () => {
+    count += 1;
+    work(10);
+  });
+  const flood = await startFlood(port, { count: 2 });
+  const file = signalFile();
+  await flood.ask('flood', { messages: 50000, bytes: 100, file });
+  fs.writeFileSync(`${file}.go`, '');
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  onCleanup(() => agent.destroy());
+  await request(port, { agent });
+  await until(() => count > 0);
+  let answered = 0;
+  while (count < 100000) {
+    expect((await request(port, { agent })).text).toBe('here');
+    answered += 1;
+  }
+  expect(answered).toBeGreaterThan(10);
+}, 60000);
