@@ -24,6 +24,7 @@ const DEFAULT_LIMITS = Object.freeze({
 
 /** The longest time that a timer can wait; Node's own timers have the same bound. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
+const TIMERS = new Set(['healthCheckIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs', 'stopGraceMs']);
 /** The methods that are called on a logger. */
 const LOG_METHODS = ['debug', 'warn', 'error'];
 
@@ -80,7 +81,7 @@ function readNumbers(from, defaults, prefix) {
     if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
       throw wrongType(`${prefix}${name}`, 'a finite number that is not negative', value);
     }
-    read[name] = name.endsWith('Ms') && name !== 'heartbeatIntervalMs' ? Math.min(value, MAX_DELAY_MS) : value;
+    read[name] = TIMERS.has(name) ? Math.min(value, MAX_DELAY_MS) : value;
   }
   return read;
 }

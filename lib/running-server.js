@@ -242,7 +242,7 @@ class RunningServer {
         if (!this.stopping) this.#onClosed(peer, a, extras[b]);
         break;
       case CONNECTION:
-        this.#front.acceptDescriptor(a, extras[b]);
+        this.#front.acceptDescriptor(this.#native.takeSocket(a), extras[b]);
         break;
       case LOG:
         this.#onLog(LEVELS[a], extras[b], JSON.parse(extras[b + 1]));

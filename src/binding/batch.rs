@@ -3,7 +3,7 @@
 //! Short ASCII texts travel as one string that JavaScript slices, everything else in a list beside it; what an event is and
 //! where its parts are stands in an array of doubles, [`EVENT_FIELDS`] for each event.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, Float64Array, Float64ArraySlice, Latin1String, ToNapiValue};
@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use crate::core::log::Level;
 use crate::core::worker::WorkerKey;
 use crate::server::events::Event;
+use crate::server::handover::Descriptor;
 use crate::server::{Server, Snapshot};
 
 /// Doubles for each event: its kind, its peer, and two that depend on the kind.
@@ -33,7 +34,7 @@ mod kind {
     pub const REGISTER: f64 = 2.0;
     /// A closed connection; its close code, and the place of its reason.
     pub const CLOSED: f64 = 3.0;
-    /// A connection for Node; its descriptor, and the place of what was read.
+    /// A connection for Node; its number in the [`Sockets`], and the place of what was read.
     pub const CONNECTION: f64 = 4.0;
     /// A log line; its level, and the place of its message, its context following as JSON text.
     pub const LOG: f64 = 5.0;
@@ -98,10 +99,31 @@ fn row_of(snapshot: &Snapshot) -> [f64; ROW_FIELDS] {
     ]
 }
 
+/// Sockets on their way to Node, until it takes each of them. What is left when the server goes is closed.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    waiting: HashMap<u32, Descriptor>,
+    last: u32,
+}
+
+impl Sockets {
+    fn add(&mut self, socket: Descriptor) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.waiting.insert(self.last, socket);
+        self.last
+    }
+
+    /// Gives the descriptor of a socket. Whoever takes it must close it.
+    pub fn take(&mut self, number: u32) -> Option<i32> {
+        self.waiting.remove(&number).map(Descriptor::into_raw)
+    }
+}
+
 impl Batch {
-    /// Packs events.
-    pub fn pack(server: &Server, events: Vec<Event>) -> Self {
-        let mut packer = Packer::default();
+    /// Packs events. The sockets in them wait in `sockets` to be taken.
+    pub fn pack(server: &Server, sockets: &mut Sockets, events: Vec<Event>) -> Self {
+        let mut packer =
+            Packer { sockets, events: Vec::new(), joined: String::new(), extras: Vec::new(), workers: HashSet::new() };
         packer.events.reserve(events.len() * EVENT_FIELDS);
         for event in events {
             packer.add(event);
@@ -115,15 +137,15 @@ impl Batch {
     }
 }
 
-#[derive(Default)]
-struct Packer {
+struct Packer<'a> {
+    sockets: &'a mut Sockets,
     events: Vec<f64>,
     joined: String,
     extras: Vec<Extra>,
     workers: HashSet<WorkerKey>,
 }
 
-impl Packer {
+impl Packer<'_> {
     fn add(&mut self, event: Event) {
         let fields = match event {
             Event::Message { peer, text } => {
@@ -140,7 +162,7 @@ impl Packer {
             Event::Closed { peer, code, reason } => [kind::CLOSED, peer.id as f64, f64::from(code), self.text(reason)],
             Event::Connection { socket, head } => {
                 let head = self.extra(Extra::Bytes(head));
-                [kind::CONNECTION, 0.0, f64::from(socket.into_raw()), head]
+                [kind::CONNECTION, 0.0, f64::from(self.sockets.add(socket)), head]
             }
             Event::Log { line, .. } => {
                 let level = match line.level {

@@ -10,7 +10,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
-use super::batch::{Batch, rows, write_row};
+use super::batch::{Batch, Sockets, rows, write_row};
 use crate::core::config::{Limits, ServerConfig};
 use crate::server::{Server, Snapshot};
 
@@ -116,6 +116,7 @@ pub struct NativeRegistered {
 pub struct NativeServer {
     server: Server,
     wake: Arc<Mutex<Option<Wake>>>,
+    sockets: Mutex<Sockets>,
 }
 
 #[napi]
@@ -142,7 +143,7 @@ impl NativeServer {
             wake.lock().take();
             system_error(&error)
         })?;
-        Ok(Self { server, wake })
+        Ok(Self { server, wake, sockets: Mutex::default() })
     }
 
     /// See [`Server::port`].
@@ -155,7 +156,13 @@ impl NativeServer {
     #[napi]
     pub fn drain(&self, max_events: u32, max_bytes: u32, returns: bool) -> Option<Batch> {
         let events = self.server.drain(max_events as usize, max_bytes as usize, returns);
-        (!events.is_empty()).then(|| Batch::pack(&self.server, events))
+        (!events.is_empty()).then(|| Batch::pack(&self.server, &mut self.sockets.lock(), events))
+    }
+
+    /// Takes the descriptor of a connection for Node, which must close it.
+    #[napi]
+    pub fn take_socket(&self, number: u32) -> Option<i32> {
+        self.sockets.lock().take(number)
     }
 
     /// See [`Server::displace`]: one row after the other.
@@ -297,6 +304,7 @@ impl NativeServer {
     #[napi]
     pub fn shut_down(&self) {
         self.wake.lock().take();
+        *self.sockets.lock() = Sockets::default();
         self.server.shut_down();
     }
 }

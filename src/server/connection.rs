@@ -164,39 +164,36 @@ impl Reader<'_> {
         if self.peer.is_registering() {
             self.peer.settled().await;
         }
-        let mut waited = false;
-        loop {
-            if self.has_too_much_unhandled() {
-                self.pause(&mut waited);
+        let limits = &self.shared.config.limits;
+        if self.has_unhandled(limits.max_unhandled_bytes) {
+            self.peer.set_paused(true);
+            self.shared.log_for(
+                self.peer,
+                Line::warn("Too much is unhandled, reading pauses", self.shared.describe(self.peer)),
+            );
+            // Not until there is room for one more message, or it would pause, and be logged, at each.
+            while self.has_unhandled((limits.max_unhandled_bytes / 2).max(1)) {
                 self.peer.handled().await;
-            } else if self.peer.is_open() && self.peer.outbox.is_full() {
-                self.pause(&mut waited);
-                self.peer.outbox.written().await;
-            } else {
-                break;
             }
         }
-        if waited {
+        while self.peer.is_open() && self.peer.outbox.is_full() {
+            self.peer.set_paused(true);
+            self.peer.outbox.written().await;
+        }
+        if self.peer.is_paused() {
             // Its heartbeats may be among what could not be read.
             self.shared.touch(self.peer);
             self.peer.set_paused(false);
         }
     }
 
-    fn has_too_much_unhandled(&self) -> bool {
-        let limits = &self.shared.config.limits;
+    /// Whether this peer has as much as `own_limit` unhandled, or its part in as much as the server may have.
+    fn has_unhandled(&self, own_limit: usize) -> bool {
         let own = self.peer.unhandled();
         // A peer that has nothing waiting may go on even when the others have filled the server's share, so that
         // heartbeats pass.
-        own >= limits.max_unhandled_bytes
-            || (own > 0 && self.shared.events.unhandled() >= limits.max_unhandled_bytes_total)
-    }
-
-    fn pause(&self, waited: &mut bool) {
-        if !*waited {
-            *waited = true;
-            self.peer.set_paused(true);
-        }
+        own >= own_limit
+            || (own > 0 && self.shared.events.unhandled() >= self.shared.config.limits.max_unhandled_bytes_total)
     }
 
     fn on_text(&mut self, text: Utf8Bytes) {
