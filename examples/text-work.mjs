@@ -46,40 +46,43 @@ function weigh(words, corpus) {
   return weights;
 }
 
-/** The prose of a Markdown text: no code blocks, tables, headings or markup. */
+/** The prose of a Markdown text: no code blocks, tables, headings or markup. Line by line, since texts can be large. */
 function proseOfDocument(text) {
-  return text
-    .replace(/^(```|~~~)[^]*?^\1.*$/gm, '')
-    .replace(/<!--[^]*?-->/g, '')
-    .replace(/^\s*(\||#|>|={3,}|-{3,}|\[[^\]]+\]:).*$/gm, '\n')
-    .replace(/^\s*([-*+]|\d+\.)\s+/gm, '\n')
-    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, '$1')
-    .replace(/(\*\*|__|`)/g, '');
+  let fence = null;
+  const lines = text.split('\n').map((line) => {
+    const mark = /^\s*(```|~~~)/.exec(line)?.[1];
+    if (mark && (fence === null || fence === mark)) {
+      fence = fence === null ? mark : null;
+      return '';
+    }
+    if (fence !== null || /^\s*(\||#|>|={3,}|-{3,}|<!--|\[[^\]]{1,200}\]:)/.test(line)) return '';
+    return line
+      .replace(/^\s*([-*+]|\d{1,4}\.)\s+/, '\n')
+      .replace(/!?\[([^[\]]{1,200})\]\([^()]{0,400}\)/g, '$1')
+      .replace(/\*\*|__|`/g, '');
+  });
+  return lines.join('\n');
 }
 
-/** The prose of a source file: its comments, without tags. */
+/** The prose of a source file: its comments, without tags. Comments on neighbouring lines are one text. */
 function proseOfSource(text) {
-  const comments = [];
-  let line = 0;
-  let counted = 0;
-  let previousLine = -2;
-  for (const match of text.matchAll(/^[ \t]*(?:\/\*[^]*?\*\/|(?:\/\/|# )[^\n]*)/gm)) {
-    const block = match[0].trimStart().startsWith('/*');
-    const body = match[0]
-      .replace(/\*\/$/, '')
-      .replace(/^[ \t]*(\/\*\*?|\*|\/\/[/!]?|#)/gm, '')
-      .replace(/^[ \t]*@[^]*/m, '')
-      .replace(/\{@\w+ ([^}]*)\}/g, '$1');
-    while (counted < match.index) {
-      if (text[counted] === '\n') line += 1;
-      counted += 1;
+  let inBlock = false;
+  let inTags = false;
+  const lines = text.split('\n').map((line) => {
+    const start = /^\s*(\/\*+|\/\/[/!]?|# )/.exec(line);
+    if (!inBlock && !start) return '';
+    if (!inBlock) inTags = false;
+    let body = inBlock ? line.replace(/^\s*\*(?!\/)/, '') : line.slice(start[0].length);
+    if (inBlock || start[1].startsWith('/*')) {
+      const end = body.indexOf('*/');
+      inBlock = end < 0;
+      if (end >= 0) body = body.slice(0, end);
     }
-    // Line comments on neighbouring lines are one text.
-    if (line === previousLine + 1 && !block) comments.push(`${comments.pop()}\n${body}`);
-    else comments.push(body);
-    previousLine = block ? -2 : line;
-  }
-  return comments.join('\n\n');
+    // What follows a tag of a documentation comment describes a parameter, not the program.
+    inTags ||= /^\s*@\w/.test(body);
+    return inTags ? '' : body.replace(/\{@\w+ ([^{}]*)\}/g, '$1');
+  });
+  return lines.join('\n');
 }
 
 function sentencesOf(prose) {

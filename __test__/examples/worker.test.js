@@ -1,0 +1,142 @@
+'use strict';
+
+const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const path = require('node:path');
+const { once } = require('node:events');
+const { WorkerServer } = require('../support/package.js');
+
+const root = path.join(__dirname, '../..');
+const hasPython = spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 9))']).status === 0;
+const testWithPython = hasPython ? test : test.skip;
+
+const servers = [];
+const children = [];
+
+afterEach(async () => {
+  for (const child of children.splice(0)) child.kill('SIGKILL');
+  for (const server of servers.splice(0)) await server.stop();
+});
+
+async function start(options) {
+  const server = new WorkerServer({ port: 0, heartbeatIntervalMs: 50, ...options });
+  await server.start();
+  servers.push(server);
+  return server;
+}
+
+function run(command, args, env) {
+  const child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['pipe', 'ignore', 'pipe'] });
+  children.push(child);
+  child.errors = '';
+  child.stderr.on('data', (chunk) => {
+    child.errors += chunk;
+  });
+  return child;
+}
+
+const runWorker = (url, env, ...args) =>
+  run(process.execPath, [path.join(root, 'examples/worker.mjs'), '--id', 'w', '--url', url, ...args], env);
+
+// The package `websockets` may not be installed: a stand-in with its interface takes its place.
+const runPython = (args) => run('python3', args, { PYTHONPATH: path.join(root, '__test__/support/python') });
+
+const connected = (server) => new Promise((resolve) => server.onWorkerConnected(resolve));
+const disconnected = (server) => new Promise((resolve) => server.onWorkerDisconnected((...event) => resolve(event)));
+const message = (server, type) => new Promise((resolve) => server.onWorkerMessage(type, (_, received) => resolve(received)));
+const url = (server) => `ws://127.0.0.1:${server.port}`;
+
+test('the worker registers what its options say, and answers', async () => {
+  const server = await start({ authToken: 'secret' });
+  const registered = connected(server);
+  runWorker(url(server), { WORKER_TOKEN: 'secret' }, '--model', 'a', '--model', 'b', '--max', '3', '--limit', 'long=1');
+  const { id, capabilities } = await registered;
+  expect(id).toBe('w');
+  expect(capabilities).toMatchObject({ maxConcurrentRequests: 3, concurrencyLimits: { long: 1 } });
+  expect(capabilities.models.map((model) => model.modelId)).toEqual(['a', 'b']);
+  const result = message(server, 'result');
+  server.send('w', { type: 'analyse', requestId: 'r', kind: 'prose', text: 'One two three four five.\n' });
+  expect(await result).toMatchObject({ requestId: 'r', result: { lines: 1, words: 5 } });
+  const failure = message(server, 'failure');
+  server.send('w', { type: 'analyse', requestId: 's', kind: 'prose', text: null });
+  expect(await failure).toMatchObject({ requestId: 's' });
+});
+
+test('the worker says goodbye on SIGTERM and ends with 0', async () => {
+  const lines = [];
+  const log = (text, context) => lines.push([text, context]);
+  const server = await start({ logger: { debug: log, info: log, warn: log, error: log } });
+  const registered = connected(server);
+  const child = runWorker(url(server));
+  await registered;
+  const left = disconnected(server);
+  const exit = once(child, 'exit');
+  child.kill('SIGTERM');
+  await left;
+  expect(await exit).toEqual([0, null]);
+  expect(lines).toContainEqual(['Worker disconnected', { workerId: 'w', code: 1000, reason: 'Worker shutting down' }]);
+});
+
+test('the worker comes back when the server was away', async () => {
+  const server = await start();
+  const { port } = server;
+  const registered = connected(server);
+  runWorker(url(server));
+  await registered;
+  await server.stop();
+  const again = await start({ port });
+  await (again.getWorkerCount() > 0 ? undefined : connected(again));
+  expect(again.getWorkerInfo()[0].id).toBe('w');
+});
+
+test('a worker with a wrong token says so and does not try again', async () => {
+  const server = await start({ authToken: 'secret' });
+  const child = runWorker(url(server), { WORKER_TOKEN: 'wrong' });
+  expect(await once(child, 'close')).toEqual([1, null]);
+  expect(child.errors).toContain('Invalid authentication token');
+  expect(child.errors).not.toContain('wrong');
+});
+
+testWithPython('the worker in Python registers, answers and sends heartbeats', async () => {
+  const server = await start({ heartbeatTimeoutMs: 60_000 });
+  const registered = connected(server);
+  runPython([path.join(root, 'examples/worker.py'), url(server), 'py']);
+  const { id, lastHeartbeat } = await registered;
+  expect(id).toBe('py');
+  const result = message(server, 'result');
+  server.send('py', { type: 'work', requestId: 'r', prompt: 'hello' });
+  expect(await result).toEqual({ type: 'result', requestId: 'r', text: 'HELLO' });
+  await expect(laterHeartbeat(server, lastHeartbeat)).resolves.toBe(true);
+});
+
+testWithPython('the worker in Python that the README shows registers, answers and sends heartbeats', async () => {
+  const server = await start({ heartbeatTimeoutMs: 60_000 });
+  const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
+  const code = readme.match(/```python\n(.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
+  const registered = connected(server);
+  runPython(['-c', code]);
+  const { id, lastHeartbeat } = await registered;
+  const result = message(server, 'result');
+  server.send(id, { type: 'work', requestId: 'r', prompt: 'hello' });
+  expect(await result).toEqual({ type: 'result', requestId: 'r', text: 'done' });
+  await expect(laterHeartbeat(server, lastHeartbeat)).resolves.toBe(true);
+});
+
+test('the worker in JavaScript that the README shows registers, answers and sends heartbeats', async () => {
+  const server = await start({ heartbeatTimeoutMs: 60_000 });
+  const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
+  const code = readme.match(/```js\n(const \{ WebSocket \}.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
+  const registered = connected(server);
+  run(process.execPath, ['-e', code]);
+  const { id, lastHeartbeat } = await registered;
+  const result = message(server, 'result');
+  server.send(id, { type: 'work', requestId: 'r', prompt: 'hello' });
+  expect(await result).toEqual({ type: 'result', requestId: 'r', text: 'done' });
+  await expect(laterHeartbeat(server, lastHeartbeat)).resolves.toBe(true);
+});
+
+/** Heartbeats raise no event: looks until one has come. */
+async function laterHeartbeat(server, than) {
+  while (server.getWorkerInfo()[0].lastHeartbeat <= than) await new Promise((resolve) => setTimeout(resolve, 10));
+  return true;
+}

@@ -1,0 +1,91 @@
+"""A worker in Python: registers, sends heartbeats, answers requests, and comes back when the connection is lost.
+
+    pip install websockets
+    python3 examples/worker.py [ws://localhost:19100] [ID]
+
+It answers `{"type": "work", "requestId": ..., "prompt": ...}`, as in the README. A token is read from WORKER_TOKEN.
+"""
+
+import asyncio
+import datetime
+import json
+import os
+import random
+import sys
+
+import websockets
+
+URL = sys.argv[1] if len(sys.argv) > 1 else "ws://localhost:19100"
+ID = sys.argv[2] if len(sys.argv) > 2 else f"python-{os.getpid()}"
+
+REGISTRATION = {
+    "type": "worker_registration",
+    "workerId": ID,
+    "workerName": ID,
+    "capabilities": {
+        "models": [{"modelId": "llama-3-8b", "displayName": "Llama 3", "maxContextTokens": 8192,
+                    "maxOutputTokens": 1024, "supportsStreaming": False}],
+        "maxConcurrentRequests": 4,
+    },
+}
+if "WORKER_TOKEN" in os.environ:
+    REGISTRATION["authToken"] = os.environ["WORKER_TOKEN"]
+
+
+def work(prompt):
+    """Put your model here. What takes long belongs in a thread, or no heartbeat is sent meanwhile."""
+    return prompt.upper()
+
+
+async def send_heartbeats(ws, interval_ms):
+    while True:
+        await asyncio.sleep(interval_ms / 1000)
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat()
+        await ws.send(json.dumps({"type": "heartbeat", "workerId": ID, "timestamp": now}))
+
+
+async def answer(ws, message):
+    text = await asyncio.to_thread(work, message.get("prompt", ""))
+    await ws.send(json.dumps({"type": "result", "requestId": message["requestId"], "text": text}))
+
+
+async def serve(ws):
+    """One connection, from registration to its end."""
+    await ws.send(json.dumps(REGISTRATION))
+    ack = json.loads(await ws.recv())
+    if not ack["success"]:
+        # A wrong token or registration: trying again would change nothing.
+        raise SystemExit(f"registration refused: {ack['error']}")
+    tasks = {asyncio.create_task(send_heartbeats(ws, ack["heartbeatIntervalMs"]))}
+    try:
+        async for text in ws:
+            message = json.loads(text)
+            if message["type"] == "work":
+                task = asyncio.create_task(answer(ws, message))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+async def main():
+    wait = 0.25
+    while True:
+        try:
+            async with websockets.connect(URL) as ws:
+                wait = 0.25
+                await serve(ws)
+        except websockets.ConnectionClosed as closed:
+            print(f"connection closed: {closed}", file=sys.stderr)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            print(f"no connection: {error}", file=sys.stderr)
+        # The wait doubles with each failure, and is drawn at random so that a fleet doesn't come back all at once.
+        await asyncio.sleep(wait * random.uniform(0.5, 1))
+        wait = min(wait * 2, 30)
+
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    pass
