@@ -31,10 +31,16 @@ describe('a bundle with named imports', () => {
 
   function bundle(name, ...options) {
     const file = path.join(folder, 'dist', name);
-    const esbuild = path.join(root, 'node_modules/esbuild/bin/esbuild');
+    // A program of its own once its install script has run, before that a script for Node; npm's link starts either.
+    const esbuild = path.join(root, 'node_modules/.bin/esbuild');
     const args = [at('bundled.mjs'), '--bundle', '--platform=node', '--log-level=warning', `--outfile=${file}`, ...options];
     // Warnings would go to stderr, and there must be none: an import that doesn't exist is one.
-    const output = execFileSync(process.execPath, [esbuild, ...args], { encoding: 'utf8', cwd: root, stdio: 'pipe' });
+    const output = execFileSync(esbuild, args, {
+      encoding: 'utf8',
+      cwd: root,
+      stdio: 'pipe',
+      shell: process.platform === 'win32',
+    });
     expect(output).toBe('');
     return file;
   }
