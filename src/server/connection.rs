@@ -69,7 +69,7 @@ pub async fn run(shared: Arc<Shared>, peer: Arc<Peer>, stream: MeteredStream, ea
         End::Lost => {}
         End::Broken(closing) => {
             if let Ok(socket) = stream.reunite(sink) {
-                say_goodbye(socket, closing).await;
+                Box::pin(say_goodbye(socket, closing)).await;
             }
         }
     }

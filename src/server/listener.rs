@@ -169,10 +169,14 @@ async fn upgrade(
     Some((admission, MeteredStream::new(stream), early.to_vec()))
 }
 
-/// Upgrades a connection, unless the server stops meanwhile, and runs it to its end.
+/// Upgrades a connection, unless the server stops meanwhile, and has it run to its end by a task of its own: this one,
+/// with all that it needed to find out whose the connection is, need not live as long.
 async fn connect(shared: &Arc<Shared>, upgrade: impl Future<Output = Option<Upgraded>>) {
     if let Some(Some((admission, stream, early))) = shared.before(Phase::Stopping, upgrade).await {
-        let connection = connection::run(Arc::clone(shared), Arc::clone(&admission.peer), stream, early);
-        shared.before(Phase::Cut, connection).await;
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            let connection = connection::run(Arc::clone(&shared), Arc::clone(&admission.peer), stream, early);
+            shared.before(Phase::Cut, connection).await;
+        });
     }
 }

@@ -79,7 +79,8 @@ impl AsyncWrite for MeteredStream {
 pub async fn hang_up(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
     let farewell = async {
         if stream.shutdown().await.is_ok() {
-            let mut scratch = [0; 4096];
+            // On the heap: in the future it would cost every connection as much for all its life.
+            let mut scratch = vec![0; 4096];
             while let Ok(1..) = stream.read(&mut scratch).await {}
         }
     };
