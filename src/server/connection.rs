@@ -68,12 +68,13 @@ pub async fn run(shared: Arc<Shared>, peer: Arc<Peer>, stream: MeteredStream, ea
         End::Closed(code, reason) => (guard.code, guard.reason) = (code, reason),
         End::Lost => {}
         End::Broken(closing) => {
+            // The application need not wait for the goodbye.
+            drop(guard);
             if let Ok(socket) = stream.reunite(sink) {
                 Box::pin(say_goodbye(socket, closing)).await;
             }
         }
     }
-    drop(guard);
 }
 
 struct EndGuard<'a> {
@@ -108,8 +109,8 @@ async fn close_deadline(peer: &Peer) {
 async fn registration_deadline(shared: &Shared, peer: &Peer) {
     let limit = shared.config.limits.registration_timeout;
     sleep(limit).await;
-    // What it has sent must be looked at first, by an application that may be busy.
-    while peer.is_registering() || peer.unhandled() > 0 {
+    // A message of it must be looked at first, by an application that may be busy.
+    while peer.is_registering() || peer.unhandled_messages() > 0 {
         sleep(RECHECK).await;
     }
     if peer.worker().is_none() && !peer.is_in_use() && peer.is_open() {
@@ -204,9 +205,15 @@ impl Reader<'_> {
             Action::Heartbeat { worker_id, named, timestamp } => {
                 self.on_heartbeat(worker_id.as_deref(), named, timestamp);
             }
+            // Whoever is being closed can't be told that it is registered.
+            Action::Register(_) if !peer.is_open() => {}
             Action::Register(registration) => {
                 peer.propose(registration);
                 self.shared.events.push(Event::Register { peer: Arc::clone(peer), text });
+                if !peer.is_open() {
+                    // The server may have stopped just now, and nobody will settle it.
+                    peer.settle();
+                }
             }
             Action::Refuse { answer, closing, line } => {
                 self.shared.log_for(peer, line);

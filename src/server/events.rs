@@ -64,14 +64,26 @@ pub enum Event {
 }
 
 impl Event {
-    /// Who has to wait until it is handled, and for how many bytes.
-    fn charge(&self) -> Option<(&Arc<Peer>, usize)> {
+    /// What it costs its peer until it is handled.
+    fn charge(&self) -> Option<Charge> {
         match self {
-            Self::Register { peer, text } | Self::Message { peer, text } => Some((peer, EVENT_BYTES + text.len())),
-            Self::Log { peer: Some(peer), .. } => Some((peer, EVENT_BYTES)),
+            Self::Register { peer, text } | Self::Message { peer, text } => {
+                Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES + text.len(), messages: 1 })
+            }
+            Self::Log { peer: Some(peer), .. } => {
+                Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES, messages: 0 })
+            }
             _ => None,
         }
     }
+}
+
+/// What is on a peer's account.
+#[derive(Debug)]
+struct Charge {
+    peer: Arc<Peer>,
+    bytes: usize,
+    messages: usize,
 }
 
 /// The queue of one server.
@@ -90,7 +102,7 @@ struct State {
     /// Only [`Event::Stopped`] is still wanted.
     closed: bool,
     /// What the events that were drained last are charged with.
-    draining: Vec<(Arc<Peer>, usize)>,
+    draining: Vec<Charge>,
 }
 
 impl fmt::Debug for EventQueue {
@@ -111,8 +123,8 @@ impl EventQueue {
         if state.closed && !matches!(event, Event::Stopped) {
             return;
         }
-        if let Some((peer, bytes)) = event.charge() {
-            peer.add_unhandled(bytes);
+        if let Some(Charge { peer, bytes, messages }) = event.charge() {
+            peer.add_unhandled(bytes, messages);
             self.unhandled.fetch_add(bytes, Ordering::SeqCst);
         }
         state.events.push_back(event);
@@ -136,10 +148,9 @@ impl EventQueue {
             && bytes < max_bytes
             && let Some(event) = state.events.pop_front()
         {
-            if let Some((peer, charged)) = event.charge() {
-                bytes += charged;
-                let peer = Arc::clone(peer);
-                state.draining.push((peer, charged));
+            if let Some(charge) = event.charge() {
+                bytes += charge.bytes;
+                state.draining.push(charge);
             }
             events.push(event);
         }
@@ -159,7 +170,7 @@ impl EventQueue {
         let mut state = self.state.lock();
         state.closed = true;
         let dropped = std::mem::take(&mut state.events);
-        self.credit(dropped.iter().filter_map(Event::charge).map(|(peer, bytes)| (Arc::clone(peer), bytes)));
+        self.credit(dropped.iter().filter_map(Event::charge));
     }
 
     /// Bytes that were received and not yet handled, over all peers.
@@ -167,10 +178,10 @@ impl EventQueue {
         self.unhandled.load(Ordering::SeqCst)
     }
 
-    fn credit(&self, charges: impl Iterator<Item = (Arc<Peer>, usize)>) {
-        for (peer, bytes) in charges {
+    fn credit(&self, charges: impl Iterator<Item = Charge>) {
+        for Charge { peer, bytes, messages } in charges {
             self.unhandled.fetch_sub(bytes, Ordering::SeqCst);
-            peer.sub_unhandled(bytes);
+            peer.sub_unhandled(bytes, messages);
         }
     }
 }

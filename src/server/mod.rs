@@ -318,8 +318,9 @@ impl Server {
         self.shared.pool.lock().clear();
         for peer in self.shared.forget_all() {
             peer.set_worker(None);
-            peer.settle();
             self.shared.close(&peer, Closing::GOING_AWAY);
+            // After it is closed: a registration that comes later is not waited for.
+            peer.settle();
         }
         let shared = Arc::clone(&self.shared);
         if let Some(runtime) = &*self.runtime.lock() {

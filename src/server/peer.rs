@@ -29,6 +29,7 @@ pub struct Peer {
     registration: Mutex<Option<Registration>>,
     settled: Notify,
     unhandled: AtomicUsize,
+    unhandled_messages: AtomicUsize,
     handled: Notify,
     paused: AtomicBool,
 }
@@ -46,6 +47,7 @@ impl Peer {
             registration: Mutex::new(None),
             settled: Notify::new(),
             unhandled: AtomicUsize::new(0),
+            unhandled_messages: AtomicUsize::new(0),
             handled: Notify::new(),
             paused: AtomicBool::new(false),
         }
@@ -123,14 +125,21 @@ impl Peer {
         self.unhandled.load(Ordering::SeqCst)
     }
 
-    /// So many more bytes were received.
-    pub fn add_unhandled(&self, bytes: usize) {
-        self.unhandled.fetch_add(bytes, Ordering::SeqCst);
+    /// Messages for the application that were received from it and not yet handled.
+    pub fn unhandled_messages(&self) -> usize {
+        self.unhandled_messages.load(Ordering::SeqCst)
     }
 
-    /// So many bytes were handled.
-    pub fn sub_unhandled(&self, bytes: usize) {
+    /// So much more waits to be handled.
+    pub fn add_unhandled(&self, bytes: usize, messages: usize) {
+        self.unhandled.fetch_add(bytes, Ordering::SeqCst);
+        self.unhandled_messages.fetch_add(messages, Ordering::SeqCst);
+    }
+
+    /// So much was handled.
+    pub fn sub_unhandled(&self, bytes: usize, messages: usize) {
         self.unhandled.fetch_sub(bytes, Ordering::SeqCst);
+        self.unhandled_messages.fetch_sub(messages, Ordering::SeqCst);
         self.handled.notify_one();
     }
 
