@@ -33,20 +33,22 @@ class Relay {
   }
 
   /**
-   * @param accept called with each socket, which tells its real peer's address
-   * @param peerOf tells address and port of the peer that is relayed from a loopback port, if one is
+   * @param accept called with each socket, which tells the real addresses
+   * @param endsOf tells address and port of both ends of the connection that is relayed from a loopback port, if one is
    */
-  deliver(accept, peerOf) {
+  deliver(accept, endsOf) {
     this.#deliver = (socket) => {
-      const peer = peerOf(socket.remotePort);
-      if (peer === null) {
+      const ends = endsOf(socket.remotePort);
+      if (ends === null) {
         // Not the native side, but someone else on this machine.
         socket.destroy();
         return;
       }
-      const [remoteAddress, remotePort] = peer;
-      const remoteFamily = net.isIPv6(remoteAddress) ? 'IPv6' : 'IPv4';
-      for (const [name, value] of Object.entries({ remoteAddress, remotePort, remoteFamily })) {
+      const [remoteAddress, remotePort, localAddress, localPort] = ends;
+      const family = (address) => (net.isIPv6(address) ? 'IPv6' : 'IPv4');
+      const remote = { remoteAddress, remotePort, remoteFamily: family(remoteAddress) };
+      const local = { localAddress, localPort, localFamily: family(localAddress) };
+      for (const [name, value] of Object.entries({ ...remote, ...local })) {
         Object.defineProperty(socket, name, { value, configurable: true });
       }
       accept(socket);

@@ -123,8 +123,9 @@ async fn with_a_relay_port_bytes_are_relayed_and_the_peers_address_can_be_asked_
     let head = b"GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     raw.write(head).await;
     let (mut inner, from) = soon(node.accept()).await.unwrap();
-    let peer = app.server.relayed_from(from.port()).expect("it is relayed");
-    assert_eq!(peer.port(), raw.0.local_addr().unwrap().port());
+    let ends = app.server.relayed_from(from.port()).expect("it is relayed");
+    assert_eq!(ends.remote.port(), raw.0.local_addr().unwrap().port());
+    assert_eq!(ends.local.port(), app.port());
     let mut received = vec![0; head.len()];
     soon(inner.read_exact(&mut received)).await.unwrap();
     assert_eq!(received, head);

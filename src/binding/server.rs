@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::batch::{Batch, Sockets, rows, write_row};
 use crate::core::config::{Limits, ServerConfig};
+use crate::server::handover::Ends;
 use crate::server::{Server, Snapshot};
 
 /// The JavaScript function that is called, without arguments, when there are events to drain. It must not throw.
@@ -279,10 +280,11 @@ impl NativeServer {
         self.server.add_endpoint(&path);
     }
 
-    /// See [`Server::relayed_from`]: address and port.
+    /// See [`Server::relayed_from`]: address and port of the peer, then of this server.
     #[napi]
-    pub fn relayed_from(&self, relay_port: u16) -> Option<(String, u16)> {
-        self.server.relayed_from(relay_port).map(|address| (address.ip().to_string(), address.port()))
+    pub fn relayed_from(&self, relay_port: u16) -> Option<(String, u16, String, u16)> {
+        let Ends { remote, local } = self.server.relayed_from(relay_port)?;
+        Some((remote.ip().to_string(), remote.port(), local.ip().to_string(), local.port()))
     }
 
     /// See [`Server::take_back`].

@@ -2,10 +2,10 @@
 //!
 //! On Unix its file descriptor changes hands, and this server has nothing more to do with it. Where Node can't be given
 //! one (Windows), the connection stays here and its bytes are relayed to a loopback port on which Node listens for
-//! them; Node asks for the peer's real address by the port that the relay came from.
+//! them; Node asks for the real addresses by the port that the relay came from.
 
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -108,13 +108,22 @@ pub async fn give(shared: &Arc<Shared>, stream: TcpStream, head: Bytes) -> io::R
     }
 }
 
+/// The addresses of a connection's two ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The peer's.
+    pub remote: SocketAddr,
+    /// This server's.
+    pub local: SocketAddr,
+}
+
 async fn relay(shared: &Arc<Shared>, mut outer: TcpStream, head: &[u8], port: u16) -> io::Result<()> {
-    let address = outer.peer_addr()?;
+    let ends = Ends { remote: outer.peer_addr()?, local: outer.local_addr()? };
     let socket = TcpSocket::new_v4()?;
     // Bound before it connects, so that Node finds the address however soon it accepts.
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let own_port = socket.local_addr()?.port();
-    shared.relayed.lock().insert(own_port, address);
+    shared.relayed.lock().insert(own_port, ends);
     let relayed = async {
         let mut inner = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
         inner.set_nodelay(true)?;

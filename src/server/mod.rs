@@ -15,7 +15,6 @@ pub mod shared;
 pub mod stream;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -30,6 +29,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
 use self::events::{Event, EventQueue};
+use self::handover::Ends;
 use self::outbox::Sent;
 use self::peer::{Peer, PeerId};
 use self::shared::{Phase, Shared};
@@ -289,8 +289,8 @@ impl Server {
         self.shared.endpoints.write().insert(path.to_owned());
     }
 
-    /// The peer whose connection is relayed to Node from this loopback port.
-    pub fn relayed_from(&self, relay_port: u16) -> Option<SocketAddr> {
+    /// The connection that is relayed to Node from this loopback port.
+    pub fn relayed_from(&self, relay_port: u16) -> Option<Ends> {
         self.shared.relayed.lock().get(&relay_port).copied()
     }
 

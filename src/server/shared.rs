@@ -1,7 +1,6 @@
 //! What all tasks of one server share.
 
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -10,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::events::{Event, EventQueue};
+use super::handover::Ends;
 use super::peer::{Peer, PeerId};
 use crate::core::clock::Clock;
 use crate::core::config::ServerConfig;
@@ -32,8 +32,8 @@ pub struct Shared {
     pub events: EventQueue,
     /// Paths of the application's own WebSocket endpoints.
     pub endpoints: RwLock<HashSet<String>>,
-    /// Addresses of the peers whose connections are relayed to Node, by the port that the relay comes from.
-    pub relayed: Mutex<HashMap<u16, SocketAddr>>,
+    /// The connections that are relayed to Node, by the port that the relay comes from.
+    pub relayed: Mutex<HashMap<u16, Ends>>,
     phase: watch::Sender<Phase>,
     peers: Mutex<Peers>,
     next_peer: AtomicU64,
