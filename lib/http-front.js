@@ -39,7 +39,8 @@ class HttpFront {
     this.#takeBack = takeBack;
     this.#endpointServer = new WebSocketServer({
       noServer: true,
-      maxPayload: limits.maxMessageBytes,
+      // `ws` takes a 32-bit integer, and 0 for no limit.
+      maxPayload: Math.min(Math.max(1, limits.maxMessageBytes), 2 ** 31 - 1),
       perMessageDeflate: true,
     });
     this.#server = http.createServer({

@@ -1,5 +1,7 @@
 'use strict';
 
+const { setImmediate } = require('node:timers');
+
 const { SILENT_LOGGER, wrongType } = require('./handlers.js');
 
 const DEFAULTS = Object.freeze({
@@ -92,7 +94,18 @@ function readLogger(logger) {
   for (const method of LOG_METHODS) {
     if (typeof logger[method] !== 'function') throw wrongType(`logger.${method}`, 'a function', logger[method]);
   }
-  return logger;
+  return Object.fromEntries(LOG_METHODS.map((method) => [method, (...line) => log(logger, method, line)]));
+}
+
+/** A logger that throws is the application's to deal with, by itself: nothing here must stop half-way. */
+function log(logger, method, line) {
+  try {
+    logger[method](...line);
+  } catch (error) {
+    setImmediate(() => {
+      throw error;
+    });
+  }
 }
 
 module.exports = { readOptions };

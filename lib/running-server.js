@@ -196,13 +196,7 @@ class RunningServer {
         return;
       }
       while (this.#batch.at < this.#batch.events.length) {
-        try {
-          this.#handleNext(this.#batch);
-        } catch (error) {
-          // Only a logger that throws gets here. It is the application's to deal with; the other events go on.
-          setImmediate(this.#drainAgain);
-          throw error;
-        }
+        this.#handleNext(this.#batch);
         handled += 1;
         if (now() > end) {
           setImmediate(this.#drainAgain);
@@ -260,7 +254,7 @@ class RunningServer {
 
   #onMessage(peer, text) {
     const record = this.#byPeer.get(peer);
-    const taken = this.#handlers.message(JSON.parse(text), () => record?.currentInfo() ?? unknownWorkerInfo());
+    const taken = this.#handlers.message(JSON.parse(text), () => record?.toInfo() ?? unknownWorkerInfo());
     if (taken && record === undefined && !this.#kept.has(peer)) {
       this.#kept.add(peer);
       this.#native.keepUnregistered(peer);

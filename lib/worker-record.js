@@ -7,8 +7,6 @@ const { STATUSES, toWorkerInfo } = require('./worker-info.js');
  * they came) and a copy of the native side's state, which is brought up to date from rows of doubles.
  */
 class WorkerRecord {
-  #info = null;
-
   /** `row` is the worker's first state. */
   constructor(peer, { workerId, workerName, sessionId }, capabilities, row) {
     this.peer = peer;
@@ -26,21 +24,11 @@ class WorkerRecord {
 
   /** Takes over the state in `rows` from `at` on: key, status, last heartbeat, active and completed requests. */
   update(rows, at) {
-    const status = STATUSES[rows[at + 1]];
+    this.status = STATUSES[rows[at + 1]];
     const seen = rows[at + 2];
-    const active = rows[at + 3];
-    const completed = rows[at + 4];
-    const unchanged =
-      this.status === status &&
-      this.lastHeartbeat?.getTime() === seen &&
-      this.activeRequests === active &&
-      this.completedRequests === completed;
-    if (unchanged) return;
-    this.#info = null;
-    this.status = status;
     if (this.lastHeartbeat?.getTime() !== seen) this.lastHeartbeat = new Date(seen);
-    this.activeRequests = active;
-    this.completedRequests = completed;
+    this.activeRequests = rows[at + 3];
+    this.completedRequests = rows[at + 4];
   }
 
   track(requestId, category) {
@@ -62,12 +50,6 @@ class WorkerRecord {
   /** A new `WorkerInfo`. */
   toInfo() {
     return toWorkerInfo(this);
-  }
-
-  /** The `WorkerInfo` of the present state, the same one while the state does not change. */
-  currentInfo() {
-    this.#info ??= toWorkerInfo(this);
-    return this.#info;
   }
 }
 

@@ -13,7 +13,8 @@ function requireString(value, name) {
 function optionalString(value, name) {
   if (value === undefined || value === null) return undefined;
   requireString(value, name);
-  return value;
+  // As the native side knows it, so that a category is counted under one name.
+  return value.toWellFormed();
 }
 
 /** See `index.d.ts` for what each member does. */

@@ -15,9 +15,9 @@ const program = `
     uncaught += 1;
   });
   server.onWorkerMessage('last', () => {
-    console.log('handled after ' + uncaught);
     ws.terminate();
     server.stop();
+    setImmediate(() => setImmediate(() => console.log('handled, with ' + uncaught + ' uncaught')));
   });
   let ws;
   server.start().then(() => {
@@ -35,5 +35,5 @@ test('I6 a logger that throws is an uncaught exception of the application, and t
     cwd: path.join(__dirname, '../..'),
     timeout: 15_000,
   });
-  expect(stdout.trim()).toBe('handled after 2');
+  expect(stdout.trim()).toBe('handled, with 2 uncaught');
 });

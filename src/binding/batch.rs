@@ -24,7 +24,7 @@ pub const ROW_FIELDS: usize = 5;
 /// Longer texts travel by themselves, so that the common string stays short-lived and small.
 const MAX_JOINED_BYTES: usize = 8 << 10;
 
-/// Kinds of events, as `lib/worker-server.js` numbers them.
+/// Kinds of events, as `lib/running-server.js` numbers them.
 mod kind {
     /// A message; its length in the joined text.
     pub const JOINED_MESSAGE: f64 = 0.0;

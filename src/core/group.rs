@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::rules::Load;
+use super::rules::{CategorySlots, Load, Slots};
 use super::worker::{Worker, WorkerKey};
 
 /// What makes workers one kind: their models, and the categories that they limit.
@@ -106,8 +106,9 @@ impl Group {
     fn each_lane<P>(&mut self, worker: &Worker<P>, mut change: impl FnMut(&mut Lane, Option<Load>, f64)) {
         let slots = worker.slots(None);
         change(&mut self.any, slots.load(), slots.free());
-        for (category, _) in &worker.limits {
-            let slots = worker.slots(Some(category));
+        for (category, limit) in &worker.limits {
+            let active = worker.category_count(category) as f64;
+            let slots = Slots { category: Some(CategorySlots { active, limit: *limit }), ..slots };
             let lane = match self.limited.get_mut(category) {
                 Some(lane) => lane,
                 None => self.limited.entry(category.clone()).or_default(),

@@ -1,8 +1,14 @@
 //! What a worker says of itself when it registers, checked field by field.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use super::json;
+
+/// Most models and most category limits of one worker. All of them are looked at when it gets a request, or when a name
+/// is asked for the first time, and nobody else should feel that.
+const MAX_MODELS: usize = 4096;
+const MAX_LIMITS: usize = 1024;
 
 /// A registration whose fields are all there and of the right types.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +86,7 @@ impl Capabilities {
 
 fn read_models(path: &str, raw: Option<&str>) -> Result<Vec<String>, InvalidField> {
     let models = raw.and_then(json::elements).ok_or_else(|| wrong(path, "an array", raw))?;
+    at_most(path, models.len(), MAX_MODELS)?;
     models
         .into_iter()
         .enumerate()
@@ -107,15 +114,25 @@ fn read_max(path: &str, raw: Option<&str>) -> Result<f64, InvalidField> {
 fn read_limits(path: &str, raw: &str) -> Result<Vec<(String, f64)>, InvalidField> {
     let entries = json::entries(raw).ok_or_else(|| wrong(path, "an object of numbers", Some(raw)))?;
     let mut limits: Vec<(String, f64)> = Vec::with_capacity(entries.len());
+    let mut places = HashMap::with_capacity(entries.len());
     for (category, raw) in entries {
         let limit = json::number(raw).ok_or_else(|| wrong(&format!("{path}.{category}"), "a number", Some(raw)))?;
         // Of a key that is there twice, the last counts.
-        match limits.iter_mut().find(|(known, _)| *known == category) {
+        let place = *places.entry(category.clone()).or_insert(limits.len());
+        match limits.get_mut(place) {
             Some(known) => known.1 = limit,
             None => limits.push((category, limit)),
         }
     }
+    at_most(path, limits.len(), MAX_LIMITS)?;
     Ok(limits)
+}
+
+fn at_most(path: &str, count: usize, most: usize) -> Result<(), InvalidField> {
+    if count <= most {
+        return Ok(());
+    }
+    Err(InvalidField { field: path.to_owned(), problem: format!("expected at most {most} entries, got {count}") })
 }
 
 /// `null` stands for a field that is not there.
@@ -163,6 +180,26 @@ mod tests {
         let text =
             r#"{"workerId":"w","capabilities":{"models":[],"maxConcurrentRequests":0,"concurrencyLimits":null}}"#;
         assert_eq!(read(text).map(|registration| registration.worker_name), Ok("w".into()));
+    }
+
+    #[test]
+    fn a_worker_that_would_cost_the_others_is_refused() {
+        let limits = |count: usize| (0..count).map(|i| format!("\"c{i}\":1")).collect::<Vec<_>>().join(",");
+        let models = |count: usize| vec![r#"{"modelId":"m"}"#; count].join(",");
+        let text = |models: &str, limits: &str| {
+            format!(
+                r#"{{"workerId":"w","capabilities":{{"models":[{models}],"maxConcurrentRequests":1,"concurrencyLimits":{{{limits}}}}}}}"#
+            )
+        };
+        assert!(read(&text(&models(MAX_MODELS), &limits(MAX_LIMITS))).is_ok());
+        assert_eq!(
+            read(&text("", &limits(MAX_LIMITS + 1))),
+            Err("capabilities.concurrencyLimits: expected at most 1024 entries, got 1025".to_owned())
+        );
+        assert_eq!(
+            read(&text(&models(MAX_MODELS + 1), "")),
+            Err("capabilities.models: expected at most 4096 entries, got 4097".to_owned())
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message, Utf8Bytes};
 
 use super::events::Event;
-use super::outbox::Sent;
+use super::outbox::{Sent, cost};
 use super::peer::Peer;
 use super::shared::Shared;
 use super::stream::{MeteredStream, Progress, hang_up};
@@ -160,7 +160,7 @@ impl Reader<'_> {
         }
     }
 
-    /// Waits while a registration is being settled, or while this peer has as much unhandled, or unsent, as it may.
+    /// Waits while a registration is being settled, or while this peer has as much unhandled as it may.
     async fn wait_for_turn(&self) {
         if self.peer.is_registering() {
             self.peer.settled().await;
@@ -176,12 +176,6 @@ impl Reader<'_> {
             while self.has_unhandled((limits.max_unhandled_bytes / 2).max(1)) {
                 self.peer.handled().await;
             }
-        }
-        while self.peer.is_open() && self.peer.outbox.is_full() {
-            self.peer.set_paused(true);
-            self.peer.outbox.written().await;
-        }
-        if self.peer.is_paused() {
             // Its heartbeats may be among what could not be read.
             self.shared.touch(self.peer);
             self.peer.set_paused(false);
@@ -267,7 +261,7 @@ async fn write(shared: &Shared, peer: &Arc<Peer>, sink: &mut SplitSink<Socket, M
     let mut batch = Vec::new();
     loop {
         peer.outbox.take(&mut batch).await;
-        let bytes = batch.iter().map(Message::len).sum();
+        let bytes = batch.iter().map(cost).sum();
         let closes = matches!(batch.last(), Some(Message::Close(_)));
         let result = write_batch(&mut batch, sink, sent, patience).await;
         peer.outbox.confirm(bytes);
@@ -275,9 +269,7 @@ async fn write(shared: &Shared, peer: &Arc<Peer>, sink: &mut SplitSink<Socket, M
             Ok(()) if closes => break,
             Ok(()) => {}
             Err(WriteError::Refused) => {
-                // A reader that waits for room must go on, to come to the end.
                 shared.shut(peer);
-                peer.outbox.confirm(0);
                 break;
             }
             Err(WriteError::Stalled) => {

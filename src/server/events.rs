@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::handover::Descriptor;
@@ -18,6 +19,19 @@ use crate::core::log::Line;
 
 /// What an event costs beyond its bytes, roughly.
 const EVENT_BYTES: usize = 128;
+
+/// While so many events wait, log lines on nobody's account are left out, since nothing else would bound them.
+const MAX_EVENTS_BEFORE_SILENCE: usize = 100_000;
+
+/// The text in a value, in bytes: peers may write much of it.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(|item| EVENT_BYTES + weight(item)).sum(),
+        Value::Object(fields) => fields.iter().map(|(key, field)| EVENT_BYTES + key.len() + weight(field)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
 
 /// Something for the application's thread.
 #[derive(Debug)]
@@ -70,8 +84,8 @@ impl Event {
             Self::Register { peer, text } | Self::Message { peer, text } => {
                 Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES + text.len(), messages: 1 })
             }
-            Self::Log { peer: Some(peer), .. } => {
-                Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES, messages: 0 })
+            Self::Log { peer: Some(peer), line } => {
+                Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES + weight(&line.context), messages: 0 })
             }
             _ => None,
         }
@@ -121,6 +135,9 @@ impl EventQueue {
     pub fn push(&self, event: Event) {
         let mut state = self.state.lock();
         if state.closed && !matches!(event, Event::Stopped) {
+            return;
+        }
+        if matches!(event, Event::Log { peer: None, .. }) && state.events.len() >= MAX_EVENTS_BEFORE_SILENCE {
             return;
         }
         if let Some(Charge { peer, bytes, messages }) = event.charge() {
@@ -245,6 +262,16 @@ mod tests {
         assert_eq!(peer.unhandled(), EVENT_BYTES + 5);
         assert!(queue.drain(9, usize::MAX, false).is_empty());
         assert_eq!((peer.unhandled(), queue.unhandled()), (0, 0));
+    }
+
+    #[test]
+    fn i5_a_log_line_costs_what_its_peer_wrote_into_it() {
+        let (queue, _) = queue();
+        let peer = Arc::new(Peer::new(1, 0));
+        let line = Line::warn("x", serde_json::json!({ "workerId": "y".repeat(5000) }));
+        queue.push(Event::Log { line, peer: Some(Arc::clone(&peer)) });
+        assert!(peer.unhandled() > 5000);
+        assert_eq!(peer.unhandled_messages(), 0);
     }
 
     #[test]

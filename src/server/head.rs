@@ -47,7 +47,10 @@ pub async fn read(
         if buffer[seen..].contains(&b'\n')
             && let Some(request) = parse(buffer)
         {
-            return Ok(request);
+            return match request {
+                Request::WebSocket { length, .. } if length > max_bytes => Err(NoHead::TooLarge),
+                request => Ok(request),
+            };
         }
         seen = buffer.len();
         if buffer.len() >= max_bytes {
@@ -195,6 +198,8 @@ mod tests {
         let endless = format!("GET / HTTP/1.1\r\nX: {}", "x".repeat(5000));
         assert_eq!(read_all(endless.as_bytes(), 4096).await, Err(NoHead::TooLarge));
         assert_eq!(read_all(b"GET / HT", 4096).await, Err(NoHead::Gone));
+        let large = upgrade("/", &format!("X: {}\r\n", "x".repeat(400)));
+        assert_eq!(read_all(large.as_bytes(), 512).await, Err(NoHead::TooLarge));
         let many = format!("GET / HTTP/1.1\r\n{}", "X: y\r\n".repeat(1000));
         assert_eq!(read_all(many.as_bytes(), 4096).await, Err(NoHead::TooLarge));
         assert_eq!(read_all(format!("{many}\r\n").as_bytes(), 1 << 20).await, Ok(Request::Http));

@@ -12,6 +12,14 @@ use crate::core::protocol::Closing;
 /// Bytes that are handed to the socket at once, so that many small messages take one system call.
 const BATCH_BYTES: usize = 64 << 10;
 
+/// What a message costs beyond its bytes, roughly.
+const MESSAGE_BYTES: usize = 64;
+
+/// What a message takes of the bound while it waits.
+pub fn cost(message: &Message) -> usize {
+    MESSAGE_BYTES + message.len()
+}
+
 /// What became of a message that was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -33,8 +41,6 @@ pub struct Outbox {
     queue: Mutex<Queue>,
     /// Something was put in.
     filled: Notify,
-    /// Something was taken by the socket.
-    room: Notify,
     /// The close frame was put in.
     closing: Notify,
 }
@@ -51,7 +57,7 @@ struct Queue {
 impl Outbox {
     /// An empty outbox for up to `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, queue: Mutex::default(), filled: Notify::new(), room: Notify::new(), closing: Notify::new() }
+        Self { max_bytes, queue: Mutex::default(), filled: Notify::new(), closing: Notify::new() }
     }
 
     /// Queues a text message. A message larger than the bound still passes when nothing else waits.
@@ -60,13 +66,15 @@ impl Outbox {
         if queue.closed {
             return Sent::Closed;
         }
-        if queue.bytes > 0 && queue.bytes + text.len() > self.max_bytes {
+        let message = Message::Text(text);
+        let bytes = cost(&message);
+        if queue.bytes > 0 && queue.bytes + bytes > self.max_bytes {
             let first = !queue.refused;
             queue.refused = true;
             return Sent::Full { first };
         }
-        queue.bytes += text.len();
-        queue.messages.push_back(Message::Text(text));
+        queue.bytes += bytes;
+        queue.messages.push_back(message);
         drop(queue);
         self.filled.notify_one();
         Sent::Queued
@@ -97,16 +105,6 @@ impl Outbox {
         true
     }
 
-    /// Whether as much waits as may. Then no answers may be caused by reading on.
-    pub fn is_full(&self) -> bool {
-        self.queue.lock().bytes >= self.max_bytes
-    }
-
-    /// Waits until some of what waited was written.
-    pub async fn written(&self) {
-        self.room.notified().await;
-    }
-
     /// Waits until a close frame is queued.
     pub async fn closing(&self) {
         self.closing.notified().await;
@@ -121,7 +119,7 @@ impl Outbox {
                 while bytes < BATCH_BYTES
                     && let Some(message) = queue.messages.pop_front()
                 {
-                    bytes += message.len();
+                    bytes += cost(&message);
                     batch.push(message);
                 }
                 if queue.messages.is_empty() {
@@ -136,13 +134,11 @@ impl Outbox {
         }
     }
 
-    /// The socket has taken messages of so many bytes.
+    /// The socket has taken messages of so much [`cost`].
     pub fn confirm(&self, bytes: usize) {
         let mut queue = self.queue.lock();
         queue.bytes = queue.bytes.saturating_sub(bytes);
         queue.refused = false;
-        drop(queue);
-        self.room.notify_one();
     }
 }
 
@@ -152,13 +148,20 @@ mod tests {
 
     #[test]
     fn beyond_its_bound_it_refuses_until_there_is_room() {
-        let outbox = Outbox::new(10);
+        let outbox = Outbox::new(2 * MESSAGE_BYTES + 10);
         assert_eq!(outbox.send("12345678".into()), Sent::Queued);
         assert_eq!(outbox.send("123".into()), Sent::Full { first: true });
         assert_eq!(outbox.send("123".into()), Sent::Full { first: false });
         assert_eq!(outbox.send("12".into()), Sent::Queued);
-        outbox.confirm(8);
+        outbox.confirm(MESSAGE_BYTES + 8);
         assert_eq!(outbox.send("123".into()), Sent::Queued);
+    }
+
+    #[test]
+    fn many_small_messages_count_for_more_than_their_bytes() {
+        let outbox = Outbox::new(1000);
+        let taken = (0..1000).take_while(|_| outbox.send("1".into()) == Sent::Queued).count();
+        assert_eq!(taken, 1000 / (MESSAGE_BYTES + 1));
     }
 
     #[test]
@@ -170,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_queued_behind_the_close_frame_and_order_is_kept() {
-        let outbox = Outbox::new(100);
+        let outbox = Outbox::new(1000);
         outbox.send("a".into());
         outbox.send("b".into());
         assert!(outbox.close(Closing::REPLACED));
@@ -184,7 +187,7 @@ mod tests {
 
     #[tokio::test]
     async fn cutting_drops_what_waited() {
-        let outbox = Outbox::new(100);
+        let outbox = Outbox::new(1000);
         outbox.send("a".into());
         outbox.cut(Closing::SLOW_CONSUMER);
         let mut batch = Vec::new();

@@ -119,7 +119,8 @@ impl Shared {
         let limits = &self.config.limits;
         let mut peers = self.peers.lock();
         let alive = peers.alive.clone()?;
-        let connections = peers.connections;
+        // Those whose end the application has not seen still take memory.
+        let connections = peers.connections.max(peers.by_id.len());
         let strangers = self.strangers.load(Ordering::Relaxed);
         if connections >= limits.max_connections || strangers >= limits.max_unregistered {
             drop(peers);
