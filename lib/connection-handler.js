@@ -2,7 +2,7 @@
 
 const { randomUUID } = require('node:crypto');
 const native = require('./native.js');
-const { Handlers, SILENT_LOGGER, describeError, wrongType } = require('./handlers.js');
+const { Handlers, SILENT_LOGGER, describeError, writeLine, wrongType } = require('./handlers.js');
 const { WorkerStatus, toWorkerInfo, unknownWorkerInfo } = require('./worker-info.js');
 const { transitionsFor } = require('./transitions.js');
 
@@ -134,26 +134,15 @@ class ConnectionHandler {
 
   /** A worker leaves the pool to make room for a new session, which may be on its own socket `ws`. */
   #displace(workerId, worker, ws) {
-    const { pendingRequests, websocket } = worker;
+    const { websocket } = worker;
     this.#logger.debug('Replacing existing worker connection', { workerId });
     this.#pool.remove(workerId);
     if (websocket !== ws) this.#close(websocket, REPLACED);
-    const count = pendingRequests.size;
-    if (count === 0) return;
-    this.#logger.warn('Replaced worker had pending requests', { workerId, count });
-    this.#handlers.disconnected(toWorkerInfo(worker), new Set(pendingRequests));
+    this.#handlers.replaced(worker);
   }
 
   #deliver(connection, text) {
-    let message;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      // What is JSON is V8's to say.
-      this.#logger.warn('Invalid JSON message from worker');
-      return;
-    }
-    this.#handlers.message(message, () => infoOf(this.#workerOf(connection)));
+    this.#handlers.message(JSON.parse(text), () => infoOf(this.#workerOf(connection)));
   }
 
   #heartbeat({ ws }, { workerId, named, timestamp }) {
@@ -189,8 +178,7 @@ class ConnectionHandler {
   }
 
   #log({ level, message, context }) {
-    if (context === undefined) this.#logger[level](message);
-    else this.#logger[level](message, JSON.parse(context));
+    writeLine(this.#logger, level, message, context);
   }
 }
 

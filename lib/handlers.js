@@ -2,6 +2,8 @@
 
 const { inspect } = require('node:util');
 
+const { toWorkerInfo } = require('./worker-info.js');
+
 const NO_OP = () => {};
 
 /** Stands in where the caller gave no logger. */
@@ -20,6 +22,12 @@ function describeError(thrown) {
 /** A TypeError for a caller's mistake: which argument, what it should be, what came. */
 function wrongType(name, expected, value) {
   return new TypeError(`${name} must be ${expected}, got ${value === null ? 'null' : inspect(value, { depth: 0 })}`);
+}
+
+/** Writes a line that the native side worded; `context` is JSON text, or nothing. */
+function writeLine(logger, level, message, context) {
+  if (!context) logger[level](message);
+  else logger[level](message, JSON.parse(context));
 }
 
 function requireFunction(value, name) {
@@ -71,6 +79,14 @@ class Handlers {
     }
   }
 
+  /** A worker record has left the pool because another session took its place: that is told only if requests were pending. */
+  replaced(worker) {
+    const count = worker.pendingRequests.size;
+    if (count === 0) return;
+    this.#logger.warn('Replaced worker had pending requests', { workerId: worker.id, count });
+    this.disconnected(toWorkerInfo(worker), new Set(worker.pendingRequests));
+  }
+
   /**
    * Gives a message to the handlers of its type. `getInfo` is asked for the worker only if there are any.
    * Returns whether one of them took it.
@@ -111,4 +127,4 @@ function subscribe(handlers, handler) {
   };
 }
 
-module.exports = { Handlers, SILENT_LOGGER, describeError, requireFunction, wrongType };
+module.exports = { Handlers, SILENT_LOGGER, describeError, requireFunction, writeLine, wrongType };

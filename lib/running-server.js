@@ -3,6 +3,7 @@
 const { performance } = require('node:perf_hooks');
 const { setImmediate } = require('node:timers');
 
+const { writeLine } = require('./handlers.js');
 const { unknownWorkerInfo } = require('./worker-info.js');
 const { WorkerRecord } = require('./worker-record.js');
 const { HttpFront } = require('./http-front.js');
@@ -239,17 +240,12 @@ class RunningServer {
         this.#front.acceptDescriptor(this.#native.takeSocket(a), extras[b]);
         break;
       case LOG:
-        this.#onLog(LEVELS[a], extras[b], JSON.parse(extras[b + 1]));
+        writeLine(this.#logger, LEVELS[a], extras[b], extras[b + 1]);
         break;
       case STOPPED:
         this.#onStopped();
         break;
     }
-  }
-
-  #onLog(level, message, context) {
-    if (context === null) this.#logger[level](message);
-    else this.#logger[level](message, context);
   }
 
   #onMessage(peer, text) {
@@ -286,11 +282,7 @@ class RunningServer {
     this.#remove(record);
     record.update(rows, at);
     this.#logger.debug('Replacing existing worker connection', { workerId: record.id });
-    const count = record.pendingRequests.size;
-    if (count > 0) {
-      this.#logger.warn('Replaced worker had pending requests', { workerId: record.id, count });
-      this.#handlers.disconnected(record.toInfo(), new Set(record.pendingRequests));
-    }
+    this.#handlers.replaced(record);
   }
 
   #onClosed(peer, code, reason) {

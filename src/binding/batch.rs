@@ -36,7 +36,7 @@ mod kind {
     pub const CLOSED: f64 = 3.0;
     /// A connection for Node; its number in the [`Sockets`], and the place of what was read.
     pub const CONNECTION: f64 = 4.0;
-    /// A log line; its level, and the place of its message, its context following as JSON text.
+    /// A log line; its level, and the place of its message, its context following as JSON text, empty if it has none.
     pub const LOG: f64 = 5.0;
     /// The server has stopped.
     pub const STOPPED: f64 = 6.0;
@@ -171,7 +171,7 @@ impl Packer<'_> {
                     Level::Error => 2.0,
                 };
                 let message = self.text(Utf8Bytes::from_static(line.message));
-                self.text(line.context.to_string().into());
+                self.text(if line.context.is_null() { Utf8Bytes::default() } else { line.context.to_string().into() });
                 [kind::LOG, 0.0, level, message]
             }
             Event::Stopped => [kind::STOPPED, 0.0, 0.0, 0.0],

@@ -63,7 +63,6 @@ pub async fn run(shared: Arc<Shared>, peer: Arc<Peer>, stream: MeteredStream, ea
         () = close_deadline(&peer) => End::Lost,
         () = registration_deadline(&shared, &peer) => End::Lost,
     };
-    shared.shut(&peer);
     match end {
         End::Closed(code, reason) => (guard.code, guard.reason) = (code, reason),
         End::Lost => {}
