@@ -6,6 +6,8 @@ use std::time::Duration;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
@@ -40,13 +42,17 @@ enum End {
     Broken(Closing),
 }
 
-/// Runs an upgraded connection to its end. `early` is what came behind the request head.
-pub async fn run(shared: Arc<Shared>, peer: Arc<Peer>, stream: MeteredStream, early: Vec<u8>) {
-    if !shared.enroll(&peer) {
-        return;
-    }
+/// Upgrades a connection that was let in, by the `response` to its handshake, and runs it to its end. `early` is what
+/// came behind the request head.
+pub async fn run(shared: Arc<Shared>, peer: Arc<Peer>, mut stream: TcpStream, response: String, early: Vec<u8>) {
     // Whatever happens in this task, a panic included, the end of the connection is told.
     let mut guard = EndGuard { shared: &shared, peer: &peer, code: 1006, reason: Utf8Bytes::default() };
+    if stream.write_all(response.as_bytes()).await.is_err() {
+        return;
+    }
+    drop(response);
+    shared.log_for(&peer, Line::debug("New WebSocket connection from potential worker", json!(null)));
+    let stream = MeteredStream::new(stream);
     let sent = stream.progress();
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)

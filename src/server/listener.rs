@@ -8,15 +8,14 @@ use std::time::Duration;
 use bytes::BytesMut;
 use serde_json::json;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::connection;
 use super::handover;
 use super::head::{self, NoHead, Request};
-use super::shared::{Admission, Phase, Shared};
-use super::stream::{MeteredStream, hang_up_with};
+use super::shared::{Phase, Shared};
+use super::stream::hang_up_with;
 use crate::core::log::Line;
 
 /// Length of the queue of connections that wait to be accepted, as Node's default.
@@ -99,8 +98,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
     match request {
         None => {}
         Some(Request::WebSocket { path, response, length }) if !shared.endpoints.read().contains(&path) => {
-            let upgrade = upgrade(&shared, stream, response, read.split_off(length));
-            connect(&shared, upgrade).await;
+            connect(&shared, stream, response, read.split_off(length)).await;
         }
         Some(_) => {
             if let Err(error) = handover::give(&shared, stream, read.freeze()).await {
@@ -117,8 +115,7 @@ pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: 
     match request {
         None => {}
         Some(Request::WebSocket { response, length, .. }) => {
-            let upgrade = upgrade(&shared, stream, response, read.split_off(length));
-            connect(&shared, upgrade).await;
+            connect(&shared, stream, response, read.split_off(length)).await;
         }
         Some(Request::Http) => {
             hang_up_with(&mut stream, &head::response("400 Bad Request", "", "Not a WebSocket handshake")).await;
@@ -141,42 +138,23 @@ async fn read_head(shared: &Shared, stream: &mut TcpStream, read: &mut BytesMut)
     None
 }
 
-/// A worker connection that was let in and upgraded, with what came behind its request.
-type Upgraded = (Admission, MeteredStream, Vec<u8>);
-
-/// Answers a worker's handshake, if there is room for one more.
-async fn upgrade(
-    shared: &Arc<Shared>,
-    mut stream: TcpStream,
-    response: Result<String, String>,
-    early: BytesMut,
-) -> Option<Upgraded> {
+/// Lets a worker in, if its handshake is right and there is room for one more. A task of its own runs the connection to its
+/// end: this one, with all that it needed to find out whose the connection is, need not live as long.
+async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<String, String>, early: BytesMut) {
     let response = match response {
         Ok(response) => response,
-        Err(response) => {
-            hang_up_with(&mut stream, &response).await;
-            return None;
-        }
+        Err(response) => return hang_up_with(&mut stream, &response).await,
     };
     let Some(admission) = shared.admit() else {
-        hang_up_with(&mut stream, &head::response("503 Service Unavailable", "", "Too many connections")).await;
-        return None;
+        let response = head::response("503 Service Unavailable", "", "Too many connections");
+        return hang_up_with(&mut stream, &response).await;
     };
-    stream.write_all(response.as_bytes()).await.ok()?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
-    shared.log_for(&admission.peer, Line::debug("New WebSocket connection from potential worker", json!(null)));
-    Some((admission, MeteredStream::new(stream), early.to_vec()))
-}
-
-/// Upgrades a connection, unless the server stops meanwhile, and has it run to its end by a task of its own: this one,
-/// with all that it needed to find out whose the connection is, need not live as long.
-async fn connect(shared: &Arc<Shared>, upgrade: impl Future<Output = Option<Upgraded>>) {
-    if let Some(Some((admission, stream, early))) = shared.before(Phase::Stopping, upgrade).await {
-        let shared = Arc::clone(shared);
-        tokio::spawn(async move {
-            let connection = connection::run(Arc::clone(&shared), Arc::clone(&admission.peer), stream, early);
-            shared.before(Phase::Cut, connection).await;
-        });
-    }
+    let shared = Arc::clone(shared);
+    let early = early.to_vec();
+    tokio::spawn(async move {
+        let connection = connection::run(Arc::clone(&shared), Arc::clone(&admission.peer), stream, response, early);
+        shared.before(Phase::Cut, connection).await;
+    });
 }

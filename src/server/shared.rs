@@ -114,7 +114,8 @@ impl Shared {
         }
     }
 
-    /// Lets a worker connection in, unless there are too many or the server stops.
+    /// Lets a worker connection in, unless there are too many or the server stops. Its end must be told, by
+    /// [`Event::Closed`].
     pub fn admit(self: &Arc<Self>) -> Option<Admission> {
         let limits = &self.config.limits;
         let mut peers = self.peers.lock();
@@ -133,18 +134,9 @@ impl Shared {
         let id = self.next_peer.fetch_add(1, Ordering::Relaxed) + 1;
         let peer = Arc::new(Peer::new(id, limits.max_queued_bytes));
         peers.connections += 1;
+        peers.by_id.insert(id, Arc::clone(&peer));
         self.strangers.fetch_add(1, Ordering::Relaxed);
         Some(Admission { peer, shared: Arc::clone(self), _alive: alive })
-    }
-
-    /// Notes a connection, whose end will be told by [`Event::Closed`]. False if the server stops.
-    pub fn enroll(&self, peer: &Arc<Peer>) -> bool {
-        let mut peers = self.peers.lock();
-        let running = peers.alive.is_some();
-        if running {
-            peers.by_id.insert(peer.id, Arc::clone(peer));
-        }
-        running
     }
 
     /// A connection whose end the application's thread has not seen.
