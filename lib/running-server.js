@@ -11,7 +11,7 @@ const { listenError } = require('./listen-error.js');
 const native = require('./native.js');
 
 /** How events are numbered by the native side. */
-const JOINED_MESSAGE = 0;
+const TEXTS = 0;
 const MESSAGE = 1;
 const REGISTER = 2;
 const CLOSED = 3;
@@ -19,16 +19,14 @@ const CONNECTION = 4;
 const LOG = 5;
 const STOPPED = 6;
 
-/** Doubles for each event, and for each worker's state. */
+/** Doubles before the first event of a batch, for each event, and for each worker's state. */
+const HEAD_FIELDS = 3;
 const EVENT_FIELDS = 4;
 const ROW_FIELDS = 5;
 
 /** Levels of log lines as the native side numbers them. */
 const LEVELS = ['debug', 'warn', 'error'];
 
-/** What is fetched at once. */
-const MAX_EVENTS = 512;
-const MAX_BYTES = 1024 * 1024;
 /** How long events are handled before the event loop has its turn. */
 const SLICE_MS = 4;
 /** After so many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
@@ -60,8 +58,16 @@ class RunningServer {
   #kept = new Set();
   /** Where the native side writes the state of one worker. */
   #row = new Float64Array(ROW_FIELDS);
+  /** Where it writes a batch of events, and what is left of that. */
+  #fields = new Float64Array(native.BATCH_FIELDS);
   #batch = null;
   #drainAgain = () => this.#drain();
+  /** Something was sent and will leave at the end of this turn. */
+  #departing = false;
+  #depart = () => {
+    this.#departing = false;
+    this.#native.flush();
+  };
   #stopped = null;
   #onStopped = null;
 
@@ -101,11 +107,21 @@ class RunningServer {
   }
 
   send(workerId, text) {
-    return this.#native.send(workerId, text);
+    const sent = this.#native.send(workerId, text);
+    if (sent) this.#departSoon();
+    return sent;
   }
 
   broadcast(text) {
     this.#native.broadcast(text);
+    this.#departSoon();
+  }
+
+  /** What was sent leaves together when the running code is done: many messages then cost little more than one. */
+  #departSoon() {
+    if (this.#departing) return;
+    this.#departing = true;
+    process.nextTick(this.#depart);
   }
 
   select(model, category) {
@@ -196,37 +212,76 @@ class RunningServer {
         if (handled >= BUSY_EVENTS) setImmediate(this.#drainAgain);
         return;
       }
-      while (this.#batch.at < this.#batch.events.length) {
-        this.#handleNext(this.#batch);
-        handled += 1;
-        if (now() > end) {
-          setImmediate(this.#drainAgain);
-          return;
-        }
+      // What handlers send leaves when the batch is done.
+      const isPlanned = this.#departing;
+      this.#departing = true;
+      let isDone;
+      try {
+        isDone = this.#handle(this.#batch, end);
+      } finally {
+        this.#departing = isPlanned;
+        this.#native.flush();
       }
+      if (!isDone) {
+        setImmediate(this.#drainAgain);
+        return;
+      }
+      handled += this.#batch.handled;
       this.#batch = null;
     }
   }
 
+  /** Takes a batch from the native side; `null` if there is none. */
   #fetch(returns) {
-    const batch = this.#native.drain(MAX_EVENTS, MAX_BYTES, returns);
-    if (batch === null) return null;
-    const { events, joined, extras, rows } = batch;
-    for (let at = 0; at < rows.length; at += ROW_FIELDS) this.#workers.get(rows[at])?.update(rows, at);
-    return { events, joined, extras, at: 0, joinedAt: 0 };
+    const fields = this.#fields;
+    const joined = this.#native.drain(returns, fields);
+    if (joined === null) return null;
+    const [eventsEnd, rowsEnd, extras] = fields;
+    for (let at = eventsEnd; at < rowsEnd; at += ROW_FIELDS) this.#workers.get(fields[at])?.update(fields, at);
+    return {
+      at: HEAD_FIELDS,
+      end: eventsEnd,
+      joined,
+      joinedAt: 0,
+      extras: extras > 0 ? this.#native.takeExtras() : null,
+      // Of the messages that are joined and come from one connection: how many are left, and from whom.
+      left: 0,
+      peer: 0,
+      handled: 0,
+    };
+  }
+
+  /** Handles a batch, or as much of it as there is time for. */
+  #handle(batch, end) {
+    while (batch.left > 0 || batch.at < batch.end) {
+      this.#handleNext(batch);
+      batch.handled += 1;
+      if (now() > end) return false;
+    }
+    return true;
   }
 
   #handleNext(batch) {
-    const { events, joined, extras, at, joinedAt } = batch;
-    const peer = events[at + 1];
-    const a = events[at + 2];
-    const b = events[at + 3];
-    batch.at += EVENT_FIELDS;
-    switch (events[at]) {
-      case JOINED_MESSAGE:
-        batch.joinedAt += a;
-        if (!this.stopping) this.#onMessage(peer, joined.slice(joinedAt, joinedAt + a));
-        break;
+    const fields = this.#fields;
+    if (batch.left === 0) {
+      const at = batch.at;
+      batch.at += EVENT_FIELDS;
+      if (fields[at] !== TEXTS) {
+        this.#handleEvent(fields[at], fields[at + 1], fields[at + 2], fields[at + 3], batch.extras);
+        return;
+      }
+      batch.peer = fields[at + 1];
+      batch.left = fields[at + 2];
+    }
+    const from = batch.joinedAt;
+    batch.joinedAt += fields[batch.at];
+    batch.at += 1;
+    batch.left -= 1;
+    if (!this.stopping) this.#onMessage(batch.peer, batch.joined.slice(from, batch.joinedAt));
+  }
+
+  #handleEvent(kind, peer, a, b, extras) {
+    switch (kind) {
       case MESSAGE:
         if (!this.stopping) this.#onMessage(peer, extras[a]);
         break;

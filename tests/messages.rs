@@ -111,7 +111,7 @@ async fn a_broadcast_reaches_every_worker_and_nobody_else() {
     let (mut a, _) = Client::registered(app.port(), "a").await;
     let (mut b, _) = Client::registered(app.port(), "b").await;
     let mut stranger = Client::connect(app.port()).await;
-    app.run(|server| server.broadcast("all".into())).await;
+    app.run(|server| server.broadcast("all")).await;
     assert_eq!((a.text().await, b.text().await), ("all".into(), "all".into()));
     // An ack is the first thing that the stranger hears.
     stranger.register("c").await;

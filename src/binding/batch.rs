@@ -1,58 +1,55 @@
 //! Events, packed so that many cross to JavaScript for the price of one.
 //!
-//! Short ASCII texts travel as one string that JavaScript slices, everything else in a list beside it; what an event is and
-//! where its parts are stands in an array of doubles, [`EVENT_FIELDS`] for each event.
+//! Short ASCII texts travel as one string that JavaScript slices, everything else in a list beside it; what the events are and
+//! where their parts are stands in an array of doubles that JavaScript owns: see [`BATCH_FIELDS`].
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytes::Bytes;
-use napi::bindgen_prelude::{Buffer, Float64Array, Float64ArraySlice, Latin1String, ToNapiValue};
+use napi::bindgen_prelude::{Buffer, Float64ArraySlice, ToNapiValue};
 use napi::{Result, sys};
 use napi_derive::napi;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::core::log::Level;
 use crate::core::worker::WorkerKey;
+use crate::server::connection::MAX_JOINED;
 use crate::server::events::Event;
 use crate::server::handover::Descriptor;
 use crate::server::{Server, Snapshot};
 
-/// Doubles for each event: its kind, its peer, and two that depend on the kind.
-pub const EVENT_FIELDS: usize = 4;
 /// Doubles for each worker: key, status, last sign of life (ms since 1970), active and completed requests.
 pub const ROW_FIELDS: usize = 5;
-/// Longer texts travel by themselves, so that the common string stays short-lived and small.
-const MAX_JOINED_BYTES: usize = 8 << 10;
+/// What is drained at once: about so many events, and bytes.
+pub const MAX_EVENTS: usize = 512;
+/// See [`MAX_EVENTS`].
+pub const MAX_BYTES: usize = 1 << 20;
+/// Doubles before the first event: where the events end, where the rows behind them end, and how many extras there are.
+const HEAD_FIELDS: usize = 3;
+/// Doubles for each event: its kind, its peer, and two that depend on the kind.
+const EVENT_FIELDS: usize = 4;
+
+/// Doubles that any batch fits in: an event and a row for each, and a length if it is a joined text.
+#[napi]
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const BATCH_FIELDS: u32 = (HEAD_FIELDS + (MAX_EVENTS + MAX_JOINED) * (EVENT_FIELDS + 1 + ROW_FIELDS)) as u32;
 
 /// Kinds of events, as `lib/running-server.js` numbers them.
 mod kind {
-    /// A message; its length in the joined text.
-    pub const JOINED_MESSAGE: f64 = 0.0;
+    /// Messages that are joined; how many. Their lengths follow the event.
+    pub const TEXTS: f64 = 0.0;
     /// A message; its place in the extras.
     pub const MESSAGE: f64 = 1.0;
     /// A registration; the place of its text.
     pub const REGISTER: f64 = 2.0;
     /// A closed connection; its close code, and the place of its reason.
     pub const CLOSED: f64 = 3.0;
-    /// A connection for Node; its number in the [`Sockets`], and the place of what was read.
+    /// A connection for Node; its number in the [`Sockets`](super::Sockets), and the place of what was read.
     pub const CONNECTION: f64 = 4.0;
     /// A log line; its level, and the place of its message, its context following as JSON text, empty if it has none.
     pub const LOG: f64 = 5.0;
     /// The server has stopped.
     pub const STOPPED: f64 = 6.0;
-}
-
-/// What [`super::server::NativeServer::drain`] gives.
-#[napi(object, object_from_js = false)]
-pub struct Batch {
-    /// See [`EVENT_FIELDS`].
-    pub events: Float64Array,
-    /// The texts of joined messages, one after the other.
-    pub joined: Latin1String,
-    /// Everything that is not in `joined`.
-    pub extras: Vec<Extra>,
-    /// The workers whose messages are in the batch, as they are now; see [`ROW_FIELDS`].
-    pub rows: Float64Array,
 }
 
 /// A text or a buffer that crosses by itself.
@@ -119,44 +116,73 @@ impl Sockets {
     }
 }
 
+/// Events that were packed: what does not fit into doubles.
+#[derive(Default)]
+pub struct Batch {
+    /// The joined texts, one behind the other.
+    pub joined: String,
+    /// Everything that travels by itself.
+    pub extras: Vec<Extra>,
+}
+
 impl Batch {
-    /// Packs events. The sockets in them wait in `sockets` to be taken.
-    pub fn pack(server: &Server, sockets: &mut Sockets, events: Vec<Event>) -> Self {
-        let mut packer =
-            Packer { sockets, events: Vec::new(), joined: String::new(), extras: Vec::new(), workers: HashSet::new() };
-        packer.events.reserve(events.len() * EVENT_FIELDS);
+    /// Packs events into `fields`: the head, the events, and the rows of the workers that sent messages, as they are now. The
+    /// sockets among them wait in `sockets` to be taken.
+    pub fn pack(server: &Server, sockets: &mut Sockets, events: Vec<Event>, fields: &mut [f64]) -> Self {
+        let mut packer = Packer { sockets, batch: Self::default(), fields, at: HEAD_FIELDS, workers: Vec::new() };
         for event in events {
             packer.add(event);
         }
-        Self {
-            events: packer.events.into(),
-            joined: packer.joined.into(),
-            extras: packer.extras,
-            rows: rows(packer.workers.into_iter().filter_map(|key| server.worker(key))).into(),
+        let events_end = packer.at;
+        packer.workers.sort_unstable();
+        packer.workers.dedup();
+        for key in std::mem::take(&mut packer.workers) {
+            if let Some(snapshot) = server.worker(key) {
+                packer.write(&row_of(&snapshot));
+            }
         }
+        let rows_end = packer.at;
+        packer.at = 0;
+        packer.write(&[events_end as f64, rows_end as f64, packer.batch.extras.len() as f64]);
+        packer.batch
     }
 }
 
 struct Packer<'a> {
     sockets: &'a mut Sockets,
-    events: Vec<f64>,
-    joined: String,
-    extras: Vec<Extra>,
-    workers: HashSet<WorkerKey>,
+    batch: Batch,
+    fields: &'a mut [f64],
+    at: usize,
+    workers: Vec<WorkerKey>,
 }
 
 impl Packer<'_> {
+    /// `fields` are [`BATCH_FIELDS`], which no batch exceeds.
+    fn write(&mut self, fields: &[f64]) {
+        let end = self.at + fields.len();
+        if let Some(room) = self.fields.get_mut(self.at..end) {
+            room.copy_from_slice(fields);
+            self.at = end;
+        }
+    }
+
     fn add(&mut self, event: Event) {
         let fields = match event {
+            Event::Texts { peer, texts } => {
+                self.workers.extend(peer.worker());
+                self.write(&[kind::TEXTS, peer.id as f64, texts.len() as f64, 0.0]);
+                texts.lengths().iter().for_each(|&length| self.write(&[f64::from(length)]));
+                // One message, or one peer's at a time, is most of the time all there is.
+                if self.batch.joined.is_empty() {
+                    self.batch.joined = texts.into_joined();
+                } else {
+                    self.batch.joined.push_str(texts.joined());
+                }
+                return;
+            }
             Event::Message { peer, text } => {
                 self.workers.extend(peer.worker());
-                let peer = peer.id as f64;
-                if text.len() <= MAX_JOINED_BYTES && text.is_ascii() {
-                    self.joined.push_str(&text);
-                    [kind::JOINED_MESSAGE, peer, text.len() as f64, 0.0]
-                } else {
-                    [kind::MESSAGE, peer, self.text(text), 0.0]
-                }
+                [kind::MESSAGE, peer.id as f64, self.text(text), 0.0]
             }
             Event::Register { peer, text } => [kind::REGISTER, peer.id as f64, self.text(text), 0.0],
             Event::Closed { peer, code, reason } => [kind::CLOSED, peer.id as f64, f64::from(code), self.text(reason)],
@@ -176,7 +202,7 @@ impl Packer<'_> {
             }
             Event::Stopped => [kind::STOPPED, 0.0, 0.0, 0.0],
         };
-        self.events.extend(fields);
+        self.write(&fields);
     }
 
     fn text(&mut self, text: Utf8Bytes) -> f64 {
@@ -184,7 +210,7 @@ impl Packer<'_> {
     }
 
     fn extra(&mut self, extra: Extra) -> f64 {
-        self.extras.push(extra);
-        (self.extras.len() - 1) as f64
+        self.batch.extras.push(extra);
+        (self.batch.extras.len() - 1) as f64
     }
 }

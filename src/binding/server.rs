@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use napi::Status;
-use napi::bindgen_prelude::{Either, Float64Array, Float64ArraySlice, Function, Result};
+use napi::bindgen_prelude::{Either, Float64Array, Float64ArraySlice, Function, Latin1String, Result};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
-use super::batch::{Batch, Sockets, rows, write_row};
+use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Sockets, rows, write_row};
 use crate::core::config::{Limits, ServerConfig};
 use crate::server::handover::Ends;
 use crate::server::{Server, Snapshot};
@@ -27,6 +27,7 @@ pub struct NativeOptions {
     pub heartbeat_timeout_ms: f64,
     pub health_check_interval_ms: f64,
     pub heartbeat_interval_ms: f64,
+    pub ping_interval_ms: Option<f64>,
     pub logging: bool,
     pub relay_port: Option<u16>,
     pub limits: NativeLimits,
@@ -73,6 +74,7 @@ impl From<NativeOptions> for ServerConfig {
             heartbeat_timeout_ms: millis(options.heartbeat_timeout_ms),
             health_check_interval_ms: millis(options.health_check_interval_ms),
             heartbeat_interval_ms: options.heartbeat_interval_ms,
+            ping_interval: options.ping_interval_ms.filter(|&interval| interval > 0.0).map(duration),
             logging: options.logging,
             relay_port: options.relay_port,
             limits: Limits {
@@ -118,6 +120,7 @@ pub struct NativeServer {
     server: Server,
     wake: Arc<Mutex<Option<Wake>>>,
     sockets: Mutex<Sockets>,
+    extras: Mutex<Vec<Extra>>,
 }
 
 #[napi]
@@ -144,7 +147,7 @@ impl NativeServer {
             wake.lock().take();
             system_error(&error)
         })?;
-        Ok(Self { server, wake, sockets: Mutex::default() })
+        Ok(Self { server, wake, sockets: Mutex::default(), extras: Mutex::default() })
     }
 
     /// See [`Server::port`].
@@ -153,11 +156,25 @@ impl NativeServer {
         self.server.port()
     }
 
-    /// See [`Server::drain`]. `null` when there is nothing.
+    /// See [`Server::drain`] and [`crate::binding::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`] doubles, and gives the
+    /// joined texts. `null` when there is nothing.
     #[napi]
-    pub fn drain(&self, max_events: u32, max_bytes: u32, returns: bool) -> Option<Batch> {
-        let events = self.server.drain(max_events as usize, max_bytes as usize, returns);
-        (!events.is_empty()).then(|| Batch::pack(&self.server, &mut self.sockets.lock(), events))
+    pub fn drain(&self, returns: bool, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
+        let events = self.server.drain(MAX_EVENTS, MAX_BYTES, returns);
+        if events.is_empty() {
+            return None;
+        }
+        // SAFETY: JavaScript runs again only when this call has returned.
+        let fields = unsafe { fields.as_mut() };
+        let batch = Batch::pack(&self.server, &mut self.sockets.lock(), events, fields);
+        *self.extras.lock() = batch.extras;
+        Some(batch.joined.into())
+    }
+
+    /// Gives the extras of what was drained last.
+    #[napi]
+    pub fn take_extras(&self) -> Vec<Extra> {
+        std::mem::take(&mut *self.extras.lock())
     }
 
     /// Takes the descriptor of a connection for Node, which must close it.
@@ -205,7 +222,13 @@ impl NativeServer {
     /// See [`Server::broadcast`].
     #[napi]
     pub fn broadcast(&self, text: String) {
-        self.server.broadcast(text);
+        self.server.broadcast(&text);
+    }
+
+    /// See [`Server::flush`].
+    #[napi]
+    pub fn flush(&self) {
+        self.server.flush();
     }
 
     /// See [`Server::select`]. Writes the row of the worker, if there is one.

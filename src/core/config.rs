@@ -62,6 +62,8 @@ pub struct ServerConfig {
     pub health_check_interval_ms: u64,
     /// What workers are told to use as their heartbeat interval, passed on as it is. Default: 15,000.
     pub heartbeat_interval_ms: f64,
+    /// How often peers are pinged; one that answers no ping for the heartbeat timeout is closed. Default: never.
+    pub ping_interval: Option<Duration>,
     /// Whether log lines are wanted at all.
     pub logging: bool,
     /// The loopback port to which connections that are Node's are relayed. `None`: they change hands as descriptors.
@@ -78,6 +80,7 @@ impl Default for ServerConfig {
             heartbeat_timeout_ms: 60_000,
             health_check_interval_ms: 10_000,
             heartbeat_interval_ms: 15_000.0,
+            ping_interval: None,
             logging: true,
             relay_port: None,
             limits: Limits::default(),

@@ -31,6 +31,8 @@ impl Closing {
     pub const REPLACED: Self = Self { code: 4003, reason: "Replaced by new connection" };
     /// The worker was silent for three heartbeat timeouts.
     pub const HEARTBEAT_TIMEOUT: Self = Self { code: 4003, reason: "Heartbeat timeout" };
+    /// The peer answered no ping.
+    pub const PING_TIMEOUT: Self = Self { code: 4003, reason: "Ping timeout" };
     /// The peer did not register in time.
     pub const REGISTRATION_TIMEOUT: Self = Self { code: 4004, reason: "Registration timeout" };
     /// Data waited for the peer, and it took none.

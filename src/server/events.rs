@@ -15,10 +15,8 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::handover::Descriptor;
 use super::peer::Peer;
+use super::texts::{EVENT_BYTES, Texts};
 use crate::core::log::Line;
-
-/// What an event costs beyond its bytes, roughly.
-const EVENT_BYTES: usize = 128;
 
 /// While so many events wait, log lines on nobody's account are left out, since nothing else would bound them.
 const MAX_EVENTS_BEFORE_SILENCE: usize = 100_000;
@@ -49,6 +47,13 @@ pub enum Event {
         peer: Arc<Peer>,
         /// The whole message.
         text: Utf8Bytes,
+    },
+    /// Messages for the application's handlers that came together.
+    Texts {
+        /// Who sent them.
+        peer: Arc<Peer>,
+        /// The messages.
+        texts: Texts,
     },
     /// A connection is gone. The last event of its peer.
     Closed {
@@ -83,6 +88,9 @@ impl Event {
         match self {
             Self::Register { peer, text } | Self::Message { peer, text } => {
                 Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES + text.len(), messages: 1 })
+            }
+            Self::Texts { peer, texts } => {
+                Some(Charge { peer: Arc::clone(peer), bytes: texts.charge(), messages: texts.len() })
             }
             Self::Log { peer: Some(peer), line } => {
                 Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES + weight(&line.context), messages: 0 })
@@ -152,7 +160,8 @@ impl EventQueue {
         }
     }
 
-    /// Takes out up to `max_events` events, and no further one once they have `max_bytes`.
+    /// Takes out events until they are `max_events`, messages that travel together counted as they are, or have `max_bytes`;
+    /// the last one may exceed that.
     ///
     /// That the application asks again says that it has handled what it got before. When it gets nothing it will be
     /// woken, but if it says that it will come again by itself (`returns`).
@@ -160,8 +169,9 @@ impl EventQueue {
         let mut state = self.state.lock();
         self.credit(state.draining.drain(..));
         let mut events = Vec::with_capacity(state.events.len().min(max_events));
+        let mut count = 0;
         let mut bytes = 0;
-        while events.len() < max_events
+        while count < max_events
             && bytes < max_bytes
             && let Some(event) = state.events.pop_front()
         {
@@ -169,6 +179,7 @@ impl EventQueue {
                 bytes += charge.bytes;
                 state.draining.push(charge);
             }
+            count += if let Event::Texts { texts, .. } = &event { texts.len() } else { 1 };
             events.push(event);
         }
         if events.is_empty() {

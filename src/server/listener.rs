@@ -13,9 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use super::connection;
 use super::handover;
+use super::hang_up::hang_up_with;
 use super::head::{self, NoHead, Request};
 use super::shared::{Phase, Shared};
-use super::stream::hang_up_with;
 use crate::core::log::Line;
 
 /// Length of the queue of connections that wait to be accepted, as Node's default.

@@ -4,15 +4,20 @@
 //! ([`handover`]) or becomes a [`connection`], whose task owns its socket to the end. The application's thread
 //! hears of everything through the [`events`] queue, and it alone lets workers into the pool and out of it.
 
+pub mod codec;
 pub mod connection;
+pub mod departures;
 pub mod events;
+pub mod frame;
 pub mod handover;
+pub mod hang_up;
 pub mod head;
 pub mod listener;
 pub mod outbox;
 pub mod peer;
 pub mod shared;
-pub mod stream;
+pub mod socket;
+pub mod texts;
 
 use std::io;
 use std::sync::Arc;
@@ -28,9 +33,11 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
+use self::departures::Departures;
 use self::events::{Event, EventQueue};
+use self::frame::text_frame;
 use self::handover::Ends;
-use self::outbox::Sent;
+use self::outbox::{Outbox, Sent};
 use self::peer::{Peer, PeerId};
 use self::shared::{Phase, Shared};
 use crate::core::clock::Moment;
@@ -107,12 +114,16 @@ impl Server {
             .enable_io()
             .enable_time()
             .build()?;
-        let (shared, gone) = Shared::new(config, EventQueue::new(wake));
+        let (departures, batches) = Departures::new();
+        let departures = Arc::new(departures);
+        let (shared, gone) = Shared::new(config, EventQueue::new(wake), Arc::clone(&departures));
         {
             let _context = runtime.enter();
             let listener = TcpListener::from_std(listener)?;
             runtime.spawn(listener::accept(Arc::clone(&shared), listener));
             runtime.spawn(check_health(Arc::clone(&shared)));
+            runtime.spawn(departures::write_batches(Arc::clone(&departures), batches));
+            runtime.spawn(departures::watch_turns(departures));
         }
         Ok(Self { shared, port, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })
     }
@@ -170,7 +181,7 @@ impl Server {
             pool.get(key).map(|worker| Snapshot::of(key, worker))?
         };
         self.shared.forget_stranger(&peer);
-        peer.outbox.send(registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
+        self.send_to(&peer, registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
         peer.settle();
         Some(Registered {
             snapshot,
@@ -197,7 +208,7 @@ impl Server {
     }
 
     /// Sends a text message to a worker. False if there is none of that id, its socket is not open, or too much
-    /// is waiting for it.
+    /// is waiting for it. It leaves with [`Server::flush`].
     pub fn send(&self, worker_id: &str, text: String) -> bool {
         let pool = self.shared.pool.lock();
         let peer = pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| Arc::clone(&worker.peer));
@@ -205,21 +216,31 @@ impl Server {
         peer.is_some_and(|peer| self.send_to(&peer, text.into()))
     }
 
-    /// Sends a text message to all workers.
-    pub fn broadcast(&self, text: String) {
-        let text = Utf8Bytes::from(text);
+    /// Sends a text message to all workers. It leaves with [`Server::flush`].
+    pub fn broadcast(&self, text: &str) {
+        let frame = text_frame(text);
         let peers: Vec<_> = self.shared.pool.lock().iter().map(|(_, worker)| Arc::clone(&worker.peer)).collect();
         for peer in peers {
-            self.send_to(&peer, text.clone());
+            self.put_out(&peer, |outbox| outbox.send_frame(&frame));
         }
     }
 
     fn send_to(&self, peer: &Arc<Peer>, text: Utf8Bytes) -> bool {
+        self.put_out(peer, |outbox| outbox.send(text))
+    }
+
+    fn put_out(&self, peer: &Arc<Peer>, send: impl FnOnce(&Outbox) -> Sent) -> bool {
         if !peer.is_open() {
             return false;
         }
-        match peer.outbox.send(text) {
-            Sent::Queued => true,
+        match send(&peer.outbox) {
+            Sent::Queued { is_much } => {
+                self.shared.departures.add(peer);
+                if is_much {
+                    self.flush();
+                }
+                true
+            }
             Sent::Closed => false,
             Sent::Full { first } => {
                 if first {
@@ -228,6 +249,11 @@ impl Server {
                 false
             }
         }
+    }
+
+    /// What was sent since the last time leaves. To be called at the end of each turn in which something was sent.
+    pub fn flush(&self) {
+        self.shared.departures.flush();
     }
 
     /// See [`crate::core::pool::Pool::select`].
@@ -336,6 +362,10 @@ impl Server {
     /// Ends the runtime, and with it every task and socket that is left.
     pub fn shut_down(&self) {
         self.shared.events.close();
+        // What was sent just before the process ends still leaves.
+        if self.shared.departures.are_pending() {
+            self.shared.peers().iter().for_each(|peer| peer.outbox.write());
+        }
         if let Some(runtime) = self.runtime.lock().take() {
             runtime.shutdown_background();
         }

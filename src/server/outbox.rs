@@ -1,30 +1,46 @@
-//! What waits to be sent to one peer.
+//! What waits to be sent to one peer, and its way into the socket.
+//!
+//! Messages are framed as they are put in, one behind the other. [`Outbox::write`] then hands all that waits to the
+//! socket in one system call, on whatever thread it is called, and never waits: what the socket does not take is left to
+//! the task that owns the connection.
 
 use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
+use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
+use super::frame::{encode, text_header};
 use crate::core::protocol::Closing;
 
-/// Bytes that are handed to the socket at once, so that many small messages take one system call.
-const BATCH_BYTES: usize = 64 << 10;
-
-/// What a message costs beyond its bytes, roughly.
-const MESSAGE_BYTES: usize = 64;
-
-/// What a message takes of the bound while it waits.
-pub fn cost(message: &Message) -> usize {
-    MESSAGE_BYTES + message.len()
-}
+/// Shorter frames are copied into one piece of memory, longer ones wait as they are.
+const COPIED_BYTES: usize = 4 << 10;
+/// A piece of memory for short frames grows no further.
+const CHUNK_BYTES: usize = 64 << 10;
+/// While more than this waits, only the last ping is answered (RFC 6455, section 5.5.3).
+const PONG_BYTES: usize = 64 << 10;
+/// When more waits it should be written soon.
+const MUCH_BYTES: usize = 256 << 10;
+/// Pieces that are handed to the socket at once.
+const SLICES: usize = 16;
+/// How often one call goes back to what was put in while it wrote, before it lets others have their turn.
+const ROUNDS: usize = 4;
 
 /// What became of a message that was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
     /// It will leave after those before it.
-    Queued,
+    Queued {
+        /// So much waits by now that it should not be put off to the end of the turn.
+        is_much: bool,
+    },
     /// Too much is waiting already. `first` since there was room, so that it can be logged once.
     Full {
         /// Whether this is the first refusal since there was room.
@@ -34,164 +50,336 @@ pub enum Sent {
     Closed,
 }
 
-/// The outgoing messages of one connection, bounded in bytes.
+/// How far an outbox has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Nothing waits.
+    pub is_empty: bool,
+    /// Since when the socket takes nothing.
+    pub blocked_since: Option<Instant>,
+    /// When the close frame was put in.
+    pub closed_at: Option<Instant>,
+    /// The socket failed: nothing will ever leave.
+    pub has_failed: bool,
+}
+
+/// The outgoing frames of one connection, bounded in bytes.
 #[derive(Debug)]
 pub struct Outbox {
     max_bytes: usize,
     queue: Mutex<Queue>,
-    /// Something was put in.
-    filled: Notify,
-    /// The close frame was put in.
-    closing: Notify,
+    attention: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    messages: VecDeque<Message>,
-    /// Bytes of the queue, and of the messages that were taken out and are not yet written.
+    /// `None` before the connection is upgraded, and when it is gone.
+    socket: Option<Arc<OwnedWriteHalf>>,
+    chunks: VecDeque<Chunk>,
+    /// Bytes of the first chunk that were taken.
+    written: usize,
+    /// Bytes that wait, those included that are being written just now.
     bytes: usize,
+    /// Somebody is writing, and will look again for what is put in meanwhile.
+    writing: bool,
+    blocked_since: Option<Instant>,
+    late_pong: Option<Vec<u8>>,
     refused: bool,
-    closed: bool,
+    closed_at: Option<Instant>,
+    has_failed: bool,
+}
+
+/// A piece of what waits.
+#[derive(Debug)]
+enum Chunk {
+    /// Short frames, one behind the other.
+    Own(Vec<u8>),
+    /// A frame, or a part of one, that others may hold as well.
+    Shared(Bytes),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl Queue {
+    fn is_closed(&self) -> bool {
+        self.closed_at.is_some() || self.has_failed
+    }
+
+    /// Copies a short frame, given in parts, to the end.
+    fn copy(&mut self, parts: &[&[u8]]) {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        self.bytes += length;
+        match self.chunks.back_mut() {
+            Some(Chunk::Own(tail)) if tail.len() + length <= CHUNK_BYTES => {
+                for part in parts {
+                    tail.extend_from_slice(part);
+                }
+            }
+            _ => self.chunks.push_back(Chunk::Own(parts.concat())),
+        }
+    }
+
+    fn share(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.chunks.push_back(Chunk::Shared(bytes));
+    }
+
+    /// Whether there is room for so much more. A message larger than the bound still passes when nothing else waits.
+    fn admit(&mut self, length: usize, max_bytes: usize) -> Sent {
+        if self.is_closed() {
+            Sent::Closed
+        } else if self.bytes > 0 && self.bytes + length > max_bytes {
+            Sent::Full { first: !std::mem::replace(&mut self.refused, true) }
+        } else {
+            // While somebody writes, or nothing can be written, there is nothing that could be done.
+            let is_idle = !self.writing && self.blocked_since.is_none();
+            Sent::Queued { is_much: is_idle && self.bytes + length > MUCH_BYTES }
+        }
+    }
+
+    fn fail(&mut self) {
+        self.has_failed = true;
+        self.chunks = VecDeque::new();
+        (self.written, self.bytes, self.blocked_since) = (0, 0, None);
+    }
 }
 
 impl Outbox {
     /// An empty outbox for up to `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, queue: Mutex::default(), filled: Notify::new(), closing: Notify::new() }
+        Self { max_bytes, queue: Mutex::default(), attention: Notify::new() }
     }
 
-    /// Queues a text message. A message larger than the bound still passes when nothing else waits.
+    /// From now on what waits can be written.
+    pub fn open(&self, socket: OwnedWriteHalf) {
+        self.queue.lock().socket = Some(Arc::new(socket));
+    }
+
+    /// The connection is gone, and its socket with it. Tells the peer that nothing more comes.
+    pub fn detach(&self) {
+        let mut queue = self.queue.lock();
+        queue.socket = None;
+        queue.fail();
+    }
+
+    /// Queues a text message.
     pub fn send(&self, text: Utf8Bytes) -> Sent {
         let mut queue = self.queue.lock();
-        if queue.closed {
-            return Sent::Closed;
+        let header = text_header(text.len());
+        let length = header.len() + text.len();
+        let sent = queue.admit(length, self.max_bytes);
+        if matches!(sent, Sent::Queued { .. }) {
+            if length <= COPIED_BYTES {
+                queue.copy(&[&header, text.as_bytes()]);
+            } else {
+                queue.copy(&[&header]);
+                queue.share(text.into());
+            }
         }
-        let message = Message::Text(text);
-        let bytes = cost(&message);
-        if queue.bytes > 0 && queue.bytes + bytes > self.max_bytes {
-            let first = !queue.refused;
-            queue.refused = true;
-            return Sent::Full { first };
-        }
-        queue.bytes += bytes;
-        queue.messages.push_back(message);
-        drop(queue);
-        self.filled.notify_one();
-        Sent::Queued
+        sent
     }
 
-    /// Queues the close frame behind what waits. Nothing can be queued after it. False if that was so already.
-    pub fn close(&self, closing: Closing) -> bool {
-        self.close_after(closing, |_| {})
-    }
-
-    /// Drops what waits and queues the close frame.
-    pub fn cut(&self, closing: Closing) {
-        self.close_after(closing, VecDeque::clear);
-    }
-
-    fn close_after(&self, closing: Closing, prepare: impl FnOnce(&mut VecDeque<Message>)) -> bool {
+    /// Queues a frame that many are sent, from [`super::frame::text_frame`].
+    pub fn send_frame(&self, frame: &Bytes) -> Sent {
         let mut queue = self.queue.lock();
-        if queue.closed {
+        let sent = queue.admit(frame.len(), self.max_bytes);
+        if matches!(sent, Sent::Queued { .. }) {
+            if frame.len() <= COPIED_BYTES && !queue.chunks.is_empty() {
+                queue.copy(&[frame]);
+            } else {
+                queue.share(frame.clone());
+            }
+        }
+        sent
+    }
+
+    /// Queues a control frame of this side: a ping, or the codec's answer to a ping. Dropped if the connection is closing.
+    pub fn send_control(&self, frame: &[u8]) {
+        let mut queue = self.queue.lock();
+        if queue.is_closed() {
+        } else if queue.bytes > PONG_BYTES {
+            queue.late_pong = Some(frame.to_vec());
+        } else {
+            queue.copy(&[frame]);
+        }
+    }
+
+    /// Queues the close frame behind what waits, and alerts the connection's task. Nothing can be queued after it. False if
+    /// that was so already.
+    pub fn close(&self, closing: Closing) -> bool {
+        self.close_with(&close_frame(closing), |_| {})
+    }
+
+    /// Drops what waits, but for a frame of which a part has left, and queues the close frame.
+    pub fn cut(&self, closing: Closing) {
+        self.close_with(&close_frame(closing), |queue| {
+            queue.chunks.truncate(usize::from(queue.written > 0));
+            queue.bytes = queue.chunks.front().map_or(0, |chunk| chunk.bytes().len() - queue.written);
+        });
+    }
+
+    /// Queues the answer to the peer's close frame, if this side has not sent its own.
+    pub fn answer_close(&self, frame: &[u8]) {
+        self.close_with(frame, |_| {});
+    }
+
+    fn close_with(&self, frame: &[u8], prepare: impl FnOnce(&mut Queue)) -> bool {
+        let mut queue = self.queue.lock();
+        if queue.is_closed() {
             return false;
         }
-        queue.closed = true;
-        prepare(&mut queue.messages);
-        let frame = CloseFrame { code: closing.code.into(), reason: closing.reason.into() };
-        queue.messages.push_back(Message::Close(Some(frame)));
+        queue.closed_at = Some(Instant::now());
+        queue.late_pong = None;
+        prepare(&mut queue);
+        queue.copy(&[frame]);
         drop(queue);
-        self.filled.notify_one();
-        self.closing.notify_one();
+        self.alert();
         true
     }
 
-    /// Waits until a close frame is queued.
-    pub async fn closing(&self) {
-        self.closing.notified().await;
-    }
-
-    /// Takes out the next messages, waiting for the first. [`Outbox::confirm`] must follow.
-    pub async fn take(&self, batch: &mut Vec<Message>) {
-        loop {
-            {
-                let mut queue = self.queue.lock();
-                let mut bytes = 0;
-                while bytes < BATCH_BYTES
-                    && let Some(message) = queue.messages.pop_front()
-                {
-                    bytes += cost(&message);
-                    batch.push(message);
-                }
-                if queue.messages.is_empty() {
-                    // An idle connection keeps no buffer.
-                    queue.messages = VecDeque::new();
-                }
-            }
-            if !batch.is_empty() {
-                return;
-            }
-            self.filled.notified().await;
+    /// How far it has come.
+    pub fn outgoing(&self) -> Outgoing {
+        let queue = self.queue.lock();
+        Outgoing {
+            is_empty: queue.bytes == 0,
+            blocked_since: queue.blocked_since,
+            closed_at: queue.closed_at,
+            has_failed: queue.has_failed,
         }
     }
 
-    /// The socket has taken messages of so much [`cost`].
-    pub fn confirm(&self, bytes: usize) {
-        let mut queue = self.queue.lock();
-        queue.bytes = queue.bytes.saturating_sub(bytes);
-        queue.refused = false;
+    /// Bytes that wait.
+    pub fn waiting(&self) -> usize {
+        self.queue.lock().bytes
     }
+
+    /// Writes what waits, as far as the socket takes it. The connection's task is alerted if it does not take all.
+    pub fn write(&self) {
+        let mut queue = self.queue.lock();
+        if queue.blocked_since.is_none() {
+            self.write_queue(&mut queue);
+        }
+    }
+
+    /// The socket takes something again.
+    pub fn write_on(&self) {
+        self.write_queue(&mut self.queue.lock());
+    }
+
+    fn write_queue(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>) {
+        if queue.writing || queue.has_failed {
+            return;
+        }
+        let Some(socket) = queue.socket.clone() else { return };
+        let was_blocked = queue.blocked_since.is_some();
+        for _ in 0..ROUNDS {
+            if queue.chunks.is_empty() {
+                break;
+            }
+            queue.writing = true;
+            let mut chunks = std::mem::take(&mut queue.chunks);
+            let mut written = std::mem::take(&mut queue.written);
+            let (taken, result) =
+                parking_lot::MutexGuard::unlocked(queue, || write_chunks(&socket, &mut chunks, &mut written));
+            queue.writing = false;
+            queue.bytes = queue.bytes.saturating_sub(taken);
+            if taken > 0 {
+                queue.blocked_since = None;
+            }
+            // Not at the first gap, or it would be refused, and logged, again at once.
+            queue.refused &= queue.bytes > self.max_bytes / 2;
+            if queue.has_failed {
+                break;
+            }
+            if result.is_err_and(|kind| kind != ErrorKind::WouldBlock) {
+                queue.fail();
+                break;
+            }
+            if !chunks.is_empty() {
+                chunks.append(&mut queue.chunks);
+                (queue.chunks, queue.written) = (chunks, written);
+                queue.blocked_since.get_or_insert_with(Instant::now);
+                break;
+            }
+            queue.blocked_since = None;
+            if let Some(pong) = queue.late_pong.take() {
+                queue.copy(&[&pong]);
+            }
+        }
+        if !queue.chunks.is_empty() {
+            queue.blocked_since.get_or_insert_with(Instant::now);
+        }
+        // Only at the change, or the connection's task would be kept busy by its own writing.
+        if queue.blocked_since.is_some() && !was_blocked || queue.has_failed {
+            self.alert();
+        }
+    }
+
+    /// Waits until the socket may take something again.
+    pub async fn writable(&self) {
+        let socket = self.queue.lock().socket.clone();
+        match socket {
+            // What is wrong with the socket shows when it is written.
+            Some(socket) => drop(socket.writable().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Has the connection's task look at how things stand.
+    pub fn alert(&self) {
+        self.attention.notify_one();
+    }
+
+    /// Waits for [`Outbox::alert`].
+    pub async fn attention(&self) {
+        self.attention.notified().await;
+    }
+}
+
+/// Writes chunks, the first from `written` on, and removes those that were taken whole. Gives the bytes that were taken.
+fn write_chunks(
+    socket: &OwnedWriteHalf,
+    chunks: &mut VecDeque<Chunk>,
+    written: &mut usize,
+) -> (usize, Result<(), ErrorKind>) {
+    let mut total = 0;
+    while !chunks.is_empty() {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for (slice, chunk) in slices.iter_mut().zip(chunks.iter()) {
+            let from = if count == 0 { *written } else { 0 };
+            *slice = IoSlice::new(&chunk.bytes()[from..]);
+            count += 1;
+        }
+        match socket.try_write_vectored(&slices[..count]) {
+            Ok(taken) => {
+                total += taken;
+                *written += taken;
+                while let Some(length) = chunks.front().map(|chunk| chunk.bytes().len())
+                    && *written >= length
+                {
+                    *written -= length;
+                    chunks.pop_front();
+                }
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (total, Err(error.kind())),
+        }
+    }
+    (total, Ok(()))
+}
+
+fn close_frame(closing: Closing) -> Vec<u8> {
+    let frame = Frame::close(Some(CloseFrame { code: closing.code.into(), reason: closing.reason.into() }));
+    encode(frame)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn beyond_its_bound_it_refuses_until_there_is_room() {
-        let outbox = Outbox::new(2 * MESSAGE_BYTES + 10);
-        assert_eq!(outbox.send("12345678".into()), Sent::Queued);
-        assert_eq!(outbox.send("123".into()), Sent::Full { first: true });
-        assert_eq!(outbox.send("123".into()), Sent::Full { first: false });
-        assert_eq!(outbox.send("12".into()), Sent::Queued);
-        outbox.confirm(MESSAGE_BYTES + 8);
-        assert_eq!(outbox.send("123".into()), Sent::Queued);
-    }
-
-    #[test]
-    fn many_small_messages_count_for_more_than_their_bytes() {
-        let outbox = Outbox::new(1000);
-        let taken = (0..1000).take_while(|_| outbox.send("1".into()) == Sent::Queued).count();
-        assert_eq!(taken, 1000 / (MESSAGE_BYTES + 1));
-    }
-
-    #[test]
-    fn a_message_beyond_the_bound_passes_when_nothing_waits() {
-        let outbox = Outbox::new(2);
-        assert_eq!(outbox.send("12345".into()), Sent::Queued);
-        assert_eq!(outbox.send("1".into()), Sent::Full { first: true });
-    }
-
-    #[tokio::test]
-    async fn nothing_is_queued_behind_the_close_frame_and_order_is_kept() {
-        let outbox = Outbox::new(1000);
-        outbox.send("a".into());
-        outbox.send("b".into());
-        assert!(outbox.close(Closing::REPLACED));
-        assert!(!outbox.close(Closing::GOING_AWAY));
-        assert_eq!(outbox.send("c".into()), Sent::Closed);
-        let mut batch = Vec::new();
-        outbox.take(&mut batch).await;
-        let frame = CloseFrame { code: 4003.into(), reason: "Replaced by new connection".into() };
-        assert_eq!(batch, [Message::text("a"), Message::text("b"), Message::Close(Some(frame))]);
-    }
-
-    #[tokio::test]
-    async fn cutting_drops_what_waited() {
-        let outbox = Outbox::new(1000);
-        outbox.send("a".into());
-        outbox.cut(Closing::SLOW_CONSUMER);
-        let mut batch = Vec::new();
-        outbox.take(&mut batch).await;
-        assert!(matches!(batch[..], [Message::Close(_)]));
-    }
-}
+mod tests;

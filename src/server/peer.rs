@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
-use tokio::sync::Notify;
 
 use super::outbox::Outbox;
 use crate::core::registration::Registration;
@@ -26,12 +25,13 @@ pub struct Peer {
     stranger: AtomicBool,
     /// A handler took one of its messages: it may stay without registering.
     in_use: AtomicBool,
-    registration: Mutex<Option<Registration>>,
-    settled: Notify,
+    registering: AtomicBool,
+    registration: Mutex<Option<Box<Registration>>>,
     unhandled: AtomicUsize,
     unhandled_messages: AtomicUsize,
-    handled: Notify,
     paused: AtomicBool,
+    /// Among those whose outboxes will be written.
+    departing: AtomicBool,
 }
 
 impl Peer {
@@ -44,12 +44,12 @@ impl Peer {
             worker: AtomicU64::new(0),
             stranger: AtomicBool::new(true),
             in_use: AtomicBool::new(false),
+            registering: AtomicBool::new(false),
             registration: Mutex::new(None),
-            settled: Notify::new(),
             unhandled: AtomicUsize::new(0),
             unhandled_messages: AtomicUsize::new(0),
-            handled: Notify::new(),
             paused: AtomicBool::new(false),
+            departing: AtomicBool::new(false),
         }
     }
 
@@ -93,31 +93,25 @@ impl Peer {
 
     /// Leaves a registration to be settled.
     pub fn propose(&self, registration: Registration) {
-        *self.registration.lock() = Some(registration);
+        *self.registration.lock() = Some(Box::new(registration));
+        self.registering.store(true, Ordering::SeqCst);
     }
 
     /// The registration that waits to be settled.
     pub fn proposal(&self) -> Option<Registration> {
-        self.registration.lock().clone()
+        self.registration.lock().as_deref().cloned()
     }
 
     /// Whether a registration waits to be settled.
     pub fn is_registering(&self) -> bool {
-        self.registration.lock().is_some()
+        self.registering.load(Ordering::SeqCst)
     }
 
-    /// Takes the registration; reading goes on.
-    pub fn settle(&self) -> Option<Registration> {
-        let registration = self.registration.lock().take();
-        self.settled.notify_one();
-        registration
-    }
-
-    /// Waits until no registration waits to be settled.
-    pub async fn settled(&self) {
-        while self.is_registering() {
-            self.settled.notified().await;
-        }
+    /// The registration is settled; reading goes on.
+    pub fn settle(&self) {
+        self.registration.lock().take();
+        self.registering.store(false, Ordering::SeqCst);
+        self.outbox.alert();
     }
 
     /// Bytes that were received from it and not yet handled.
@@ -140,12 +134,10 @@ impl Peer {
     pub fn sub_unhandled(&self, bytes: usize, messages: usize) {
         self.unhandled.fetch_sub(bytes, Ordering::SeqCst);
         self.unhandled_messages.fetch_sub(messages, Ordering::SeqCst);
-        self.handled.notify_one();
-    }
-
-    /// Waits until some of what it sent was handled.
-    pub async fn handled(&self) {
-        self.handled.notified().await;
+        // A peer that is about to pause looks at the count after it has said so.
+        if self.is_paused() {
+            self.outbox.alert();
+        }
     }
 
     /// Whether this server reads nothing from it at present, so that its silence says nothing.
@@ -156,5 +148,15 @@ impl Peer {
     /// Notes whether this server reads from it.
     pub fn set_paused(&self, paused: bool) {
         self.paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// It is to be written. True if that was so already.
+    pub fn set_departing(&self) -> bool {
+        self.departing.swap(true, Ordering::SeqCst)
+    }
+
+    /// It is being written: what is put in from now on is for the next time.
+    pub fn clear_departing(&self) {
+        self.departing.store(false, Ordering::SeqCst);
     }
 }

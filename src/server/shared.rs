@@ -8,6 +8,7 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
+use super::departures::Departures;
 use super::events::{Event, EventQueue};
 use super::handover::Ends;
 use super::peer::{Peer, PeerId};
@@ -30,6 +31,8 @@ pub struct Shared {
     pub pool: Mutex<Pool<Arc<Peer>>>,
     /// What the application's thread will be told.
     pub events: EventQueue,
+    /// What the application has sent.
+    pub departures: Arc<Departures>,
     /// Paths of the application's own WebSocket endpoints.
     pub endpoints: RwLock<HashSet<String>>,
     /// The connections that are relayed to Node, by the port that the relay comes from.
@@ -82,13 +85,18 @@ impl Drop for Admission {
 
 impl Shared {
     /// The state of a server that begins. The receiver ends when the server stops and all its connections are gone.
-    pub fn new(config: ServerConfig, events: EventQueue) -> (Arc<Self>, mpsc::Receiver<()>) {
+    pub fn new(
+        config: ServerConfig,
+        events: EventQueue,
+        departures: Arc<Departures>,
+    ) -> (Arc<Self>, mpsc::Receiver<()>) {
         let (alive, gone) = mpsc::channel(1);
         let shared = Self {
             config,
             clock: Clock::start(),
             pool: Mutex::new(Pool::new()),
             events,
+            departures,
             endpoints: RwLock::default(),
             relayed: Mutex::default(),
             phase: watch::Sender::new(Phase::Running),
@@ -142,6 +150,11 @@ impl Shared {
     /// A connection whose end the application's thread has not seen.
     pub fn peer(&self, id: PeerId) -> Option<Arc<Peer>> {
         self.peers.lock().by_id.get(&id).cloned()
+    }
+
+    /// Every connection whose end the application's thread has not seen.
+    pub fn peers(&self) -> Vec<Arc<Peer>> {
+        self.peers.lock().by_id.values().cloned().collect()
     }
 
     /// The application's thread has seen the end of a connection.

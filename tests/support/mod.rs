@@ -197,7 +197,10 @@ impl Application {
         while let Ok(signal) = inbox.recv() {
             match signal {
                 Signal::Wake => self.drain(),
-                Signal::Run(job) => job(&self.server),
+                Signal::Run(job) => {
+                    job(&self.server);
+                    self.server.flush();
+                }
                 Signal::Quit => break,
             }
         }
@@ -212,6 +215,7 @@ impl Application {
             for event in events {
                 self.handle(event);
             }
+            self.server.flush();
         }
     }
 
@@ -223,6 +227,15 @@ impl Application {
                     self.server.keep_unregistered(peer.id);
                 }
                 Seen::Message { worker: self.id_of(peer.id), text: text.to_string() }
+            }
+            Event::Texts { peer, texts } => {
+                let mut rest = texts.joined();
+                for &length in texts.lengths() {
+                    let (text, others) = rest.split_at(length as usize);
+                    self.handle(Event::Message { peer: Arc::clone(&peer), text: text.into() });
+                    rest = others;
+                }
+                return;
             }
             Event::Closed { peer, code, reason } => {
                 let worker = self.id_of(peer.id);

@@ -1,0 +1,31 @@
+//! Ending a connection so that the peer can read what it was sent last.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+
+/// How long a connection that is ended may take for its last words.
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Ends a connection so that the peer can read what it was sent last.
+///
+/// Closing a socket that has unread input resets the connection, and a reset takes unread output with it. So the
+/// peer is told that nothing more comes, and what it still sends is thrown away for a moment.
+async fn hang_up(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let farewell = async {
+        if stream.shutdown().await.is_ok() {
+            let mut scratch = vec![0; 4096];
+            while let Ok(1..) = stream.read(&mut scratch).await {}
+        }
+    };
+    // Whether the peer listened or not, that was all.
+    timeout(LAST_WORDS, farewell).await.ok();
+}
+
+/// Sends a last response and hangs up.
+pub async fn hang_up_with(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), response: &str) {
+    if let Ok(Ok(())) = timeout(LAST_WORDS, stream.write_all(response.as_bytes())).await {
+        hang_up(stream).await;
+    }
+}

@@ -1,0 +1,309 @@
+//! A WebSocket connection: one task owns its socket from the upgrade to the last byte, and tells a [`Consumer`] what comes.
+//!
+//! The task sleeps until there is something to read, until its outbox wants attention, or until a deadline. What it reads
+//! goes through memory that all connections of a thread share, so that an idle one has no buffer of its own.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::codec::{Codec, Violation};
+use super::hang_up::LAST_WORDS;
+use super::outbox::{Outbox, Outgoing};
+use crate::core::protocol::Closing;
+
+/// How long a peer may take to answer a close frame, as RFC 6455, section 7.1.1 lets the server decide.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is read at once.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
+}
+
+/// Whoever a connection's messages are for. Its methods are called by the connection's task and must not wait.
+pub trait Consumer {
+    /// Whether it can take one more message. If not it is asked again when the outbox is alerted.
+    fn is_ready(&mut self) -> bool {
+        true
+    }
+
+    /// A text message.
+    fn on_text(&mut self, text: Utf8Bytes);
+
+    /// A binary message.
+    fn on_binary(&mut self, data: Bytes);
+
+    /// An answer to a ping.
+    fn on_pong(&mut self) {}
+
+    /// All that was read at once has been given.
+    fn on_pause(&mut self) {}
+
+    /// The peer's close frame. Nothing more comes, and nothing more can be sent.
+    fn on_close(&mut self) {}
+
+    /// Nothing that is sent will reach the peer any more.
+    fn on_unwritable(&mut self) {}
+
+    /// The peer has taken nothing of what waits for it for as long as the stall timeout.
+    fn on_stall(&mut self) {}
+
+    /// The peer broke the protocol or a limit. The connection will be closed.
+    fn on_violation(&mut self, _violation: &Violation) {}
+
+    /// When [`Consumer::on_deadline`] is to be called next, if ever.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Its deadline has come.
+    fn on_deadline(&mut self) {}
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketLimits {
+    /// Largest message that is read.
+    pub max_message_bytes: usize,
+    /// How long a peer may take nothing of what waits for it.
+    pub stall_timeout: Duration,
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer sent a close frame, with this code (1005: none) and reason.
+    Closed(u16, Utf8Bytes),
+    /// It was lost, or given up.
+    Lost,
+    /// The peer broke the protocol. It is to be told by [`WebSocket::say_goodbye`].
+    Broken(Closing),
+}
+
+/// A connection that was upgraded.
+pub struct WebSocket<'a> {
+    reader: OwnedReadHalf,
+    inbound: Inbound,
+    outbox: &'a Outbox,
+    limits: SocketLimits,
+    timer: Timer,
+}
+
+impl<'a> WebSocket<'a> {
+    /// A connection over `stream`, which sends what is put into `outbox`. `early` is what came behind the request head.
+    pub fn new(stream: TcpStream, early: Vec<u8>, outbox: &'a Outbox, limits: SocketLimits) -> Self {
+        let (reader, writer) = stream.into_split();
+        outbox.open(writer);
+        let held = (!early.is_empty()).then_some(early);
+        let inbound = Inbound { codec: Codec::new(limits.max_message_bytes), held, closed: None };
+        Self { reader, inbound, outbox, limits, timer: Timer::default() }
+    }
+
+    /// Gives what comes to `consumer` until the connection is over.
+    pub async fn run(&mut self, consumer: &mut impl Consumer) -> End {
+        let outbox = self.outbox;
+        let mut is_unwritable = false;
+        loop {
+            if self.inbound.held.is_some() && consumer.is_ready() {
+                let held = self.inbound.held.take().unwrap_or_default();
+                if let Some(closing) = self.inbound.feed(&held, outbox, consumer) {
+                    return End::Broken(closing);
+                }
+            }
+            outbox.write();
+            let outgoing = outbox.outgoing();
+            if outgoing.has_failed && !std::mem::replace(&mut is_unwritable, true) {
+                consumer.on_unwritable();
+            }
+            let is_closed = self.inbound.closed.is_some();
+            if is_closed && (outgoing.is_empty || outgoing.has_failed) {
+                return self.end();
+            }
+            let deadline = self.deadline(&outgoing, consumer);
+            tokio::select! {
+                biased;
+                () = outbox.attention() => {}
+                () = outbox.writable(), if outgoing.blocked_since.is_some() => outbox.write_on(),
+                () = self.timer.reached(deadline) => {
+                    if self.on_deadline(&outgoing, consumer) {
+                        return self.end();
+                    }
+                }
+                read = read(&mut self.reader, &mut self.inbound, outbox, consumer),
+                    if !is_closed && self.inbound.held.is_none() => match read {
+                    Read::Some => {}
+                    // More waits in the socket, and others wait for this thread.
+                    Read::Much => tokio::task::yield_now().await,
+                    Read::End => return self.end(),
+                    Read::Broken(closing) => return End::Broken(closing),
+                },
+            }
+        }
+    }
+
+    /// Tells a peer that broke the protocol, and hangs up so that it can read that.
+    pub async fn say_goodbye(mut self, closing: Closing) {
+        let outbox = self.outbox;
+        outbox.close(closing);
+        let deadline = Instant::now() + CLOSE_TIMEOUT;
+        let all_written = async {
+            loop {
+                outbox.write();
+                let outgoing = outbox.outgoing();
+                if outgoing.is_empty || outgoing.has_failed {
+                    return;
+                }
+                outbox.writable().await;
+                outbox.write_on();
+            }
+        };
+        if timeout_at(deadline, all_written).await.is_ok() {
+            outbox.detach();
+            let mut scratch = vec![0; 4096];
+            let farewell = async { while let Ok(1..) = self.reader.read(&mut scratch).await {} };
+            timeout_at(Instant::now() + LAST_WORDS, farewell).await.ok();
+        }
+    }
+
+    fn end(&mut self) -> End {
+        self.inbound.closed.take().map_or(End::Lost, |(code, reason)| End::Closed(code, reason))
+    }
+
+    /// When something must be done if nothing happens before.
+    fn deadline(&self, outgoing: &Outgoing, consumer: &impl Consumer) -> Option<Instant> {
+        [close_deadline(outgoing), self.stall_deadline(outgoing), consumer.deadline()].into_iter().flatten().min()
+    }
+
+    fn stall_deadline(&self, outgoing: &Outgoing) -> Option<Instant> {
+        // Once it is closing the close deadline counts.
+        outgoing.blocked_since.filter(|_| outgoing.closed_at.is_none()).map(|since| since + self.limits.stall_timeout)
+    }
+
+    /// Does what is due. True if the connection is given up.
+    fn on_deadline(&self, before: &Outgoing, consumer: &mut impl Consumer) -> bool {
+        let now = Instant::now();
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if is_due(close_deadline(before)) {
+            return true;
+        }
+        // Somebody else may have written meanwhile.
+        if is_due(self.stall_deadline(&self.outbox.outgoing())) {
+            consumer.on_stall();
+        }
+        if is_due(consumer.deadline()) {
+            consumer.on_deadline();
+        }
+        false
+    }
+}
+
+/// When a peer that does not answer the close frame is given up.
+fn close_deadline(outgoing: &Outgoing) -> Option<Instant> {
+    outgoing.closed_at.map(|closed_at| closed_at + CLOSE_TIMEOUT)
+}
+
+/// What has come, on its way to the consumer.
+struct Inbound {
+    codec: Codec,
+    /// What was read and could not be given yet, the consumer not being ready.
+    held: Option<Vec<u8>>,
+    /// The peer's close frame.
+    closed: Option<(u16, Utf8Bytes)>,
+}
+
+impl Inbound {
+    /// Takes bytes of the peer, and gives the messages in them until the consumer is not ready for more.
+    fn feed(&mut self, mut input: &[u8], outbox: &Outbox, consumer: &mut impl Consumer) -> Option<Closing> {
+        let mut answer = Vec::new();
+        let violation = loop {
+            if !consumer.is_ready() {
+                self.held = Some(input.to_vec());
+                break None;
+            }
+            match self.codec.next(&mut input, &mut answer) {
+                Ok(Some(Message::Text(text))) => consumer.on_text(text),
+                Ok(Some(Message::Binary(data))) => consumer.on_binary(data),
+                Ok(Some(Message::Ping(_))) => outbox.send_control(&std::mem::take(&mut answer)),
+                Ok(Some(Message::Pong(_))) => consumer.on_pong(),
+                Ok(Some(Message::Close(frame))) => {
+                    consumer.on_close();
+                    outbox.answer_close(&answer);
+                    self.closed = Some(match frame {
+                        Some(frame) => (frame.code.into(), frame.reason),
+                        None => (1005, Utf8Bytes::default()),
+                    });
+                    break None;
+                }
+                Ok(Some(Message::Frame(_))) => {}
+                Ok(None) => break None,
+                Err(violation) => break Some(violation),
+            }
+        };
+        consumer.on_pause();
+        violation.map(|violation| {
+            consumer.on_violation(&violation);
+            violation.closing
+        })
+    }
+}
+
+/// What came of reading.
+enum Read {
+    Some,
+    /// As much as is read at once.
+    Much,
+    /// The peer sends nothing more, or the connection failed.
+    End,
+    Broken(Closing),
+}
+
+/// Waits until there is something to read, and gives it to the consumer.
+async fn read(
+    reader: &mut OwnedReadHalf,
+    inbound: &mut Inbound,
+    outbox: &Outbox,
+    consumer: &mut impl Consumer,
+) -> Read {
+    std::future::poll_fn(|cx| {
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            Poll::Ready(match ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer)) {
+                Ok(()) if buffer.filled().is_empty() => Read::End,
+                Err(_) => Read::End,
+                Ok(()) => match inbound.feed(buffer.filled(), outbox, consumer) {
+                    Some(closing) => Read::Broken(closing),
+                    None if buffer.remaining() == 0 => Read::Much,
+                    None => Read::Some,
+                },
+            })
+        })
+    })
+    .await
+}
+
+/// A timer that costs nothing while there is no deadline.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    async fn reached(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else {
+            self.0 = None;
+            return std::future::pending().await;
+        };
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.await;
+    }
+}
