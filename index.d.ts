@@ -238,10 +238,20 @@ export interface WorkerServerLimits {
 
 /** The options of {@link WorkerServer}. */
 export interface WorkerServerOptions {
-  /** The TCP port, on all interfaces. 0 lets the system choose a free one, which {@link WorkerServer.port} then gives. */
+  /** The TCP port. 0 lets the system choose a free one, which {@link WorkerServer.port} then gives. */
   port: number;
-  /** The token that each worker must send in its registration. Without it none is asked for. */
-  authToken?: string;
+  /**
+   * The IP address or host name to listen on, as of Node's `listen(port, host)`; of a name it is the first address that
+   * is found when the server starts.
+   *
+   * @defaultValue all interfaces, IPv6 and IPv4
+   */
+  host?: string;
+  /**
+   * The token that each worker must send in its registration, or a list of tokens of which it must send one, so that they
+   * can be changed while workers with the old one are still about. Without it none is asked for.
+   */
+  authToken?: string | readonly string[];
   /**
    * How long a worker may be silent, in milliseconds. Beyond it the worker is unhealthy; beyond three times as long its
    * connection is closed with 4003 `Heartbeat timeout`.
@@ -269,8 +279,8 @@ export interface WorkerServerOptions {
 
 /** The options of {@link ConnectionHandler}. */
 export interface ConnectionHandlerConfig {
-  /** The token that each worker must send in its registration. Without it none is asked for. */
-  authToken?: string;
+  /** The token that each worker must send in its registration, or a list of which it must send one. Without it none is asked for. */
+  authToken?: string | readonly string[];
   /** How long a worker may be silent, in milliseconds: heartbeats are answered with the deadline of the next one. */
   heartbeatTimeoutMs: number;
   /** How often a worker is asked to send a heartbeat, in milliseconds. It is told at its registration. */
@@ -305,10 +315,11 @@ export declare class WorkerServer {
   get port(): number;
 
   /**
-   * Listens on all interfaces, IPv4 and IPv6. Resolves when the port is bound. After a failure, and after
-   * {@link WorkerServer.stop}, it can be called again.
+   * Listens on {@link WorkerServerOptions.host}, or on all interfaces, IPv4 and IPv6. Resolves when the port is bound. After a
+   * failure, and after {@link WorkerServer.stop}, it can be called again.
    *
-   * @throws An `Error` with `code` (for example `'EADDRINUSE'`), `syscall: 'listen'` and `port` if the port can't be bound.
+   * @throws An `Error` with `code` (for example `'EADDRINUSE'`), `syscall: 'listen'`, `address` and `port` if the port can't be bound.
+   * @throws An `Error` with `code` (for example `'ENOTFOUND'`) and `syscall: 'getaddrinfo'` if the host is a name that isn't found.
    * @throws An `Error` `WorkerServer is already running` if the server is running.
    */
   start(): Promise<void>;

@@ -2,7 +2,8 @@
 
 const { randomUUID } = require('node:crypto');
 const native = require('./native.js');
-const { Handlers, SILENT_LOGGER, describeError, writeLine, wrongType } = require('./handlers.js');
+const { Handlers, SILENT_LOGGER, describeError, typeName, writeLine, wrongType } = require('./handlers.js');
+const { readTokens } = require('./options.js');
 const { WorkerStatus, toWorkerInfo, unknownWorkerInfo } = require('./worker-info.js');
 const { transitionsFor } = require('./transitions.js');
 
@@ -183,14 +184,14 @@ class ConnectionHandler {
 }
 
 function readConfig(config) {
-  if (!isObject(config)) throw wrongType('config', 'an object', config);
+  // Not what came instead: it may be a token.
+  if (!isObject(config)) throw new TypeError(`config must be an object, got ${typeName(config)}`);
   const { authToken, heartbeatTimeoutMs, heartbeatIntervalMs } = config;
-  // What it is stays out of the message: it may be a secret.
-  if (authToken !== undefined && typeof authToken !== 'string') throw new TypeError('config.authToken must be a string');
+  const authTokens = readTokens(authToken, 'config.authToken');
   for (const [name, value] of Object.entries({ heartbeatTimeoutMs, heartbeatIntervalMs })) {
     if (!Number.isFinite(value) || value < 0) throw wrongType(`config.${name}`, 'a finite number, not negative', value);
   }
-  return { authTokens: authToken === undefined ? undefined : [authToken], heartbeatTimeoutMs, heartbeatIntervalMs };
+  return { authTokens, heartbeatTimeoutMs, heartbeatIntervalMs };
 }
 
 const infoOf = (worker) => (worker === undefined ? unknownWorkerInfo() : toWorkerInfo(worker));

@@ -19,6 +19,8 @@ function describeError(thrown) {
   }
 }
 
+const typeName = (value) => (value === null ? 'null' : typeof value);
+
 /** A TypeError for a caller's mistake: which argument, what it should be, what came. */
 function wrongType(name, expected, value) {
   return new TypeError(`${name} must be ${expected}, got ${value === null ? 'null' : inspect(value, { depth: 0 })}`);
@@ -127,4 +129,4 @@ function subscribe(handlers, handler) {
   };
 }
 
-module.exports = { Handlers, SILENT_LOGGER, describeError, requireFunction, writeLine, wrongType };
+module.exports = { Handlers, SILENT_LOGGER, describeError, requireFunction, typeName, writeLine, wrongType };

@@ -2,7 +2,7 @@
 
 const { setImmediate } = require('node:timers');
 
-const { SILENT_LOGGER, wrongType } = require('./handlers.js');
+const { SILENT_LOGGER, typeName, wrongType } = require('./handlers.js');
 
 const DEFAULTS = Object.freeze({
   heartbeatTimeoutMs: 60_000,
@@ -36,10 +36,12 @@ const LOG_METHODS = ['debug', 'warn', 'error'];
  * @throws {TypeError} that names the option, what it must be and what it was
  */
 function readOptions(options) {
-  if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options);
+  // Not what came instead: it may be a token.
+  if (typeof options !== 'object' || options === null) throw new TypeError(`options must be an object, got ${typeName(options)}`);
   return {
     port: readPort(options.port),
-    authTokens: readTokens(options.authToken),
+    host: readHost(options.host),
+    authTokens: readTokens(options.authToken, 'authToken'),
     ...readNumbers(options, DEFAULTS, ''),
     limits: readLimits(options.limits),
     logger: readLogger(options.logger),
@@ -55,14 +57,28 @@ function readPort(port) {
   return number;
 }
 
-function readTokens(authToken) {
+function readHost(host) {
+  if (host === undefined || host === null) return undefined;
+  // Node's listen takes an empty host for none. Here that is no way to open the server to everybody.
+  if (typeof host !== 'string' || host === '') throw wrongType('host', 'a string that is not empty', host);
+  return host;
+}
+
+/**
+ * The tokens of which a worker must give one; undefined if none is asked for. `name` is what the caller calls the option.
+ *
+ * @throws {TypeError} that tells nothing of the value, which may hold a secret
+ */
+function readTokens(authToken, name) {
   if (authToken === undefined) return undefined;
-  const tokens = Array.isArray(authToken) ? authToken : [authToken];
-  // The value itself stays out of the message: it may be a secret.
-  if (tokens.length === 0 || tokens.some((token) => typeof token !== 'string')) {
-    throw new TypeError('authToken must be a string, or a list of strings that is not empty');
+  if (typeof authToken === 'string') return [authToken.toWellFormed()];
+  // In a list an empty token is a mistake, such as an unset variable, that would let workers in without any. A token that
+  // is not in a list may be empty, as in 1.0.x.
+  const tokens = Array.isArray(authToken) ? Array.from(authToken) : [];
+  if (tokens.length === 0 || tokens.some((token) => typeof token !== 'string' || token === '')) {
+    throw new TypeError(`${name} must be a string, or a list of one or more strings, none of them empty`);
   }
-  return tokens.map((token) => token.toWellFormed?.() ?? token);
+  return tokens.map((token) => token.toWellFormed());
 }
 
 function readLimits(limits) {
@@ -108,4 +124,4 @@ function log(logger, method, line) {
   }
 }
 
-module.exports = { readOptions };
+module.exports = { readOptions, readTokens };

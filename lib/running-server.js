@@ -71,7 +71,10 @@ class RunningServer {
   #stopped = null;
   #onStopped = null;
 
-  /** @throws what Node's `listen` gives, if the port can't be bound */
+  /**
+   * @param options as `readOptions` gives them, with an IP address, if anything, as `host`
+   * @throws what Node's `listen` gives, if the port can't be bound
+   */
   constructor({ options, handlers, httpHandlers, endpoints, relay }) {
     const { logger, ...settings } = options;
     this.#handlers = handlers;
@@ -80,7 +83,7 @@ class RunningServer {
     try {
       this.#native = new native.NativeServer({ ...settings, relayPort: relay?.port }, this.#drainAgain);
     } catch (error) {
-      throw listenError(error, options.port);
+      throw listenError(error, options.host ?? '::', options.port);
     }
     for (const path of endpoints.keys()) this.#native.addEndpoint(path);
     this.#front = new HttpFront({

@@ -1,5 +1,7 @@
 'use strict';
 
+const dns = require('node:dns/promises');
+
 const { Handlers, SILENT_LOGGER, requireFunction, wrongType } = require('./handlers.js');
 const { readOptions } = require('./options.js');
 const { Relay } = require('./relay.js');
@@ -25,7 +27,8 @@ class WorkerServer {
   #endpoints = new Map();
   /** The running server, from a start to the end of its stop. */
   #running = null;
-  #starting = false;
+  /** The start that is under way. */
+  #starting = null;
 
   constructor(options) {
     this.#options = readOptions(options);
@@ -38,14 +41,23 @@ class WorkerServer {
   }
 
   async start() {
-    if (this.#running !== null || this.#starting) throw new Error('WorkerServer is already running');
-    const { logger } = this.#options;
-    this.#starting = true;
+    if (this.#running !== null || this.#starting !== null) throw new Error('WorkerServer is already running');
+    this.#starting = this.#start();
+    try {
+      await this.#starting;
+    } finally {
+      this.#starting = null;
+    }
+  }
+
+  async #start() {
+    const options = { ...this.#options };
     let relay;
     try {
+      if (options.host !== undefined) options.host = (await dns.lookup(options.host)).address;
       if (Relay.isNeeded()) relay = await Relay.listen();
       this.#running = new RunningServer({
-        options: this.#options,
+        options,
         handlers: this.#handlers,
         httpHandlers: this.#httpHandlers,
         endpoints: this.#endpoints,
@@ -53,15 +65,15 @@ class WorkerServer {
       });
     } catch (error) {
       relay?.close();
-      logger.error('HTTP server error', { error: error.message });
+      options.logger.error('HTTP server error', { error: error.message });
       throw error;
-    } finally {
-      this.#starting = false;
     }
-    logger.debug('HTTP + WebSocket server started', { port: this.port });
+    options.logger.debug('HTTP + WebSocket server started', { port: this.port });
   }
 
   async stop() {
+    // A start that looks a host name up, say, would otherwise come to its end behind the stop's.
+    if (this.#starting !== null) await this.#starting.catch(() => {});
     const running = this.#running;
     if (running === null) return;
     const first = !running.stopping;

@@ -172,7 +172,7 @@ describe('ConnectionHandler', () => {
   });
 
   test('does not show a token that is no string', () => {
-    const error = errorOf(() => new ConnectionHandler(new WorkerPool(), { ...CONFIG, authToken: ['hush-7'] }));
+    const error = errorOf(() => new ConnectionHandler(new WorkerPool(), { ...CONFIG, authToken: ['hush-7', 7] }));
     expect(error.message).not.toContain('hush-7');
   });
 

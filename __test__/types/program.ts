@@ -122,9 +122,15 @@ const limits: WorkerServerLimits = {
 };
 holds<Same<WorkerServerLimits, { [K in keyof WorkerServerLimits]?: number }>>();
 
+const tokens = ['new', 'old'] as const;
+const rotating: WorkerServerOptions = { port: 0, authToken: tokens };
+const severalTokens: string[] = [...tokens];
+holds<Same<WorkerServerOptions['authToken'], string | readonly string[] | undefined>>();
+holds<Same<ConnectionHandlerConfig['authToken'], string | readonly string[] | undefined>>();
 const smallest: WorkerServerOptions = { port: 0 };
 const options: WorkerServerOptions = {
   port: 8080,
+  host: '127.0.0.1',
   authToken: 'secret',
   heartbeatTimeoutMs: 60_000,
   healthCheckIntervalMs: 10_000,
@@ -163,6 +169,8 @@ const typed: WorkerMessageHandler<Result> = (_worker, message) => {
 async function main(): Promise<void> {
   const server: WorkerServer = new WorkerServer(options);
   new WorkerServer(smallest);
+  new WorkerServer(rotating);
+  new WorkerServer({ port: 0, authToken: severalTokens });
 
   const unsubscribers: Array<() => void> = [
     server.onWorkerConnected(connected),
@@ -283,6 +291,7 @@ function pools(websocket: WebSocket): void {
   const smallestConfig: ConnectionHandlerConfig = { heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 };
   const config: ConnectionHandlerConfig = { ...smallestConfig, authToken: 'secret' };
   const handler: ConnectionHandler = new ConnectionHandler(pool, config);
+  new ConnectionHandler(pool, { ...smallestConfig, authToken: tokens });
   new ConnectionHandler(pool, smallestConfig, logger);
   const unsubscribe: Array<() => void> = [
     handler.onMessage<Result>('typed', typed),

@@ -36,6 +36,12 @@ new WorkerServer({ port: 0, limits: { stopGraceMs: '5s' } });
 const halfALogger: WorkerServerLogger = { debug() {}, info() {}, warn() {} };
 // @ts-expect-error an auth token is a string
 const options: WorkerServerOptions = { port: 0, authToken: null };
+// @ts-expect-error auth tokens are strings
+new WorkerServer({ port: 0, authToken: ['a', 1] });
+// @ts-expect-error auth tokens are strings
+new ConnectionHandler(pool, { heartbeatTimeoutMs: 1, heartbeatIntervalMs: 1, authToken: [undefined] });
+// @ts-expect-error a host is a string
+new WorkerServer({ port: 0, host: ['127.0.0.1'] });
 
 // @ts-expect-error the port can't be set
 server.port = 1;

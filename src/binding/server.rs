@@ -23,6 +23,7 @@ type Wake = ThreadsafeFunction<(), (), (), Status, false>;
 #[allow(missing_docs, reason = "the fields are those of ServerConfig")]
 pub struct NativeOptions {
     pub port: u16,
+    pub host: Option<String>,
     pub auth_tokens: Option<Vec<String>>,
     pub heartbeat_timeout_ms: f64,
     pub health_check_interval_ms: f64,
@@ -70,6 +71,7 @@ impl From<NativeOptions> for ServerConfig {
         let limits = options.limits;
         Self {
             port: options.port,
+            host: options.host,
             auth_tokens: options.auth_tokens,
             heartbeat_timeout_ms: millis(options.heartbeat_timeout_ms),
             health_check_interval_ms: millis(options.health_check_interval_ms),

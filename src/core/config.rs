@@ -54,6 +54,8 @@ impl Default for Limits {
 pub struct ServerConfig {
     /// TCP port; 0 lets the operating system choose.
     pub port: u16,
+    /// The IP address to listen on. `None`: all interfaces. A host name would be looked up, and waited for.
+    pub host: Option<String>,
     /// The tokens of which a worker must give one. `None`: no token is asked for.
     pub auth_tokens: Option<Vec<String>>,
     /// Silence after which a worker is unhealthy; after three times as long it is closed. Default: 60,000.
@@ -76,6 +78,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             port: 0,
+            host: None,
             auth_tokens: None,
             heartbeat_timeout_ms: 60_000,
             health_check_interval_ms: 10_000,

@@ -1,7 +1,7 @@
 //! The listening socket, and the way of each connection to whoever serves it.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,20 +25,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Silence after which the operating system probes whether a worker's machine is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Binds to all interfaces: IPv6 and IPv4 on one socket, or IPv4 alone where there is no IPv6, as Node's `listen(port)`.
+/// Binds to `host`, an IP address, or to all interfaces: IPv6 and IPv4 on one socket, or IPv4 alone where there is no
+/// IPv6, as Node's `listen(port)`.
 ///
 /// # Errors
 /// Those of the operating system.
-pub fn bind(port: u16) -> io::Result<std::net::TcpListener> {
-    match listen(Domain::IPV6, (Ipv6Addr::UNSPECIFIED, port).into()) {
-        Err(error) if is_without_ipv6(&error) => listen(Domain::IPV4, (Ipv4Addr::UNSPECIFIED, port).into()),
+pub fn bind(host: Option<&str>, port: u16) -> io::Result<std::net::TcpListener> {
+    if let Some(host) = host {
+        // The standard library's own parser knows scopes as numbers, but not as names (`fe80::1%eth0`).
+        let address = (host, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        return listen(address);
+    }
+    match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
+        Err(error) if is_without_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
         result => result,
     }
 }
 
-fn listen(domain: Domain, address: SocketAddr) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
-    if domain == Domain::IPV6 {
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
         socket.set_only_v6(false)?;
     }
     // On Unix this lets a restarted server have its port back; on Windows it would let others steal it.

@@ -105,7 +105,7 @@ impl Server {
     /// # Errors
     /// Those of the operating system, as of binding a port that is in use.
     pub fn start(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
-        let listener = listener::bind(config.port)?;
+        let listener = listener::bind(config.host.as_deref(), config.port)?;
         let port = listener.local_addr()?.port();
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
         let runtime = Builder::new_multi_thread()
