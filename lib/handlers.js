@@ -90,14 +90,14 @@ class Handlers {
   }
 
   /**
-   * Gives a message to the handlers of its type. `getInfo` is asked for the worker only if there are any.
-   * Returns whether one of them took it.
+   * Gives a message to the handlers of its type. `getInfo` is asked for the worker only if there are any; if there are
+   * none `logger` is told. Returns whether one of them took it.
    */
-  message(message, getInfo) {
+  message(message, getInfo, logger = this.#logger) {
     const { type } = message;
     const handlers = this.#messages.get(type);
     if (handlers === undefined || handlers.size === 0) {
-      this.#logger.warn('Unhandled message type from worker', { type });
+      logger.warn('Unhandled message type from worker', { type });
       return false;
     }
     const info = getInfo();

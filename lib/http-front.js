@@ -20,6 +20,7 @@ class HttpFront {
   #handlers;
   #endpoints;
   #logger;
+  #limitedLogger;
   #takeBack;
   #server;
   #endpointServer;
@@ -30,12 +31,14 @@ class HttpFront {
   /**
    * @param handlers the HTTP handlers, a live list
    * @param endpoints the endpoint handlers by path, a live map
+   * @param limitedLogger for lines that any peer can cause
    * @param takeBack called with a descriptor and the bytes of a request that turned out to be a worker's
    */
-  constructor({ handlers, endpoints, limits, logger, takeBack }) {
+  constructor({ handlers, endpoints, limits, logger, limitedLogger, takeBack }) {
     this.#handlers = handlers;
     this.#endpoints = endpoints;
     this.#logger = logger;
+    this.#limitedLogger = limitedLogger;
     this.#takeBack = takeBack;
     this.#endpointServer = new WebSocketServer({
       noServer: true,
@@ -64,7 +67,7 @@ class HttpFront {
     try {
       socket = new net.Socket({ fd, allowHalfOpen: true, readable: true, writable: true });
     } catch (error) {
-      this.#logger.error('HTTP server error', { error: error.message });
+      this.#limitedLogger.error('HTTP server error', { error: error.message });
       return;
     }
     if (head.length > 0) socket.unshift(head);
@@ -114,7 +117,8 @@ class HttpFront {
       } catch (thrown) {
         this.#logger.error('HTTP handler error', { error: describeError(thrown), url: req.url });
       }
-      // Whoever has answered has handled it.
+      // Whoever has answered has handled it. An answer that was begun is not ended here, not even after a throw: something
+      // may be piped into it still, and nobody but the handler can know.
       if (res.headersSent || res.writableEnded || res.destroyed) return;
     }
     res.writeHead(404, { 'Content-Type': 'application/json' });
@@ -134,11 +138,10 @@ class HttpFront {
   }
 
   #onEndpointSocket(path, handler, ws) {
-    const complain = (thrown) => {
-      this.#logger.error('WebSocket server error', { path, error: describeError(thrown) });
-    };
+    const tell = (logger, thrown) => logger.error('WebSocket server error', { path, error: describeError(thrown) });
+    const complain = (thrown) => tell(this.#logger, thrown);
     // Without a listener a peer's broken frame would be an uncaught exception.
-    ws.on('error', complain);
+    ws.on('error', (error) => tell(this.#limitedLogger, error));
     try {
       const result = handler(ws);
       if (typeof result?.then === 'function') result.then(undefined, complain);
@@ -157,7 +160,7 @@ class HttpFront {
       // Closes only this side's descriptor: the connection lives on in the other.
       socket.destroy();
     } catch (error) {
-      this.#logger.error('HTTP server error', { error: error.message });
+      this.#limitedLogger.error('HTTP server error', { error: error.message });
       socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     }
   }

@@ -7,6 +7,7 @@ const { writeLine } = require('./handlers.js');
 const { unknownWorkerInfo } = require('./worker-info.js');
 const { WorkerRecord } = require('./worker-record.js');
 const { HttpFront } = require('./http-front.js');
+const { LEVELS, limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
 const native = require('./native.js');
 
@@ -23,9 +24,6 @@ const STOPPED = 6;
 const HEAD_FIELDS = 3;
 const EVENT_FIELDS = 4;
 const ROW_FIELDS = 5;
-
-/** Levels of log lines as the native side numbers them. */
-const LEVELS = ['debug', 'warn', 'error'];
 
 /** How long events are handled before the event loop has its turn. */
 const SLICE_MS = 4;
@@ -48,6 +46,8 @@ class RunningServer {
   #native;
   #handlers;
   #logger;
+  /** For lines that any peer can cause. Workers that come and go, and what the application does wrong, are always told. */
+  #limitedLogger;
   #graceMs;
   #front;
   #relay;
@@ -85,12 +85,16 @@ class RunningServer {
     } catch (error) {
       throw listenError(error, options.host ?? '::', options.port);
     }
+    this.#limitedLogger = options.logging
+      ? limitedLogger(logger, (level, message) => this.#native.admitsLine(level, message))
+      : logger;
     for (const path of endpoints.keys()) this.#native.addEndpoint(path);
     this.#front = new HttpFront({
       handlers: httpHandlers,
       endpoints,
       limits: options.limits,
       logger,
+      limitedLogger: this.#limitedLogger,
       takeBack: (fd, head) => this.#native.takeBack(fd, head),
     });
     this.#relay = relay;
@@ -308,7 +312,8 @@ class RunningServer {
 
   #onMessage(peer, text) {
     const record = this.#byPeer.get(peer);
-    const taken = this.#handlers.message(JSON.parse(text), () => record?.toInfo() ?? unknownWorkerInfo());
+    const getInfo = () => record?.toInfo() ?? unknownWorkerInfo();
+    const taken = this.#handlers.message(JSON.parse(text), getInfo, this.#limitedLogger);
     if (taken && record === undefined && !this.#kept.has(peer)) {
       this.#kept.add(peer);
       this.#native.keepUnregistered(peer);
@@ -348,7 +353,7 @@ class RunningServer {
     const record = this.#byPeer.get(peer);
     const departed = this.#native.depart(peer, this.#row);
     if (record === undefined) {
-      this.#logger.debug('Unregistered WebSocket connection closed', { code, reason });
+      this.#limitedLogger.debug('Unregistered WebSocket connection closed', { code, reason });
       return;
     }
     if (departed) record.update(this.#row, 0);

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Sockets, rows, write_row};
 use crate::core::config::{Limits, ServerConfig};
+use crate::core::log::Level;
 use crate::server::handover::Ends;
 use crate::server::{Server, Snapshot};
 
@@ -183,6 +184,17 @@ impl NativeServer {
     #[napi]
     pub fn take_socket(&self, number: u32) -> Option<i32> {
         self.sockets.lock().take(number)
+    }
+
+    /// See [`Server::admits_line`]. `level` as in [`super::batch`].
+    #[napi]
+    pub fn admits_line(&self, level: u32, message: String) -> bool {
+        let level = match level {
+            0 => Level::Debug,
+            1 => Level::Warn,
+            _ => Level::Error,
+        };
+        self.server.admits_line(level, message)
     }
 
     /// See [`Server::displace`]: one row after the other.

@@ -171,7 +171,7 @@ impl<'a> WorkerConsumer<'a> {
         if self.peer.worker().is_none() && !self.peer.is_in_use() && self.peer.is_open() {
             let limit = self.shared.config.limits.registration_timeout;
             let context = json!({ "timeoutMs": u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) });
-            self.shared.log(Line::warn("WebSocket connection did not register in time, closing", context));
+            self.log(Line::warn("WebSocket connection did not register in time, closing", context));
             self.shared.close(self.peer, Closing::REGISTRATION_TIMEOUT);
         }
     }

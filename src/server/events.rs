@@ -18,7 +18,8 @@ use super::peer::Peer;
 use super::texts::{EVENT_BYTES, Texts};
 use crate::core::log::Line;
 
-/// While so many events wait, log lines on nobody's account are left out, since nothing else would bound them.
+/// While so many events wait, log lines on nobody's account are left out. Health is judged however long the application is
+/// busy, and nothing else would bound what is to be told of it.
 const MAX_EVENTS_BEFORE_SILENCE: usize = 100_000;
 
 /// The text in a value, in bytes: peers may write much of it.

@@ -77,7 +77,7 @@ pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             }
             Err(error) if is_peers_fault(&error) => {}
             Err(error) => {
-                shared.log(server_error(&error));
+                shared.log_limited(server_error(&error));
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -108,7 +108,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
         }
         Some(_) => {
             if let Err(error) = handover::give(&shared, stream, read.freeze()).await {
-                shared.log(server_error(&error));
+                shared.log_limited(server_error(&error));
             }
         }
     }
@@ -139,7 +139,7 @@ async fn read_head(shared: &Shared, stream: &mut TcpStream, read: &mut BytesMut)
         Ok(Err(NoHead::TooLarge)) => ("431 Request Header Fields Too Large", "Request head too large"),
         Err(_) => ("408 Request Timeout", "Request head took too long"),
     };
-    shared.log(Line::warn(complaint, json!(null)));
+    shared.log_limited(Line::warn(complaint, json!(null)));
     hang_up_with(stream, &head::response(status, "", "")).await;
     None
 }

@@ -42,6 +42,7 @@ use self::peer::{Peer, PeerId};
 use self::shared::{Phase, Shared};
 use crate::core::clock::Moment;
 use crate::core::config::ServerConfig;
+use crate::core::log::Level;
 use crate::core::protocol::{Closing, registration_ack};
 use crate::core::rules::Status;
 use crate::core::worker::{Worker, WorkerKey};
@@ -124,6 +125,7 @@ impl Server {
             runtime.spawn(check_health(Arc::clone(&shared)));
             runtime.spawn(departures::write_batches(Arc::clone(&departures), batches));
             runtime.spawn(departures::watch_turns(departures));
+            runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
         }
         Ok(Self { shared, port, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })
     }
@@ -136,6 +138,12 @@ impl Server {
     /// See [`EventQueue::drain`].
     pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool) -> Vec<Event> {
         self.shared.events.drain(max_events, max_bytes, returns)
+    }
+
+    /// Whether the application may log one more line that any peer can cause. If not, it is counted, and an event tells
+    /// later how many there were.
+    pub fn admits_line(&self, level: Level, message: String) -> bool {
+        self.shared.admits_line(level, &message.into())
     }
 
     /// First half of settling a registration: takes out the workers that it displaces, closing their sockets where
@@ -376,6 +384,10 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shut_down();
     }
+}
+
+async fn tell_what_is_left_out(shared: Arc<Shared>) {
+    shared.before(Phase::Stopping, shared.tell_what_is_left_out()).await;
 }
 
 async fn check_health(shared: Arc<Shared>) {

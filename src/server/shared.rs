@@ -1,12 +1,15 @@
 //! What all tasks of one server share.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::sleep;
 
 use super::departures::Departures;
 use super::events::{Event, EventQueue};
@@ -14,7 +17,7 @@ use super::handover::Ends;
 use super::peer::{Peer, PeerId};
 use crate::core::clock::Clock;
 use crate::core::config::ServerConfig;
-use crate::core::log::Line;
+use crate::core::log::{Level, Line, LogLimiter};
 use crate::core::pool::{Finding, Pool};
 use crate::core::protocol::Closing;
 
@@ -42,6 +45,9 @@ pub struct Shared {
     next_peer: AtomicU64,
     strangers: AtomicUsize,
     refusing: AtomicBool,
+    log_limiter: Mutex<LogLimiter>,
+    /// Told when the limiter leaves a line out.
+    left_out: Notify,
 }
 
 /// How far a server has come. Later phases are greater.
@@ -104,6 +110,8 @@ impl Shared {
             next_peer: AtomicU64::new(0),
             strangers: AtomicUsize::new(0),
             refusing: AtomicBool::new(false),
+            log_limiter: Mutex::default(),
+            left_out: Notify::new(),
         };
         (Arc::new(shared), gone)
     }
@@ -135,7 +143,7 @@ impl Shared {
             drop(peers);
             if !self.refusing.swap(true, Ordering::Relaxed) {
                 let context = json!({ "connections": connections, "unregistered": strangers });
-                self.log(Line::warn("Too many connections, refusing more", context));
+                self.log_limited(Line::warn("Too many connections, refusing more", context));
             }
             return None;
         }
@@ -227,17 +235,53 @@ impl Shared {
         }
     }
 
-    /// Logs a line.
+    /// Logs a line that no peer can cause at will.
     pub fn log(&self, line: Line) {
         if self.config.logging {
             self.events.push(Event::Log { line, peer: None });
         }
     }
 
-    /// Logs a line that a peer caused; it counts as something of it that is not handled.
+    /// Logs a line that any peer can cause, unless there are too many of its kind.
+    pub fn log_limited(&self, line: Line) {
+        if self.admits_line(line.level, &line.message.into()) {
+            self.events.push(Event::Log { line, peer: None });
+        }
+    }
+
+    /// Logs a line that a peer caused, unless there are too many of its kind; it counts as something of the peer that is
+    /// not handled.
     pub fn log_for(&self, peer: &Arc<Peer>, line: Line) {
-        if self.config.logging {
+        if self.admits_line(line.level, &line.message.into()) {
             self.events.push(Event::Log { line, peer: Some(Arc::clone(peer)) });
+        }
+    }
+
+    /// Whether one more line that any peer can cause may be logged now. If not, it is counted.
+    pub fn admits_line(&self, level: Level, message: &Cow<'static, str>) -> bool {
+        if !self.config.logging {
+            return false;
+        }
+        let admitted = self.log_limiter.lock().admits(level, message, self.clock.now());
+        if !admitted {
+            self.left_out.notify_one();
+        }
+        admitted
+    }
+
+    /// Tells once a second how many lines were left out, if any were. Never ends.
+    pub async fn tell_what_is_left_out(&self) {
+        loop {
+            let due_ms = self.log_limiter.lock().due_ms();
+            let Some(due_ms) = due_ms else {
+                self.left_out.notified().await;
+                continue;
+            };
+            sleep(Duration::from_millis(due_ms.saturating_sub(self.clock.now().elapsed_ms))).await;
+            let lines = self.log_limiter.lock().summaries(self.clock.now());
+            for line in lines {
+                self.log(line);
+            }
         }
     }
 
