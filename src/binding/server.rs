@@ -194,7 +194,7 @@ impl NativeServer {
             1 => Level::Warn,
             _ => Level::Error,
         };
-        self.server.admits_line(level, message)
+        self.server.admits_line(level, &message)
     }
 
     /// See [`Server::displace`]: one row after the other.

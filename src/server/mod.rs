@@ -142,8 +142,8 @@ impl Server {
 
     /// Whether the application may log one more line that any peer can cause. If not, it is counted, and an event tells
     /// later how many there were.
-    pub fn admits_line(&self, level: Level, message: String) -> bool {
-        self.shared.admits_line(level, &message.into())
+    pub fn admits_line(&self, level: Level, message: &str) -> bool {
+        self.shared.admits_line(level, message)
     }
 
     /// First half of settling a registration: takes out the workers that it displaces, closing their sockets where

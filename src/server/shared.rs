@@ -1,6 +1,5 @@
 //! What all tasks of one server share.
 
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -244,7 +243,7 @@ impl Shared {
 
     /// Logs a line that any peer can cause, unless there are too many of its kind.
     pub fn log_limited(&self, line: Line) {
-        if self.admits_line(line.level, &line.message.into()) {
+        if self.admits_line(line.level, line.message) {
             self.events.push(Event::Log { line, peer: None });
         }
     }
@@ -252,13 +251,13 @@ impl Shared {
     /// Logs a line that a peer caused, unless there are too many of its kind; it counts as something of the peer that is
     /// not handled.
     pub fn log_for(&self, peer: &Arc<Peer>, line: Line) {
-        if self.admits_line(line.level, &line.message.into()) {
+        if self.admits_line(line.level, line.message) {
             self.events.push(Event::Log { line, peer: Some(Arc::clone(peer)) });
         }
     }
 
     /// Whether one more line that any peer can cause may be logged now. If not, it is counted.
-    pub fn admits_line(&self, level: Level, message: &Cow<'static, str>) -> bool {
+    pub fn admits_line(&self, level: Level, message: &str) -> bool {
         if !self.config.logging {
             return false;
         }
