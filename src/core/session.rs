@@ -26,7 +26,7 @@ pub enum Action<'a> {
     Heartbeat {
         /// The id that the heartbeat names, if it is a string.
         worker_id: Option<String>,
-        /// What came as the id, if anything, for the log.
+        /// What came as the id, if anything, as it is shown in the log.
         named: Option<Value>,
         /// The raw timestamp to give back.
         timestamp: Option<&'a str>,
@@ -58,11 +58,9 @@ impl Session {
         }
         match protocol::classify(text) {
             Inbound::Registration => self.on_registration(text, auth_tokens),
-            Inbound::Heartbeat { worker_id, timestamp } => Action::Heartbeat {
-                worker_id: worker_id.and_then(raw::string),
-                named: worker_id.map(to_value),
-                timestamp,
-            },
+            Inbound::Heartbeat { worker_id, timestamp } => {
+                Action::Heartbeat { worker_id: worker_id.and_then(raw::string), named: worker_id.map(shown), timestamp }
+            }
             Inbound::Application => Action::Deliver,
             Inbound::NoType => Action::Complain(Line::warn("Message missing type field", Value::Null)),
             Inbound::NotJson => Action::Complain(Line::warn("Invalid JSON message from worker", Value::Null)),
@@ -72,8 +70,7 @@ impl Session {
     fn on_registration(&mut self, text: &str, auth_tokens: Option<&[String]>) -> Action<'static> {
         let [token, worker_id] = raw::fields(text, ["authToken", "workerId"]).unwrap_or_default();
         // For the log; a missing id stays missing there.
-        let mut context: Map<String, Value> =
-            worker_id.map(|id| ("workerId".into(), to_value(id))).into_iter().collect();
+        let mut context: Map<String, Value> = worker_id.map(|id| ("workerId".into(), shown(id))).into_iter().collect();
         if let Some(tokens) = auth_tokens
             && !is_authentic(token, tokens)
         {
@@ -108,9 +105,34 @@ fn is_authentic(token: Option<&str>, tokens: &[String]) -> bool {
     }
 }
 
-/// A value for a log line; what serde cannot hold (a lone surrogate, say) is shown as its raw text.
-fn to_value(raw: &str) -> Value {
-    serde_json::from_str(raw).unwrap_or_else(|_| Value::String(raw.to_owned()))
+/// What came as an id, for a log line, without any token that is in it. Of what serde cannot hold (a lone surrogate, say) a
+/// text is shown raw, and nothing of an object or a list.
+fn shown(raw: &str) -> Value {
+    let Ok(mut value) = serde_json::from_str(raw) else {
+        return match raw.as_bytes().first() {
+            Some(b'{') => "[Object]".into(),
+            Some(b'[') => "[Array]".into(),
+            _ => raw.into(),
+        };
+    };
+    redact(&mut value);
+    value
+}
+
+fn redact(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                if key == "authToken" {
+                    *field = "[redacted]".into();
+                } else {
+                    redact(field);
+                }
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(redact),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
@@ -179,6 +201,24 @@ mod tests {
     }
 
     #[test]
+    fn no_token_is_shown_that_is_within_an_id() {
+        for (id, shown) in [
+            (r#"{"a":1,"authToken":"secret-7"}"#, json!({ "a": 1, "authToken": "[redacted]" })),
+            (r#"[0,{"auth\u0054oken":["secret-7"]}]"#, json!([0, { "authToken": "[redacted]" }])),
+            (r#"{"authToken":"x","authToken":"secret-7"}"#, json!({ "authToken": "[redacted]" })),
+            (r#"{"authToken":"secret-7","x":"\ud800"}"#, json!("[Object]")),
+            (r#"[{"authToken":"secret-7"},"\ud800"]"#, json!("[Array]")),
+        ] {
+            let text = BAD.replace(r#""w""#, id);
+            let Action::Refuse { line, answer, .. } = Session::new().on_text(&text, None) else {
+                panic!("not refused");
+            };
+            assert_eq!(line.context["workerId"], shown);
+            assert!(!format!("{line:?}{answer}").contains("secret-7"));
+        }
+    }
+
+    #[test]
     fn messages_are_delivered_and_nonsense_is_complained_of() {
         let mut session = Session::new();
         assert_eq!(session.on_text(r#"{"type":"x"}"#, None), Action::Deliver);
@@ -202,6 +242,10 @@ mod tests {
         assert_eq!(
             session.on_text(r#"{"type":"heartbeat","workerId":{"a":1}}"#, None),
             Action::Heartbeat { worker_id: None, named: Some(json!({ "a": 1 })), timestamp: None }
+        );
+        assert_eq!(
+            session.on_text(r#"{"type":"heartbeat","workerId":7}"#, None),
+            Action::Heartbeat { worker_id: None, named: Some(json!(7)), timestamp: None }
         );
     }
 }
