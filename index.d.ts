@@ -140,7 +140,7 @@ export type WorkerMessageHandler<T = Record<string, unknown>> = (worker: WorkerI
 /**
  * Called with an HTTP request, after the handlers before it resolved with false. Resolve with true if the request is
  * answered or going to be, else with false, and the next handler is asked. A rejection is logged and the next handler is
- * asked, unless this one has answered already.
+ * asked, unless this one has begun to answer: then the answer is its own to end, since something may be piped into it still.
  */
 export type HttpRequestHandler = (req: IncomingMessage, res: ServerResponse) => Promise<boolean>;
 
@@ -151,7 +151,12 @@ export type WebSocketConnectionHandler = (ws: WebSocket) => void;
 // Options
 // ---------------------------------------------------------------------------------------------
 
-/** Where log lines go. No line ever holds a token. */
+/**
+ * Where log lines go. No line ever holds a token.
+ *
+ * Of the lines that any peer can cause, such as `Invalid JSON message from worker`, a hundred of a kind are written in a second;
+ * if there are more, one line `Log lines suppressed` with `{ message, count }` tells how many were left out.
+ */
 export interface WorkerServerLogger {
   /** What happens in normal operation, one line an event. */
   debug(message: string, context?: Record<string, unknown>): void;

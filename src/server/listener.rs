@@ -132,14 +132,15 @@ pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: 
 /// Reads a request head within its limits. A peer that crosses them is told.
 async fn read_head(shared: &Shared, stream: &mut TcpStream, read: &mut BytesMut) -> Option<Request> {
     let limits = &shared.config.limits;
-    let (status, complaint) = match timeout(limits.head_timeout, head::read(stream, read, limits.max_head_bytes)).await
-    {
+    let (status, line) = match timeout(limits.head_timeout, head::read(stream, read, limits.max_head_bytes)).await {
         Ok(Ok(request)) => return Some(request),
         Ok(Err(NoHead::Gone)) => return None,
-        Ok(Err(NoHead::TooLarge)) => ("431 Request Header Fields Too Large", "Request head too large"),
-        Err(_) => ("408 Request Timeout", "Request head took too long"),
+        Ok(Err(NoHead::TooLarge)) => {
+            ("431 Request Header Fields Too Large", Line::warn("Request head too large", json!(null)))
+        }
+        Err(_) => ("408 Request Timeout", Line::warn("Request head took too long", json!(null))),
     };
-    shared.log_limited(Line::warn(complaint, json!(null)));
+    shared.log_limited(line);
     hang_up_with(stream, &head::response(status, "", "")).await;
     None
 }

@@ -1,0 +1,142 @@
+'use strict';
+
+// docs/OPERATIONS.md names every log line, with its level, and every limit, with its default; and its example of a graceful
+// stop works.
+
+const fs = require('node:fs');
+const path = require('node:path');
+const { EventEmitter } = require('node:events');
+const { startServer } = require('../support/server.js');
+const { connectWorker } = require('../support/worker.js');
+const { readOptions } = require('../../lib/options.js');
+
+const root = path.join(__dirname, '../..');
+const operations = fs.readFileSync(path.join(root, 'docs/OPERATIONS.md'), 'utf8');
+const section = (title) => operations.split(`\n## ${title}\n`)[1].split('\n## ')[0];
+/** The cells of each row of the tables in a section, without their heads. */
+const rows = (title) =>
+  section(title)
+    .split('\n')
+    .filter((line) => line.startsWith('| `'))
+    .map((line) => line.split(' | ').map((cell) => cell.replace(/^\||\|$/g, '').trim()));
+
+const filesIn = (folder, extension) =>
+  fs.readdirSync(path.join(root, folder), { recursive: true })
+    .filter((name) => name.endsWith(extension))
+    .map((name) => [path.join(folder, name), fs.readFileSync(path.join(root, folder, name), 'utf8')]);
+
+/** Calls whose message is not in their own text: they pass on, on its level, what others have worded. */
+const PASSING_ON = [
+  'lib/handlers.js: complaint', // Of the two places that call `#call`, see below.
+];
+
+/** Every `level: message` in the sources; what can't be read from them is an error. */
+function linesInSources() {
+  const found = new Set();
+  for (const [name, text] of filesIn('lib', '.js')) {
+    for (const [, level, first] of text.matchAll(/ogger\.(debug|info|warn|error)\(\s*('[^']*'|[^,)]*)/g)) {
+      if (first.startsWith("'")) found.add(`${level}: ${first.slice(1, -1)}`);
+      else if (!PASSING_ON.includes(`${name}: ${first}`)) throw new Error(`${name}: the message of a log line is ${first}`);
+    }
+    for (const [, message] of text.matchAll(/#call\('([^']*)'/g)) found.add(`error: ${message}`);
+  }
+  for (const [name, text] of filesIn('src', '.rs')) {
+    const [shipped] = text.split('#[cfg(test)]');
+    for (const [, level, first] of shipped.matchAll(/Line::(debug|warn|error)\(\s*("[^"]*"|[^,)]*)/g)) {
+      if (!first.startsWith('"')) throw new Error(`${name}: the message of a log line is ${first}`);
+      found.add(`${level}: ${first.slice(1, -1)}`);
+    }
+    for (const [, level, message] of shipped.matchAll(/Line \{\s*level: ([^,]*), message: "([^"]*)"/g)) {
+      found.add(`${level === 'kind.level' ? 'as theirs' : level}: ${message}`);
+    }
+  }
+  return [...found].sort();
+}
+
+const linesInTable = () =>
+  rows('Log lines')
+    .map(([line, level]) => `${level}: ${/`([^`]*)`/.exec(line)[1]}`)
+    .sort();
+
+test('every log line in the sources is in the table, on its level, and no other', () => {
+  const found = linesInSources();
+  expect(found.length).toBeGreaterThan(30);
+  expect(linesInTable()).toEqual(found);
+});
+
+test('the lines that are marked are those that are limited', () => {
+  const limited = new Set();
+  for (const [, text] of filesIn('src', '.rs')) {
+    const [shipped] = text.split('#[cfg(test)]');
+    for (const [, message] of shipped.matchAll(/Line::\w+\(\s*"([^"]*)"/g)) limited.add(message);
+  }
+  // The health of workers is judged by the server itself.
+  for (const always of ['Worker heartbeat timeout', 'Worker connection presumed dead, closing']) limited.delete(always);
+  for (const [, text] of filesIn('lib', '.js')) {
+    for (const [, message] of text.matchAll(/imitedLogger\.\w+\('([^']*)'/g)) limited.add(message);
+  }
+  limited.add('Unhandled message type from worker'); // See Handlers.message.
+  const partly = ['HTTP server error', 'WebSocket server error'];
+  const marked = rows('Log lines').filter(([line]) => line.endsWith('\\*')).map(([line]) => /`([^`]*)`/.exec(line)[1]);
+  expect(marked.sort()).toEqual([...limited].filter((message) => !partly.includes(message)).sort());
+  for (const message of partly) expect(section('Log lines')).toMatch(new RegExp(`\`${message}\` \\| error \\| .*\\(\\\\\\*\\)`));
+});
+
+test('every limit is in the table, with its default', () => {
+  const inTable = rows('Limits').map(([name, byDefault]) => {
+    const [, number, unit] = /^([\d,]+)( KiB| MiB)?$/.exec(byDefault);
+    const factor = { ' KiB': 2 ** 10, ' MiB': 2 ** 20 }[unit] ?? 1;
+    return [name.replaceAll('`', ''), Number(number.replaceAll(',', '')) * factor];
+  });
+  expect(Object.fromEntries(inTable)).toEqual(readOptions({ port: 0 }).limits);
+});
+
+test('every row of a table has as many cells as its head', () => {
+  let columns = 0;
+  for (const line of operations.split('\n')) {
+    const cells = line.startsWith('|') ? line.split('|').length : 0;
+    if (cells > 0 && columns > 0) expect([line, cells]).toEqual([line, columns]);
+    columns = cells;
+  }
+});
+
+describe('the example of a graceful stop', () => {
+  const [, code] = /```js run\n(.*?)```/s.exec(section('Stopping'));
+
+  /** Runs the example, and gives what it takes for the process and the console. */
+  function run(server) {
+    const signals = new EventEmitter();
+    const console = { warn: jest.fn() };
+    new Function('require', 'server', 'process', 'console', 'Date', code)(require, server, signals, console, Date);
+    return { signals, console };
+  }
+
+  test('waits for the requests that are under way, then stops', async () => {
+    const { server, log } = await startServer();
+    const worker = await connectWorker(server, 'w');
+    server.trackRequest('w', 'r');
+    server.onWorkerMessage('done', (_, { requestId }) => server.releaseRequest(requestId));
+    const { signals, console } = run(server);
+    signals.emit('SIGTERM');
+    signals.emit('SIGINT'); // Once more changes nothing.
+    worker.send({ type: 'done', requestId: 'r' });
+    expect(await worker.closed).toEqual({ code: 1001, reason: 'Server shutting down' });
+    await log.line('HTTP + WebSocket server stopped');
+    expect(console.warn).not.toHaveBeenCalled();
+    expect(log.contexts('HTTP + WebSocket server stopped')).toHaveLength(1);
+  });
+
+  test('names the requests that are lost when its time is up', async () => {
+    const { server, log } = await startServer();
+    await connectWorker(server, 'w');
+    server.trackRequest('w', 'r1');
+    const { signals, console } = run(server);
+    let time = Date.now();
+    // The deadline has passed when it is looked at for the second time.
+    const now = jest.spyOn(Date, 'now').mockImplementation(() => (time += 15_000));
+    signals.emit('SIGTERM');
+    await log.line('HTTP + WebSocket server stopped');
+    now.mockRestore();
+    expect(console.warn.mock.calls).toEqual([['r1 is lost']]);
+  });
+});
