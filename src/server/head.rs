@@ -32,7 +32,8 @@ pub enum Request {
     Http,
 }
 
-/// Reads into `buffer` until it holds a whole request head, or something that can't become one.
+/// Reads into `buffer` until it holds a whole request head, or something that can't become one; never more than
+/// `max_bytes`. What is found depends on the bytes alone, and not on the pieces in which they come.
 ///
 /// # Errors
 /// If the peer goes away or the head grows beyond `max_bytes`.
@@ -41,23 +42,22 @@ pub async fn read(
     buffer: &mut BytesMut,
     max_bytes: usize,
 ) -> Result<Request, NoHead> {
-    let mut seen = 0;
+    let mut lines = 0;
     loop {
-        // A head ends with a line, so only a new line is a reason to parse again.
-        if buffer[seen..].contains(&b'\n')
-            && let Some(request) = parse(buffer)
-        {
-            return match request {
-                Request::WebSocket { length, .. } if length > max_bytes => Err(NoHead::TooLarge),
-                request => Ok(request),
-            };
+        // Only whole lines are looked at: whether the next one has begun to come is chance.
+        let seen = buffer.len().min(max_bytes);
+        if let Some(more) = buffer[lines..seen].iter().rposition(|&byte| byte == b'\n') {
+            lines += more + 1;
+            if let Some(request) = parse(&buffer[..lines]) {
+                return Ok(request);
+            }
         }
-        seen = buffer.len();
-        if buffer.len() >= max_bytes {
+        let room = max_bytes - seen;
+        if room == 0 {
             return Err(NoHead::TooLarge);
         }
-        buffer.reserve(1024);
-        match stream.read_buf(buffer).await {
+        buffer.reserve(room.min(1024));
+        match stream.take(room as u64).read_buf(buffer).await {
             Ok(0) | Err(_) => return Err(NoHead::Gone),
             Ok(_) => {}
         }
@@ -203,6 +203,15 @@ mod tests {
         let many = format!("GET / HTTP/1.1\r\n{}", "X: y\r\n".repeat(1000));
         assert_eq!(read_all(many.as_bytes(), 4096).await, Err(NoHead::TooLarge));
         assert_eq!(read_all(format!("{many}\r\n").as_bytes(), 1 << 20).await, Ok(Request::Http));
+    }
+
+    #[tokio::test]
+    async fn a_head_counts_against_the_limit_even_when_it_comes_at_once_and_is_nodes() {
+        let head = b"GET / HTTP/1.1\r\nHost: a-rather-long-name\r\n\r\n";
+        assert_eq!(read_all(head, head.len()).await, Ok(Request::Http));
+        assert_eq!(read_all(head, head.len() - 1).await, Err(NoHead::TooLarge));
+        let mut given = BytesMut::from(&head[..]);
+        assert_eq!(read(&mut &b""[..], &mut given, head.len() - 1).await, Err(NoHead::TooLarge));
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! What each fuzz target does with one input. The targets run these under libFuzzer, and `tests/corpus.rs` runs them over
+//! the seeds, on any toolchain. A body panics when it finds a fault.
+
+pub mod classifier;
+pub mod request_head;

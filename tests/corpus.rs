@@ -1,0 +1,33 @@
+//! The fuzz targets over their seeds, without libFuzzer: what was once found stays found, and the targets keep
+//! compiling, on any toolchain.
+
+use std::fs;
+use std::path::Path;
+
+#[path = "../fuzz/bodies/mod.rs"]
+mod bodies;
+
+/// Runs a target over every seed, and over every beginning of it: what comes in may end anywhere.
+fn replay(target: &str, run: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
+    let mut seeds: Vec<_> =
+        fs::read_dir(&folder).expect("the folder of seeds").map(|entry| entry.expect("a seed").path()).collect();
+    seeds.sort();
+    assert!(!seeds.is_empty(), "{} holds seeds", folder.display());
+    for seed in seeds {
+        let bytes = fs::read(&seed).expect("a readable seed");
+        // Printed with the failure, if there is one.
+        println!("{}", seed.display());
+        run(&bytes);
+    }
+}
+
+#[test]
+fn request_heads_get_one_verdict_however_they_are_cut() {
+    replay("request_head", bodies::request_head::run);
+}
+
+#[test]
+fn messages_are_classified_as_a_full_parser_would() {
+    replay("classifier", bodies::classifier::run);
+}
