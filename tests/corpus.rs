@@ -31,3 +31,8 @@ fn request_heads_get_one_verdict_however_they_are_cut() {
 fn messages_are_classified_as_a_full_parser_would() {
     replay("classifier", bodies::classifier::run);
 }
+
+#[test]
+fn whatever_peers_say_sessions_and_pool_agree() {
+    replay("session", bodies::session::run);
+}

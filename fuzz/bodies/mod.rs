@@ -3,3 +3,4 @@
 
 pub mod classifier;
 pub mod request_head;
+pub mod session;
