@@ -36,3 +36,8 @@ fn messages_are_classified_as_a_full_parser_would() {
 fn whatever_peers_say_sessions_and_pool_agree() {
     replay("session", bodies::session::run);
 }
+
+#[test]
+fn bytes_from_a_socket_mean_what_rfc_6455_says() {
+    replay("frames", bodies::frames::run);
+}

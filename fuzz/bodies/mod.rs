@@ -2,5 +2,6 @@
 //! the seeds, on any toolchain. A body panics when it finds a fault.
 
 pub mod classifier;
+pub mod frames;
 pub mod request_head;
 pub mod session;

@@ -1,0 +1,190 @@
+//! Bytes from a socket, into a running server: its handshake, its codec, its sessions and its limits.
+//!
+//! Whatever comes, the server lives, the end of the connection is told once and last, what is unhandled stays bounded, and
+//! what the server sends are well-formed frames. And beside a plain decoder of RFC 6455 in this file: the same messages
+//! reach the application in the same order, and the connection ends the same way.
+//!
+//! The input is what the peer sends after its handshake, with these limits: messages of 1 KiB, 8 KiB unhandled.
+
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use worker_server::core::config::{Limits, ServerConfig};
+use worker_server::server::Server;
+use worker_server::server::events::Event;
+
+#[path = "rfc6455.rs"]
+mod rfc6455;
+
+use self::rfc6455::{Answers, Conversation, End};
+
+const MAX_MESSAGE_BYTES: usize = 1 << 10;
+const MAX_UNHANDLED_BYTES: usize = 8 << 10;
+/// What an event may cost beyond its text: the queue's own overhead, and that of the values in a log line.
+const OVERHEAD_BYTES: usize = 64 << 10;
+/// How long an end may take. libFuzzer reports a slow input earlier.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+const HEAD: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// The server, and the bell that its wake rings.
+struct Running {
+    server: Server,
+    bell: Arc<(Mutex<bool>, Condvar)>,
+}
+
+static RUNNING: LazyLock<Running> = LazyLock::new(|| {
+    let bell = Arc::new((Mutex::new(false), Condvar::new()));
+    let rings = Arc::clone(&bell);
+    let limits =
+        Limits { max_message_bytes: MAX_MESSAGE_BYTES, max_unhandled_bytes: MAX_UNHANDLED_BYTES, ..Limits::default() };
+    let wake = move || {
+        *rings.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        rings.1.notify_one();
+    };
+    let server = Server::start(ServerConfig { limits, ..ServerConfig::default() }, wake).expect("the server starts");
+    Running { server, bell }
+});
+
+/// Runs one input: the first byte says how much comes together with the handshake, the second in which pieces the rest
+/// comes (0: all at once).
+pub fn run(input: &[u8]) {
+    let [early, piece, frames @ ..] = input else { return };
+    let (early, rest) = frames.split_at(usize::from(*early).min(frames.len()));
+    let pieces = match usize::from(*piece) {
+        0 => rest.chunks(usize::MAX),
+        size => rest.chunks(size),
+    };
+    let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+    let head = [HEAD.as_bytes(), early].concat();
+    // A socket is a socket: this spares a TCP connection, and its port, for every input.
+    RUNNING.server.take_back(theirs.as_raw_fd(), &head).expect("the server takes it");
+    drop(theirs);
+    let mut peer = Peer { socket: ours, received: Vec::new(), since: Instant::now(), told: Vec::new(), end: None };
+    for piece in pieces {
+        peer.send(piece);
+    }
+    peer.finish();
+    assert_eq!(RUNNING.server.worker_count(), 0, "nobody is left");
+
+    let expected = Conversation::read(frames, MAX_MESSAGE_BYTES);
+    let answers = Answers::read(&peer.received);
+    assert_eq!(peer.told, expected.told, "what the application was told");
+    check_end(&expected, &peer.end.expect("an end"), answers.close.as_deref());
+    let mut pings = expected.pings.iter();
+    assert!(answers.pongs.iter().all(|pong| pings.any(|ping| ping == pong)), "pongs answer pings, in order");
+}
+
+/// The peer, and the application that hears of it.
+struct Peer {
+    socket: UnixStream,
+    received: Vec<u8>,
+    since: Instant,
+    told: Vec<String>,
+    end: Option<(u16, String)>,
+}
+
+impl Peer {
+    fn send(&mut self, mut piece: &[u8]) {
+        self.socket.set_nonblocking(true).expect("a socket that does not block");
+        while !piece.is_empty() {
+            match self.socket.write(piece) {
+                Ok(taken) => piece = &piece[taken..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.attend(Duration::from_millis(1)),
+                // The server has had enough.
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        // It may have been shut already.
+        self.socket.shutdown(Shutdown::Write).ok();
+        while self.end.is_none() {
+            self.attend(Duration::from_millis(100));
+        }
+        self.socket.set_nonblocking(false).expect("a socket that blocks");
+        self.socket.set_read_timeout(Some(DEADLINE)).expect("a socket with a timeout");
+        if let Err(error) = self.socket.read_to_end(&mut self.received) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "the server closes its socket");
+        }
+        self.drain();
+    }
+
+    /// Handles what there is, after waiting a while for something.
+    fn attend(&mut self, patience: Duration) {
+        assert!(self.since.elapsed() < DEADLINE, "the end is told in time");
+        let (rang, bell) = &*RUNNING.bell;
+        let mut rang = rang.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*rang {
+            rang = bell.wait_timeout(rang, patience).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *rang = false;
+        drop(rang);
+        self.drain();
+        let mut bytes = [0; 4096];
+        while let Ok(length @ 1..) = self.socket.read(&mut bytes) {
+            self.received.extend_from_slice(&bytes[..length]);
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let events = RUNNING.server.drain(512, 1 << 20, false);
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                assert!(self.end.is_none(), "I2: nothing comes after the end: {event:?}");
+                self.handle(event);
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        if let Event::Register { peer, .. } | Event::Message { peer, .. } | Event::Log { peer: Some(peer), .. } = &event
+        {
+            let unhandled = peer.unhandled();
+            assert!(unhandled <= MAX_UNHANDLED_BYTES + MAX_MESSAGE_BYTES + OVERHEAD_BYTES, "I5: {unhandled} unhandled");
+        }
+        match event {
+            Event::Register { peer, text } => {
+                self.told.push(format!("registration {text}"));
+                let before = RUNNING.server.worker_count();
+                assert_eq!(RUNNING.server.displace(peer.id).len(), before, "I3: its earlier session leaves");
+                assert!(RUNNING.server.register(peer.id).is_some(), "who asks to be registered can be");
+                assert_eq!(RUNNING.server.worker_count(), 1, "I3: it is there");
+            }
+            Event::Message { text, .. } => self.told.push(format!("message {text}")),
+            Event::Closed { peer, code, reason } => {
+                RUNNING.server.depart(peer.id);
+                self.end = Some((code, reason.to_string()));
+            }
+            Event::Log { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// The end is told as it was, and answered as RFC 6455 says.
+fn check_end(expected: &Conversation, told: &(u16, String), close: Option<&[u8]>) {
+    let answered = close.map(|payload| match payload {
+        [first, second, ..] => u16::from_be_bytes([*first, *second]),
+        _ => 1005,
+    });
+    if expected.is_refused {
+        assert!(answered == Some(4002), "the refusal comes first: {answered:?}");
+        return;
+    }
+    let fits = expected.ends.iter().any(|end| match end {
+        End::Closed(code, reason) => *told == (*code, reason.clone()) && answered == Some(*code),
+        End::Lost => told.0 == 1006 && answered.is_none(),
+        End::Broken(code) => told.0 == 1006 && answered == Some(*code),
+    });
+    assert!(fits, "told {told:?} and answered {answered:?} instead of one of {:?}", expected.ends);
+}
