@@ -1,22 +1,19 @@
-//! The queue between the connections and the application's thread.
-//!
-//! Connections push; the application's thread drains. It is woken once, when something comes into a queue that
-//! it had found empty, and then drains until it finds it empty again: a wake costs more than many messages.
+//! What the application's thread is told, and on whose account it waits.
 
-use std::collections::VecDeque;
-use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::handover::Descriptor;
 use super::peer::Peer;
+use super::queue::{Charge, Entry, Queue};
 use super::texts::{EVENT_BYTES, Texts};
 use crate::core::log::Line;
+
+/// The events of one server.
+pub type EventQueue = Queue<Event>;
 
 /// While so many events wait, log lines on nobody's account are left out. Health is judged however long the application is
 /// busy, and nothing else would bound what is to be told of it.
@@ -83,140 +80,63 @@ pub enum Event {
     Stopped,
 }
 
-impl Event {
-    /// What it costs its peer until it is handled.
-    fn charge(&self) -> Option<Charge> {
+impl Entry for Event {
+    type Charge = PeerCharge;
+
+    fn charge(&self) -> Option<PeerCharge> {
         match self {
             Self::Register { peer, text } | Self::Message { peer, text } => {
-                Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES + text.len(), messages: 1 })
+                Some(PeerCharge { peer: Arc::clone(peer), bytes: EVENT_BYTES + text.len(), messages: 1 })
             }
             Self::Texts { peer, texts } => {
-                Some(Charge { peer: Arc::clone(peer), bytes: texts.charge(), messages: texts.len() })
+                Some(PeerCharge { peer: Arc::clone(peer), bytes: texts.charge(), messages: texts.len() })
             }
             Self::Log { peer: Some(peer), line } => {
-                Some(Charge { peer: Arc::clone(peer), bytes: EVENT_BYTES + weight(&line.context), messages: 0 })
+                Some(PeerCharge { peer: Arc::clone(peer), bytes: EVENT_BYTES + weight(&line.context), messages: 0 })
             }
             _ => None,
         }
+    }
+
+    fn count(&self) -> usize {
+        if let Self::Texts { texts, .. } = self { texts.len() } else { 1 }
+    }
+
+    fn is_last(&self) -> bool {
+        matches!(self, Self::Stopped)
+    }
+
+    fn may_be_left_out(&self, waiting: usize) -> bool {
+        matches!(self, Self::Log { peer: None, .. }) && waiting >= MAX_EVENTS_BEFORE_SILENCE
     }
 }
 
 /// What is on a peer's account.
 #[derive(Debug)]
-struct Charge {
+pub struct PeerCharge {
     peer: Arc<Peer>,
     bytes: usize,
     messages: usize,
 }
 
-/// The queue of one server.
-pub struct EventQueue {
-    state: Mutex<State>,
-    /// Bytes that were charged and not yet credited, over all peers.
-    unhandled: AtomicUsize,
-    wake: Box<dyn Fn() + Send + Sync>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    events: VecDeque<Event>,
-    /// The application's thread was woken and has not found the queue empty since.
-    awake: bool,
-    /// Only [`Event::Stopped`] is still wanted.
-    closed: bool,
-    /// What the events that were drained last are charged with.
-    draining: Vec<Charge>,
-}
-
-impl fmt::Debug for EventQueue {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("EventQueue").field("state", &self.state).finish_non_exhaustive()
-    }
-}
-
-impl EventQueue {
-    /// An empty queue. `wake` is called on any thread and should have [`EventQueue::drain`] called soon.
-    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { state: Mutex::default(), unhandled: AtomicUsize::new(0), wake: Box::new(wake) }
+impl Charge for PeerCharge {
+    fn bytes(&self) -> usize {
+        self.bytes
     }
 
-    /// Puts an event in. After [`EventQueue::close`] it is dropped.
-    pub fn push(&self, event: Event) {
-        let mut state = self.state.lock();
-        if state.closed && !matches!(event, Event::Stopped) {
-            return;
-        }
-        if matches!(event, Event::Log { peer: None, .. }) && state.events.len() >= MAX_EVENTS_BEFORE_SILENCE {
-            return;
-        }
-        if let Some(Charge { peer, bytes, messages }) = event.charge() {
-            peer.add_unhandled(bytes, messages);
-            self.unhandled.fetch_add(bytes, Ordering::SeqCst);
-        }
-        state.events.push_back(event);
-        let wake = !std::mem::replace(&mut state.awake, true);
-        drop(state);
-        if wake {
-            (self.wake)();
-        }
+    fn debit(&self) {
+        self.peer.add_unhandled(self.bytes, self.messages);
     }
 
-    /// Takes out events until they are `max_events`, messages that travel together counted as they are, or have `max_bytes`;
-    /// the last one may exceed that.
-    ///
-    /// That the application asks again says that it has handled what it got before. When it gets nothing it will be
-    /// woken, but if it says that it will come again by itself (`returns`).
-    pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool) -> Vec<Event> {
-        let mut state = self.state.lock();
-        self.credit(state.draining.drain(..));
-        let mut events = Vec::with_capacity(state.events.len().min(max_events));
-        let mut count = 0;
-        let mut bytes = 0;
-        while count < max_events
-            && bytes < max_bytes
-            && let Some(event) = state.events.pop_front()
-        {
-            if let Some(charge) = event.charge() {
-                bytes += charge.bytes;
-                state.draining.push(charge);
-            }
-            count += if let Event::Texts { texts, .. } = &event { texts.len() } else { 1 };
-            events.push(event);
-        }
-        if events.is_empty() {
-            state.awake = returns;
-            if !returns {
-                // An idle queue keeps no buffer.
-                state.events = VecDeque::new();
-                state.draining = Vec::new();
-            }
-        }
-        events
-    }
-
-    /// Drops all events, and from now on takes in none but [`Event::Stopped`].
-    pub fn close(&self) {
-        let mut state = self.state.lock();
-        state.closed = true;
-        let dropped = std::mem::take(&mut state.events);
-        self.credit(dropped.iter().filter_map(Event::charge));
-    }
-
-    /// Bytes that were received and not yet handled, over all peers.
-    pub fn unhandled(&self) -> usize {
-        self.unhandled.load(Ordering::SeqCst)
-    }
-
-    fn credit(&self, charges: impl Iterator<Item = Charge>) {
-        for Charge { peer, bytes, messages } in charges {
-            self.unhandled.fetch_sub(bytes, Ordering::SeqCst);
-            peer.sub_unhandled(bytes, messages);
-        }
+    fn credit(&self) {
+        self.peer.sub_unhandled(self.bytes, self.messages);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn queue() -> (EventQueue, Arc<AtomicUsize>) {

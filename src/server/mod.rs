@@ -15,8 +15,10 @@ pub mod head;
 pub mod listener;
 pub mod outbox;
 pub mod peer;
+pub mod queue;
 pub mod shared;
 pub mod socket;
+mod sync;
 pub mod texts;
 
 use std::io;
