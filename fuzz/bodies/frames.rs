@@ -134,6 +134,7 @@ impl Peer {
     }
 
     fn drain(&mut self) {
+        RUNNING.server.flush();
         loop {
             let events = RUNNING.server.drain(512, 1 << 20, false);
             if events.is_empty() {
@@ -147,7 +148,10 @@ impl Peer {
     }
 
     fn handle(&mut self, event: Event) {
-        if let Event::Register { peer, .. } | Event::Message { peer, .. } | Event::Log { peer: Some(peer), .. } = &event
+        if let Event::Register { peer, .. }
+        | Event::Message { peer, .. }
+        | Event::Texts { peer, .. }
+        | Event::Log { peer: Some(peer), .. } = &event
         {
             let unhandled = peer.unhandled();
             assert!(unhandled <= MAX_UNHANDLED_BYTES + MAX_MESSAGE_BYTES + OVERHEAD_BYTES, "I5: {unhandled} unhandled");
@@ -161,6 +165,15 @@ impl Peer {
                 assert_eq!(RUNNING.server.worker_count(), 1, "I3: it is there");
             }
             Event::Message { text, .. } => self.told.push(format!("message {text}")),
+            Event::Texts { texts, .. } => {
+                let mut rest = texts.joined();
+                for &length in texts.lengths() {
+                    let (text, others) = rest.split_at(length as usize);
+                    self.told.push(format!("message {text}"));
+                    rest = others;
+                }
+                assert!(rest.is_empty(), "the lengths add up");
+            }
             Event::Closed { peer, code, reason } => {
                 RUNNING.server.depart(peer.id);
                 self.end = Some((code, reason.to_string()));

@@ -67,7 +67,7 @@ impl Conversation {
             bytes = rest;
             let payload = unmask(payload, header.mask);
             match header.opcode {
-                8 => break both(closed(&payload), suspicion),
+                8 => break closed(&payload).into_iter().chain(suspicion).collect(),
                 9 => conversation.pings.push(payload),
                 10 => {}
                 opcode => {
@@ -159,15 +159,22 @@ fn is_broken(text: &[u8]) -> bool {
     std::str::from_utf8(text).is_err_and(|error| error.error_len().is_some())
 }
 
-fn closed(payload: &[u8]) -> End {
-    match payload {
-        [] => End::Closed(1005, String::new()),
-        [_] => End::Broken(1002),
-        [first, second, reason @ ..] => match (u16::from_be_bytes([*first, *second]), std::str::from_utf8(reason)) {
-            (1000..=1003 | 1007..=1014 | 3000..=4999, Err(_)) => End::Broken(1007),
-            (code @ (1000..=1003 | 1007..=1014 | 3000..=4999), Ok(reason)) => End::Closed(code, reason.to_owned()),
-            _ => End::Broken(1002),
-        },
+/// How a close frame of the peer ends the connection.
+fn closed(payload: &[u8]) -> Vec<End> {
+    let [first, second, reason @ ..] = payload else {
+        return vec![if payload.is_empty() { End::Closed(1005, String::new()) } else { End::Broken(1002) }];
+    };
+    let code = u16::from_be_bytes([*first, *second]);
+    match (code, std::str::from_utf8(reason)) {
+        (1000..=1003 | 1007..=1013 | 3000..=4999, Err(_)) => vec![End::Broken(1007)],
+        (1000..=1003 | 1007..=1013 | 3000..=4999, Ok(reason)) => vec![End::Closed(code, reason.to_owned())],
+        // A code that may not be sent (tungstenite counts 1014 among them, which came late): the codec answers with 1002, and
+        // says that this is what came.
+        (_, reason) => {
+            let mut ends = vec![End::Closed(1002, "Protocol violation".to_owned())];
+            ends.extend(reason.is_err().then_some(End::Broken(1007)));
+            ends
+        }
     }
 }
 
