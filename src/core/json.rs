@@ -138,8 +138,10 @@ impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = [None; N];
-        while let Some(Text(key)) = map.next_key()? {
-            match self.0.iter().position(|name| name.as_bytes() == &*key) {
+        // Read raw, a key is checked as strictly as everything that is skipped: asked for its bytes, serde_json would let
+        // control characters pass.
+        while let Some(key) = map.next_key::<&RawValue>()? {
+            match self.0.iter().position(|name| is_key(key.get(), name)) {
                 Some(index) => found[index] = Some(map.next_value::<&RawValue>()?.get()),
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -147,6 +149,15 @@ impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
             }
         }
         Ok(found)
+    }
+}
+
+/// Whether the raw text of a key means `name`.
+fn is_key(raw: &str, name: &str) -> bool {
+    if raw.contains('\\') {
+        string_bytes(raw).is_some_and(|bytes| *bytes == *name.as_bytes())
+    } else {
+        raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) == Some(name)
     }
 }
 
@@ -178,7 +189,9 @@ mod tests {
         for text in ["null", "1", "[]", "\"{}\"", "\t true\n"] {
             assert_eq!(fields(text, ["a"]), Err(NoFields::NotAnObject), "{text}");
         }
-        for text in ["", "{", "{}x", "{a:1}", "nul", "{\"a\":01}", "\u{feff}{}", "{'a':1}", "{\"a\":\"\n\"}"] {
+        for text in
+            ["", "{", "{}x", "{a:1}", "nul", "{\"a\":01}", "\u{feff}{}", "{'a':1}", "{\"a\":\"\n\"}", "{\"\n\":1}"]
+        {
             assert_eq!(fields(text, ["a"]), Err(NoFields::NotJson), "{text}");
         }
     }
