@@ -1,6 +1,8 @@
 //! The fuzz targets over their seeds, without libFuzzer: what was once found stays found, and the targets keep
 //! compiling, on any toolchain.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
+
 use std::fs;
 use std::path::Path;
 
