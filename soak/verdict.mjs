@@ -1,0 +1,49 @@
+// What the measurements of a soak must show.
+
+/** By its contract a callback begins no second message once its time is up (gauges.js). */
+const MAX_LATE = 1;
+/**
+ * How long the loop may go without a turn because messages come: 4 ms by design, twice where two callbacks meet in a turn.
+ * The bound is far above that, since a collection of garbage counts too, and a machine that others use as well.
+ */
+const MAX_HELD_MS = 250;
+
+const MIB = 1024 * 1024;
+
+export const total = (descriptors) => Object.values(descriptors).reduce((sum, count) => sum + count, 0);
+
+export const mib = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`;
+
+const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
+
+/**
+ * The sizes after each round are flat. The first round is left out: caches, compiled code and the allocator's arenas come
+ * with it. What remains is compared as the median of the later half with that of the earlier half, since a leak grows with
+ * every round, and noise does not. The tolerances are what the allocators of C and V8 keep to themselves; a leak of
+ * 100 bytes a session or a message goes beyond them within a minute or two.
+ */
+export function judgeSizes(sizes) {
+  const settled = sizes.slice(1);
+  if (settled.length < 2) return [];
+  const half = settled.length >> 1;
+  const [earlier, later] = [settled.slice(0, half), settled.slice(-half)];
+  const of = (name) => [earlier, later].map((part) => median(part.map((size) => size[name])));
+  const found = [];
+  const [rss, laterRss] = of('rss');
+  if (laterRss > rss * 1.1 + 12 * MIB) found.push(`resident memory grows: ${mib(rss)}, later ${mib(laterRss)}`);
+  const [heap, laterHeap] = of('heapUsed');
+  if (laterHeap > heap * 1.1 + 2 * MIB) found.push(`the heap grows: ${mib(heap)}, later ${mib(laterHeap)}`);
+  // Descriptors are exact: when nobody is connected there are those of the server and of Node itself.
+  const [few, many] = [settled[0].descriptors, settled.at(-1).descriptors];
+  for (const kind of Object.keys(many)) {
+    if (many[kind] > (few[kind] ?? 0)) found.push(`descriptors grow: ${few[kind] ?? 0} of kind ${kind}, later ${many[kind]}`);
+  }
+  return found;
+}
+
+export function judgeDelivery({ late, heldMs }) {
+  const found = [];
+  if (late > MAX_LATE) found.push(`${late} messages began in one callback after its time was up`);
+  if (heldMs > MAX_HELD_MS) found.push(`messages came for ${heldMs.toFixed(1)} ms without a turn of the event loop`);
+  return found;
+}
