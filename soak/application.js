@@ -169,7 +169,13 @@ const report = () => ({
   counts: ledger.counts,
   others,
   lines: Object.fromEntries(lines),
-  delivery: { late: delivery.maxLate, messages: delivery.maxMessages, callbacks: delivery.maxCallbacks, heldMs: delivery.maxHeldMs },
+  delivery: {
+    late: delivery.maxLate,
+    messages: delivery.maxMessages,
+    callbacks: delivery.maxCallbacks,
+    heldMs: delivery.maxHeldMs,
+    elapsedMs: delivery.maxElapsedMs,
+  },
 });
 
 const commands = {

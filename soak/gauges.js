@@ -10,12 +10,20 @@ const now = performance.now.bind(performance);
 /** For how long the server hands over messages before it lets the event loop turn (docs/ARCHITECTURE.md, I7). */
 const SLICE_MS = 4;
 
+const SCHEDSTAT = `/proc/self/task/${process.pid}/schedstat`;
+const HAS_SCHEDSTAT = fs.existsSync(SCHEDSTAT);
+
+/** Milliseconds that this thread has run, to about a tick of the kernel's; where the system doesn't say, the time. */
+function threadTime() {
+  return HAS_SCHEDSTAT ? Number(fs.readFileSync(SCHEDSTAT, 'latin1').split(' ')[0]) / 1e6 : now();
+}
+
 /**
  * Watches how messages come. `message()` is to be called first in every handler.
  *
  * Two things are told apart. By structure: once the slice is over one message may still be under way, but no second one
  * begins before the callback ends; that holds however slow the machine is. By the clock: the longest time that messages
- * came without a turn of the loop, which a stalled machine lengthens too.
+ * came without a turn of the loop, in processor time of this thread, since a machine that others use as well may let it stand.
  */
 class DeliveryGauge {
   #begun = null;
@@ -27,6 +35,7 @@ class DeliveryGauge {
   maxCallbacks = 0;
   maxMessages = 0;
   maxHeldMs = 0;
+  maxElapsedMs = 0;
   #messages = 0;
 
   message() {
@@ -44,10 +53,14 @@ class DeliveryGauge {
     }
     if (this.#turnBegun === null) {
       this.#turnBegun = time;
+      const ran = threadTime();
       this.#callbacks = 0;
       // While an immediate waits the loop does not sleep, so that the time until then is work.
       setImmediate(() => {
-        this.maxHeldMs = Math.max(this.maxHeldMs, this.#last - this.#turnBegun);
+        const held = this.#last - this.#turnBegun;
+        // The processor time may be what the thread did otherwise, at most the time that has passed.
+        this.maxHeldMs = Math.max(this.maxHeldMs, Math.min(held, threadTime() - ran));
+        this.maxElapsedMs = Math.max(this.maxElapsedMs, held);
         this.maxCallbacks = Math.max(this.maxCallbacks, this.#callbacks);
         this.#turnBegun = null;
       });

@@ -141,6 +141,7 @@ const UNREGISTERED = [
   },
   {
     name: 'was used without registering',
+    stays: true,
     async act(worker) {
       worker.nonce = 'a stranger\'s';
       for (let i = 0; i < 10; i += 1) worker.tell('note');

@@ -4,6 +4,9 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 
+/** Far longer than anything takes that can be asked for. */
+const MAX_ANSWER_MS = 60_000;
+
 /** Starts a script of this folder. `execPrefix` is a command that runs it elsewhere, such as in a network namespace. */
 export class Child {
   #asked = new Map();
@@ -34,6 +37,8 @@ export class Child {
       this.#number += 1;
       this.#asked.set(this.#number, { resolve, reject });
       this.process.send({ number: this.#number, command }, (error) => error && reject(error));
+      const overdue = () => reject(new Error(`${this.script} did not answer "${command}" in ${MAX_ANSWER_MS} ms`));
+      setTimeout(overdue, MAX_ANSWER_MS).unref();
     });
     answer.catch(() => {});
     return answer;

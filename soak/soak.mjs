@@ -68,6 +68,7 @@ function startFleet(place, generation) {
     count: place === FLEETS ? workers - FLEETS * share : share,
     workers,
     visitors: place === 0,
+    vanishes: remote,
   };
   return new Child('fleet.js', [JSON.stringify(options)], remote ? { execPrefix: network.execPrefix } : {});
 }
@@ -118,7 +119,7 @@ for (let number = 0; number < rounds; number += 1) {
   const { counts, delivery } = last;
   console.log(`round ${number + 1}: ${counts.sessions} sessions, ${counts.messages} messages, ${counts.tracked} requests so far; `
     + `${mib(size.rss)} resident, ${mib(size.heapUsed)} heap, ${total(size.descriptors)} descriptors; `
-    + `loop held ${delivery.heldMs.toFixed(1)} ms at most`);
+    + `loop held ${delivery.heldMs.toFixed(1)} ms at most; ${Math.round((performance.now() - begun) / 1000)} s`);
   if (violations.length > 0) break;
 }
 
@@ -141,7 +142,7 @@ console.log(`ledger        ${Object.entries(counts).map(([name, count]) => `${na
 console.log(`application   ${Object.entries(others).map(([name, count]) => `${name} ${count}`).join(', ')}`);
 console.log(`log           ${Object.entries(lines).map(([name, count]) => `${name}: ${count}`).join('; ')}`);
 console.log(`delivery      ${delivery.messages} messages in one callback, ${delivery.late} begun after its time, ${delivery.callbacks} callbacks in a turn, `
-  + `${delivery.heldMs.toFixed(1)} ms at most without a turn of the loop`);
+  + `${delivery.heldMs.toFixed(1)} ms at most without a turn of the loop (${delivery.elapsedMs.toFixed(1)} ms by the clock)`);
 console.log(`stop          ${Math.round(stopped.ms)} ms`);
 if (violations.length > 0) {
   console.error(`\nsoak: ${violations.length} violations; seed ${seed}, ${workers} workers, ${minutes} min`);

@@ -3,10 +3,10 @@
 /** By its contract a callback begins no second message once its time is up (gauges.js). */
 const MAX_LATE = 1;
 /**
- * How long the loop may go without a turn because messages come: 4 ms by design, twice where two callbacks meet in a turn.
- * The bound is far above that, since a collection of garbage counts too, and a machine that others use as well.
+ * How long this thread may run without a turn of the loop because messages come: 4 ms by design, a few times that where
+ * callbacks meet in a turn. The bound is far above, since the ledger's own work and collections of garbage count too.
  */
-const MAX_HELD_MS = 250;
+const MAX_HELD_MS = 100;
 
 const MIB = 1024 * 1024;
 
@@ -44,6 +44,6 @@ export function judgeSizes(sizes) {
 export function judgeDelivery({ late, heldMs }) {
   const found = [];
   if (late > MAX_LATE) found.push(`${late} messages began in one callback after its time was up`);
-  if (heldMs > MAX_HELD_MS) found.push(`messages came for ${heldMs.toFixed(1)} ms without a turn of the event loop`);
+  if (heldMs > MAX_HELD_MS) found.push(`messages kept the thread for ${heldMs.toFixed(1)} ms without a turn of the event loop`);
   return found;
 }
