@@ -86,4 +86,4 @@ function blockUntilFile(file, { ms = 0, atMost = 15000 } = {}) {
   return fs.readFileSync(file, 'utf8');
 }
 
-module.exports = { startFleet, startFlood, signalFile, block, blockUntilFile };
+module.exports = { startProcess, startFleet, startFlood, signalFile, block, blockUntilFile };
