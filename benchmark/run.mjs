@@ -1,0 +1,65 @@
+// This package beside its peer, row by row, in one run on one machine.
+//
+//   npm run bench -- [--quick] [--only NAME,...] [--runs N] [--json FILE] [--docs]
+//
+// --quick runs every row once and briefly, to see that all of it works. --only takes rows whose names contain one of the NAMEs. --docs
+// rewrites the table, the figures and the charts in docs/. Each run has a fresh server process and a fresh load generator; the
+// implementations take turns. It fails if work was lost, and never because of how fast something was.
+
+import { readdirSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+
+import { updateDocuments } from './support/documents.mjs';
+import { runRow } from './support/measure.mjs';
+import { build } from './support/processes.mjs';
+import { plainTable } from './support/table.mjs';
+
+const ORDER = ['inbound-flood', 'inbound-paced', 'heartbeats', 'sends', 'requests', 'large', 'fleet', 'http'];
+const here = path.dirname(fileURLToPath(import.meta.url));
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    only: { type: 'string' },
+    runs: { type: 'string' },
+    json: { type: 'string' },
+    docs: { type: 'boolean', default: false },
+  },
+});
+if (options.quick && options.docs) throw new Error('--quick is too short for figures that are kept: leave out --docs');
+const runs = Number(options.runs ?? (options.quick ? 1 : 5));
+
+async function allRows() {
+  const names = readdirSync(path.join(here, 'scenarios')).map((file) => path.basename(file, '.mjs'));
+  const ordered = names.toSorted((a, b) => ORDER.indexOf(a) - ORDER.indexOf(b));
+  const files = ordered.map((name) => path.join(here, 'scenarios', `${name}.mjs`));
+  const modules = await Promise.all(files.map(async (file) => [file, await import(pathToFileURL(file))]));
+  return modules.flatMap(([file, { default: rows }]) => rows.map((row) => ({ file, ...row })));
+}
+
+const only = options.only?.split(',');
+const rows = (await allRows()).filter(({ name }) => only?.some((part) => name.includes(part)) ?? true);
+if (rows.length === 0) throw new Error(`no row is called ${options.only}`);
+
+build();
+const results = [];
+for (const row of rows) {
+  process.stderr.write(`${row.name} `);
+  results.push(await runRow(row, { runs, quick: options.quick, onRun: () => process.stderr.write('.') }));
+  process.stderr.write('\n');
+}
+const machine = {
+  cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+  cores: os.availableParallelism(),
+  memoryGb: Math.round(os.totalmem() / 2 ** 30),
+  system: `${os.type()} ${os.release()} ${os.arch()}`,
+  node: process.version,
+};
+const report = { date: new Date().toISOString().slice(0, 10), machine, runs, quick: options.quick, results };
+console.log(`\n${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}; ${runs} runs each\n`);
+console.log(plainTable(results));
+if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+if (options.docs) updateDocuments(report);

@@ -1,0 +1,51 @@
+// Results as a table: for the terminal, and in Markdown for the documents.
+
+import { FIGURES } from './measure.mjs';
+
+const HEAD = ['work', 'figure', 'this package', 'peer', 'ratio', 'goal'];
+
+/** A number with as many digits as tell something. */
+export function number(value, digits) {
+  if (value === 0) return '0';
+  if (value >= 1e6) return `${(value / 1e6).toPrecision(digits)}M`;
+  if (value >= 1e4) return `${Number((value / 1e3).toPrecision(digits))}k`;
+  return String(Number(value.toPrecision(digits)));
+}
+
+function spread({ median, min, max }, { digits, unit }) {
+  const range = min === max ? '' : ` (${number(min, digits)}–${number(max, digits)})`;
+  return `${number(median, digits)}${unit ? ` ${unit}` : ''}${range}`;
+}
+
+function goalText({ atLeast, atMost, absolute } = {}, { unit = '' }) {
+  const parts = [];
+  if (atLeast !== undefined) parts.push(`≥ ${atLeast}×`);
+  if (atMost !== undefined) parts.push(`≤ ${atMost}×`);
+  if (absolute !== undefined) parts.push(absolute === 0 ? '0' : `≤ ${`${number(absolute, 4)} ${unit}`.trim()}`);
+  return parts.join(', ');
+}
+
+function lines(results) {
+  return results.flatMap(({ title, unit, figures }) =>
+    figures.map(({ name, ours, peer, ratio, goal, met }, index) => {
+      const kind = FIGURES[name];
+      const label = name === 'rate' ? `${unit}/s` : kind.title;
+      const goals = goal === undefined ? '' : `${goalText(goal, kind)} ${met ? '✓' : '✗'}`;
+      const times = ratio === undefined ? '' : `${ratio.toFixed(2)}×`;
+      return [index === 0 ? title : '', label, spread(ours, kind), spread(peer, kind), times, goals];
+    }),
+  );
+}
+
+/** For a terminal. */
+export function plainTable(results) {
+  const rows = [HEAD, ...lines(results)];
+  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()).join('\n');
+}
+
+/** For the documents. */
+export function markdownTable(results) {
+  const rows = [HEAD, HEAD.map(() => '---'), ...lines(results)];
+  return rows.map((row) => `| ${row.join(' | ')} |`).join('\n');
+}
