@@ -276,6 +276,13 @@ export interface WorkerServerOptions {
    * @defaultValue 15000
    */
   heartbeatIntervalMs?: number;
+  /**
+   * How often each connection is sent a WebSocket ping, in milliseconds; one that answers none of them for
+   * `heartbeatTimeoutMs` is closed (4003 `Ping timeout`). With 0 no pings are sent.
+   *
+   * @defaultValue 0
+   */
+  pingIntervalMs?: number;
   /** Where log lines go. Without one nothing is logged. */
   logger?: WorkerServerLogger;
   /** Bounds on what a peer can cost. Those left out have their defaults. */

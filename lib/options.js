@@ -8,6 +8,7 @@ const DEFAULTS = Object.freeze({
   heartbeatTimeoutMs: 60_000,
   healthCheckIntervalMs: 10_000,
   heartbeatIntervalMs: 15_000,
+  pingIntervalMs: 0,
 });
 
 const DEFAULT_LIMITS = Object.freeze({
@@ -26,7 +27,7 @@ const DEFAULT_LIMITS = Object.freeze({
 
 /** The longest time that a timer can wait; Node's own timers have the same bound. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
-const TIMERS = new Set(['healthCheckIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs', 'stopGraceMs']);
+const TIMERS = new Set(['healthCheckIntervalMs', 'pingIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs', 'stopGraceMs']);
 /** The methods that are called on a logger. */
 const LOG_METHODS = ['debug', 'warn', 'error'];
 

@@ -37,6 +37,7 @@ test.each([
   ['NaN for a heartbeat timeout', { port: 0, heartbeatTimeoutMs: NaN }, /heartbeatTimeoutMs/],
   ['a negative health check interval', { port: 0, healthCheckIntervalMs: -1 }, /healthCheckIntervalMs/],
   ['a negative heartbeat interval', { port: 0, heartbeatIntervalMs: -5 }, /heartbeatIntervalMs/],
+  ['a ping interval that is no number', { port: 0, pingIntervalMs: '5' }, /pingIntervalMs/],
 ])('%s is a TypeError that names the field', (_, options, field) => {
   expect(() => new WorkerServer(options)).toThrow(TypeError);
   expect(() => new WorkerServer(options)).toThrow(field);
