@@ -4,10 +4,7 @@
 // messages echoed, its heartbeats answered and a page served, and the server's memory stays within what the limits allow.
 // Server, attacker and worker are processes of their own, so that none of them waits for another's event loop.
 
-const { cleanUp } = require('../support/cleanup');
 const { startProcess } = require('../support/fleet');
-
-afterEach(cleanUp);
 
 const MIB = 1024 * 1024;
 /** Small limits, so that crossing them shows in seconds. */

@@ -1,13 +1,10 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
 const { startProgram } = require('../support/program');
 const { startFleet } = require('../support/fleet');
 const { request } = require('../support/http');
 const { openSocket, openWorker } = require('../support/socket');
 const { RawWebSocket, rawConnect, json } = require('../support/raw');
-
-afterEach(cleanUp);
 
 test('a process that starts and stops a server exits by itself', async () => {
   expect(await startProgram('exit/programs/starts-and-stops.js').exit).toEqual({ code: 0, signal: null, stdout: 'stopped\n', stderr: '' });

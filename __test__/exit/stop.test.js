@@ -3,14 +3,11 @@
 // What is under way when `stop` is called. Each test must end within its time, which a peer that is waited for would prevent.
 
 const fs = require('fs');
-const { cleanUp } = require('../support/cleanup');
-const { startServer, until } = require('../support/running');
+const { startServer, until } = require('../support/server');
 const { startFleet, startFlood, signalFile } = require('../support/fleet');
 const { request } = require('../support/http');
 const { openWorker, openSocket } = require('../support/socket');
 const { RawWebSocket, rawConnect } = require('../support/raw');
-
-afterEach(cleanUp);
 
 test('stop ends during a flood, and no message reaches a handler after it', async () => {
   const { server, port } = await startServer({ limits: { stopGraceMs: 200 } });

@@ -4,12 +4,9 @@ const crypto = require('crypto');
 const http = require('http');
 const { once } = require('events');
 const { PassThrough, pipeline } = require('stream');
-const { cleanUp } = require('../support/cleanup');
-const { startServer, first } = require('../support/running');
+const { startServer, nextCall } = require('../support/server');
 const { request, readAll } = require('../support/http');
 const { rawConnect } = require('../support/raw');
-
-afterEach(cleanUp);
 
 /** Answers with method, url and body. */
 async function echo(req, res) {
@@ -74,7 +71,7 @@ test('a head that arrives byte by byte is read', async () => {
 
 test('a head that comes with a part of its body, the rest later, is one request', async () => {
   let begun;
-  const begin = first((resolve) => { begun = resolve; });
+  const begin = nextCall((resolve) => { begun = resolve; });
   const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
     req.once('data', begun);
     return echo(req, res);
@@ -126,8 +123,8 @@ test('a client that goes away in the middle of its body is seen by the handler',
     req.once('data', () => begun());
   })));
   let ended;
-  const end = first((resolve) => { ended = resolve; });
-  const begin = first((resolve) => { begun = resolve; });
+  const end = nextCall((resolve) => { ended = resolve; });
+  const begin = nextCall((resolve) => { begun = resolve; });
   const req = http.request({ port, method: 'POST', agent: false, headers: { 'content-length': 1000 } });
   req.on('error', () => {});
   req.write('some');
@@ -145,8 +142,8 @@ test('a client that goes away before the response is seen by the handler', async
     asked();
     return true;
   }));
-  const ask = first((resolve) => { asked = resolve; });
-  const close = first((resolve) => { closed = resolve; });
+  const ask = nextCall((resolve) => { asked = resolve; });
+  const close = nextCall((resolve) => { closed = resolve; });
   const req = http.get({ port, agent: false });
   req.on('error', () => {});
   await ask;

@@ -1,12 +1,9 @@
 'use strict';
 
 const http = require('http');
-const { cleanUp } = require('../support/cleanup');
-const { startServer } = require('../support/running');
+const { startServer } = require('../support/server');
 const { request, readAll, answering } = require('../support/http');
 const { rawConnect, RawWebSocket } = require('../support/raw');
-
-afterEach(cleanUp);
 
 /** Answers with method, url and body. */
 async function echo(req, res) {
@@ -72,20 +69,20 @@ test.each([
 });
 
 test('a connection that says nothing and leaves does no harm', async () => {
-  const { port, logger } = await startServer({}, (server) => server.addHttpHandler(answering('fine')));
+  const { port, log } = await startServer({}, (server) => server.addHttpHandler(answering('fine')));
   for (let i = 0; i < 10; i += 1) {
     const raw = await rawConnect(port);
     if (i % 2 === 0) raw.write('GET / HT');
     raw.socket.destroy();
   }
   expect((await request(port)).text).toBe('fine');
-  expect(logger.lines.filter((line) => line.level === 'error')).toEqual([]);
+  expect(log.lines.filter((line) => line.level === 'error')).toEqual([]);
 });
 
 test('a connection that is reset in the middle of a response does no harm', async () => {
   let closed;
   const close = new Promise((resolve) => { closed = resolve; });
-  const { port, logger } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
+  const { port, log } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
     if (req.url !== '/endless') return answering('fine')(req, res);
     const write = () => {
       while (!res.destroyed && res.write('x'.repeat(65536)));
@@ -101,7 +98,7 @@ test('a connection that is reset in the middle of a response does no harm', asyn
   raw.socket.resetAndDestroy();
   await close;
   expect((await request(port)).text).toBe('fine');
-  expect(logger.lines.filter((line) => line.level === 'error')).toEqual([]);
+  expect(log.lines.filter((line) => line.level === 'error')).toEqual([]);
 });
 
 test('workers and requests come over IPv6 as well', async () => {

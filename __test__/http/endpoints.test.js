@@ -2,13 +2,10 @@
 
 const WebSocket = require('ws');
 const { once } = require('events');
-const { cleanUp } = require('../support/cleanup');
-const { startServer, newServer, first } = require('../support/running');
+const { startServer, createServer, nextCall } = require('../support/server');
 const { request, answering } = require('../support/http');
 const { openSocket, openWorker } = require('../support/socket');
 const { RawWebSocket, frame, json, registration, rawConnect, upgradeHead, TEXT } = require('../support/raw');
-
-afterEach(cleanUp);
 
 /** Sends back what it gets, with a word in front. */
 function echo(word) {
@@ -68,7 +65,7 @@ test.each([['/ws/dashboard/'], ['/ws'], ['/ws/dashboards'], ['/'], ['/?/ws/dashb
 
 test('the socket of an endpoint is a WebSocket of ws', async () => {
   const { server, port } = await startServer();
-  const handled = first((resolve) => server.addWebSocketEndpoint('/e', resolve));
+  const handled = nextCall((resolve) => server.addWebSocketEndpoint('/e', resolve));
   await openSocket(port, '/e');
   const [ws] = await handled;
   expect(ws).toBeInstanceOf(WebSocket);
@@ -87,7 +84,7 @@ test('permessage-deflate is negotiated on an endpoint when the client offers it'
 
 test('an endpoint answers a ping, takes binary frames, and closes with the code of its peer', async () => {
   const { server, port } = await startServer();
-  const handled = first((resolve) => server.addWebSocketEndpoint('/e', (ws) => {
+  const handled = nextCall((resolve) => server.addWebSocketEndpoint('/e', (ws) => {
     echo('')(ws);
     resolve(ws);
   }));
@@ -150,7 +147,7 @@ test('stop closes the sockets of endpoints with 1001', async () => {
 
 test('stop forgets endpoints and keeps HTTP handlers', async () => {
   const handler = jest.fn();
-  const { server } = newServer();
+  const { server } = createServer();
   server.addWebSocketEndpoint('/e', handler);
   server.addHttpHandler(answering('kept'));
   await server.start();

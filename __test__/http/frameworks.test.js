@@ -5,11 +5,9 @@ const os = require('os');
 const path = require('path');
 const express = require('express');
 const Koa = require('koa');
-const { cleanUp, onCleanup } = require('../support/cleanup');
-const { startServer } = require('../support/running');
+const { onCleanup } = require('../support/cleanup');
+const { startServer } = require('../support/server');
 const { request } = require('../support/http');
-
-afterEach(cleanUp);
 
 const TEXT = 'The quick brown fox jumps over the lazy dog.';
 
@@ -61,9 +59,9 @@ test('what Express does not route gets the 404 of the server', async () => {
 });
 
 test('an error in an Express route that is passed on is logged, and the request gets 404', async () => {
-  const { port, logger } = await startExpress();
+  const { port, log } = await startExpress();
   expect((await request(port, { path: '/broken' })).status).toBe(404);
-  expect(logger.all('HTTP handler error').map((line) => line.context)).toEqual([{ error: 'broken route', url: '/broken' }]);
+  expect(log.all('HTTP handler error').map((line) => line.context)).toEqual([{ error: 'broken route', url: '/broken' }]);
 });
 
 test('express.static serves a file, a range of it, and 304 for what the client has', async () => {

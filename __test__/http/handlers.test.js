@@ -2,11 +2,8 @@
 
 const http = require('http');
 const { once } = require('events');
-const { cleanUp } = require('../support/cleanup');
-const { startServer, newServer } = require('../support/running');
+const { startServer, createServer } = require('../support/server');
 const { request, answering } = require('../support/http');
-
-afterEach(cleanUp);
 
 test('a server without HTTP handlers answers 404 with a JSON body', async () => {
   const { port } = await startServer();
@@ -89,12 +86,12 @@ test.each([
   ['throws', () => { throw new Error('it broke'); }],
   ['rejects', async () => { throw new Error('it broke'); }],
 ])('a handler that %s is logged with the url, and the next one is asked', async (_, handler) => {
-  const { port, logger } = await startServer({}, (server) => {
+  const { port, log } = await startServer({}, (server) => {
     server.addHttpHandler(handler);
     server.addHttpHandler(answering('the next one'));
   });
   expect((await request(port, { path: '/some/url?q=1' })).text).toBe('the next one');
-  expect(logger.all('HTTP handler error')).toEqual([
+  expect(log.all('HTTP handler error')).toEqual([
     { level: 'error', message: 'HTTP handler error', context: { error: 'it broke', url: '/some/url?q=1' } },
   ]);
 });
@@ -112,7 +109,7 @@ test.each([
   ['rejects', async () => { throw new Error('afterwards'); }, 1],
 ])('a handler that has answered and then %s has handled the request', async (_, afterwards, logged) => {
   const later = jest.fn(async () => true);
-  const { port, logger } = await startServer({}, (server) => {
+  const { port, log } = await startServer({}, (server) => {
     server.addHttpHandler((req, res) => {
       res.end('answered');
       return afterwards();
@@ -126,7 +123,7 @@ test.each([
   }
   agent.destroy();
   expect(later).not.toHaveBeenCalled();
-  expect(logger.all('HTTP handler error').map((line) => line.context.error)).toEqual(Array(2 * logged).fill('afterwards'));
+  expect(log.all('HTTP handler error').map((line) => line.context.error)).toEqual(Array(2 * logged).fill('afterwards'));
 });
 
 test('a handler that has begun to answer and then returns false has handled the request', async () => {
@@ -151,7 +148,7 @@ test('a handler that is added while the server runs is asked from then on', asyn
 });
 
 test('HTTP handlers outlive a stop', async () => {
-  const { server } = newServer();
+  const { server } = createServer();
   server.addHttpHandler(answering('still here'));
   await server.start();
   await server.stop();

@@ -1,11 +1,8 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, first, until } = require('../support/running');
+const { startServer, nextCall, until } = require('../support/server');
 const { openWorker } = require('../support/socket');
 const { RawWebSocket, json } = require('../support/raw');
-
-afterEach(cleanUp);
 
 /** What all queries say of the workers. */
 function ask(server) {
@@ -37,7 +34,7 @@ test('I3: in the connected handler every query knows the worker, and it can be s
 
 test('I3: in the disconnected handler no query knows the worker any more', async () => {
   const { server, port } = await startServer();
-  const disconnected = first((resolve) => server.onWorkerDisconnected((worker, pending) => {
+  const disconnected = nextCall((resolve) => server.onWorkerDisconnected((worker, pending) => {
     server.trackRequest('w', 'too late');
     resolve(worker.id, [...pending], ask(server), server.send('w', { type: 'work' }));
   }));
@@ -112,7 +109,7 @@ test('I3: a request that is released in a handler is released for the next query
   const worker = await openWorker(port, 'w', { capabilities });
   server.trackRequest('w', 'r');
   expect(server.getAvailableWorker('model')).toBeNull();
-  const released = first((resolve) => server.onWorkerMessage('result', (from, { requestId }) => {
+  const released = nextCall((resolve) => server.onWorkerMessage('result', (from, { requestId }) => {
     server.releaseRequest(requestId, { incrementCompleted: true });
     resolve(ask(server), server.getWorkerInfo()[0].completedRequests);
   }));

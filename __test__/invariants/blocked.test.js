@@ -2,15 +2,12 @@
 
 // The workers live in another process, so that they go on while this one's event loop is blocked.
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, until } = require('../support/running');
+const { startServer, until } = require('../support/server');
 const { startFleet, startFlood, signalFile, blockUntilFile, block } = require('../support/fleet');
 const { openWorker } = require('../support/socket');
 
-afterEach(cleanUp);
-
 test('I4: while the event loop is blocked for 3 seconds, heartbeats are answered and no worker turns unhealthy', async () => {
-  const { server, port, logger } = await startServer({ heartbeatTimeoutMs: 1000, healthCheckIntervalMs: 100 });
+  const { server, port, log } = await startServer({ heartbeatTimeoutMs: 1000, healthCheckIntervalMs: 100 });
   const count = 50;
   const fleet = await startFleet(port, { count, heartbeatMs: 200 });
   const file = signalFile();
@@ -25,11 +22,11 @@ test('I4: while the event loop is blocked for 3 seconds, heartbeats are answered
   expect(workers.filter((worker) => asked - worker.lastHeartbeat.getTime() > 1000)).toEqual([]);
   expect(server.getAvailableWorker('model')).not.toBeNull();
   expect(await fleet.ask('report')).toEqual({ open: count, closed: [] });
-  expect(logger.lines.filter((line) => line.level === 'warn')).toEqual([]);
+  expect(log.lines.filter((line) => line.level === 'warn')).toEqual([]);
 }, 40000);
 
 test('I4: a silent worker is judged so while the event loop is blocked, and is closed', async () => {
-  const { server, port, logger } = await startServer({ heartbeatTimeoutMs: 200, healthCheckIntervalMs: 20 });
+  const { server, port, log } = await startServer({ heartbeatTimeoutMs: 200, healthCheckIntervalMs: 20 });
   const fleet = await startFleet(port, { count: 1 });
   expect(server.getWorkerInfo()[0].status).toBe('available');
   for (let i = 0; i < 1000 && server.getWorkerInfo()[0].status === 'available'; i += 1) block(10);
@@ -39,10 +36,10 @@ test('I4: a silent worker is judged so while the event loop is blocked, and is c
   expect(server.send('fleet-0', { type: 'work' })).toBe(false);
   expect(server.getWorkerCount()).toBe(1);
   await until(() => server.getWorkerCount() === 0);
-  expect(logger.all('Worker heartbeat timeout').map((line) => line.context)).toEqual([
+  expect(log.all('Worker heartbeat timeout').map((line) => line.context)).toEqual([
     { workerId: 'fleet-0', timeSinceHeartbeat: expect.any(Number), threshold: 200 },
   ]);
-  expect(logger.all('Worker connection presumed dead, closing').map((line) => line.context)).toEqual([{ workerId: 'fleet-0' }]);
+  expect(log.all('Worker connection presumed dead, closing').map((line) => line.context)).toEqual([{ workerId: 'fleet-0' }]);
   expect(await fleet.ask('report')).toEqual({ open: 0, closed: [4003] });
 }, 40000);
 

@@ -2,12 +2,10 @@
 
 const fs = require('fs');
 const http = require('http');
-const { cleanUp, onCleanup } = require('../support/cleanup');
-const { startServer, until } = require('../support/running');
+const { onCleanup } = require('../support/cleanup');
+const { startServer, until } = require('../support/server');
 const { startFlood, signalFile } = require('../support/fleet');
 const { request, answering } = require('../support/http');
-
-afterEach(cleanUp);
 
 /** Does something for about this long, as handlers do. */
 function work(microseconds) {

@@ -1,10 +1,7 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, first, until } = require('../support/running');
+const { startServer, nextCall, until } = require('../support/server');
 const { openWorker } = require('../support/socket');
-
-afterEach(cleanUp);
 
 const FAULTS = [
   ['throws', () => { throw new Error('on purpose'); }],
@@ -14,58 +11,58 @@ const FAULTS = [
 
 describe.each(FAULTS)('I6: a handler that %s is logged, and the others run:', (_, fault) => {
   test('connected', async () => {
-    const { server, port, logger } = await startServer();
+    const { server, port, log } = await startServer();
     const seen = [];
     server.onWorkerConnected(() => seen.push('before'));
     server.onWorkerConnected(fault);
     server.onWorkerConnected(() => seen.push('after'));
     expect((await openWorker(port, 'w')).ack.success).toBe(true);
-    expect(await logger.line('Error in connected handler')).toEqual({
+    expect(await log.line('Error in connected handler')).toEqual({
       level: 'error', message: 'Error in connected handler', context: { error: 'on purpose' },
     });
     expect([seen, server.getWorkerCount()]).toEqual([['before', 'after'], 1]);
   });
 
   test('disconnected', async () => {
-    const { server, port, logger } = await startServer();
+    const { server, port, log } = await startServer();
     const seen = [];
     server.onWorkerDisconnected(() => seen.push('before'));
     server.onWorkerDisconnected(fault);
     server.onWorkerDisconnected(() => seen.push('after'));
     (await openWorker(port, 'w')).ws.close();
-    expect((await logger.line('Error in disconnected handler')).context).toEqual({ error: 'on purpose' });
+    expect((await log.line('Error in disconnected handler')).context).toEqual({ error: 'on purpose' });
     expect([seen, server.getWorkerCount()]).toEqual([['before', 'after'], 0]);
   });
 
   test('message', async () => {
-    const { server, port, logger } = await startServer();
+    const { server, port, log } = await startServer();
     const seen = [];
     server.onWorkerMessage('note', (worker, { n }) => seen.push(n));
     server.onWorkerMessage('note', fault);
-    const end = first((resolve) => server.onWorkerMessage('end', resolve));
+    const end = nextCall((resolve) => server.onWorkerMessage('end', resolve));
     const worker = await openWorker(port, 'w');
     for (let n = 0; n < 100; n += 1) worker.send({ type: 'note', n });
     worker.send({ type: 'end' });
     await end;
-    await until(() => logger.all('Error in message handler').length === 100);
+    await until(() => log.all('Error in message handler').length === 100);
     expect(seen).toEqual(Array.from({ length: 100 }, (__, n) => n));
-    expect(logger.all('Error in message handler')[0].context).toEqual({ error: 'on purpose', type: 'note' });
+    expect(log.all('Error in message handler')[0].context).toEqual({ error: 'on purpose', type: 'note' });
   });
 });
 
 test.each([['a string', 'just text'], ['undefined', undefined], ['null', null], ['an object', { odd: true }]])('I6: %s that is thrown does no harm', async (_, thrown) => {
-  const { server, port, logger } = await startServer();
+  const { server, port, log } = await startServer();
   server.onWorkerMessage('note', () => { throw thrown; });
-  const end = first((resolve) => server.onWorkerMessage('end', resolve));
+  const end = nextCall((resolve) => server.onWorkerMessage('end', resolve));
   const worker = await openWorker(port, 'w');
   worker.send({ type: 'note' });
   worker.send({ type: 'end' });
   await end;
-  expect((await logger.line('Error in message handler')).context.type).toBe('note');
+  expect((await log.line('Error in message handler')).context.type).toBe('note');
 });
 
 test('I6: a stop within a handler ends the delivery and does no harm', async () => {
-  const { server, port, logger } = await startServer();
+  const { server, port, log } = await startServer();
   const seen = [];
   let stopped;
   server.onWorkerMessage('note', (worker, { n }) => {
@@ -78,7 +75,7 @@ test('I6: a stop within a handler ends the delivery and does no harm', async () 
   await stopped;
   expect(seen.slice(0, 4)).toEqual([0, 1, 2, 3]);
   expect(server.getWorkerCount()).toBe(0);
-  expect(logger.lines.filter((line) => line.level === 'error')).toEqual([]);
+  expect(log.lines.filter((line) => line.level === 'error')).toEqual([]);
 });
 
 const TEXTS = [

@@ -2,12 +2,9 @@
 
 // Servers in worker_threads, and processes that end: see the tests of exits.
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, newServer, first, until } = require('../support/running');
+const { startServer, createServer, nextCall, until } = require('../support/server');
 const { request, answering } = require('../support/http');
 const { openSocket, openWorker } = require('../support/socket');
-
-afterEach(cleanUp);
 
 test('I8: two servers in one process share nothing', async () => {
   const a = await startServer({ authToken: 'token of a' }, (server) => {
@@ -53,8 +50,8 @@ test('I8: the stop of one server leaves the other alone', async () => {
 
 test('I8: one server can start within a handler of another', async () => {
   const a = await startServer();
-  const { server: b } = newServer();
-  const started = first((resolve) => a.server.onWorkerConnected(async () => {
+  const { server: b } = createServer();
+  const started = nextCall((resolve) => a.server.onWorkerConnected(async () => {
     await b.start();
     resolve();
   }));
@@ -64,7 +61,7 @@ test('I8: one server can start within a handler of another', async () => {
 });
 
 test('I8: a server can be started and stopped a hundred times, with workers each time', async () => {
-  const { server } = newServer();
+  const { server } = createServer();
   const connected = [];
   server.onWorkerConnected((worker) => connected.push(worker.id));
   for (let round = 0; round < 100; round += 1) {

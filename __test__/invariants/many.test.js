@@ -1,12 +1,9 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, until } = require('../support/running');
+const { startServer, until } = require('../support/server');
 const { startFleet } = require('../support/fleet');
 const { openWorker } = require('../support/socket');
 const { randomFrom } = require('../support/random');
-
-afterEach(cleanUp);
 
 test('I2: 2,000 workers at once each have their events in order, and each is gone after its end', async () => {
   const { server, port } = await startServer();

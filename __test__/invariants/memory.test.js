@@ -2,13 +2,10 @@
 
 // Coarse bounds: they are several times what the limits allow, and a fraction of what is sent.
 
-const { cleanUp } = require('../support/cleanup');
 const { startProgram } = require('../support/program');
 const { startFlood, signalFile } = require('../support/fleet');
 const { openWorker } = require('../support/socket');
 const { RawWebSocket, json } = require('../support/raw');
-
-afterEach(cleanUp);
 
 const MIB = 1024 * 1024;
 

@@ -1,11 +1,8 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, first, until } = require('../support/running');
+const { startServer, nextCall, until } = require('../support/server');
 const { openWorker } = require('../support/socket');
 const { RawWebSocket, frame, json, registration, closePayload, CLOSE } = require('../support/raw');
-
-afterEach(cleanUp);
 
 /** All events of a server in order, as short texts. */
 function record(server) {
@@ -76,7 +73,7 @@ test('I2: a replaced session without pending requests owes no disconnected event
 });
 
 test('I2: messages of a replaced session no longer come from the worker', async () => {
-  const { server, port, logger } = await startServer();
+  const { server, port, log } = await startServer();
   const events = record(server);
   const old = await RawWebSocket.register(port, 'w');
   const replacement = await openWorker(port, 'w');
@@ -84,7 +81,7 @@ test('I2: messages of a replaced session no longer come from the worker', async 
   // It has not answered the close frame yet: it sends on.
   old.write(Buffer.concat([...notes(0, 5), frame(CLOSE, closePayload(4003))]));
   await old.end();
-  await logger.line('Unregistered WebSocket connection closed');
+  await log.line('Unregistered WebSocket connection closed');
   replacement.send({ type: 'note', n: 'new' });
   await until(() => events.at(-1) === 'w new');
   expect(events.filter((event) => event.startsWith('w '))).toEqual(['w new']);
@@ -102,7 +99,7 @@ test('I2: messages that were read before a replacement are the old session\'s, t
     raw.write(Buffer.concat(notes(0, 200)));
   }
   const last = await openWorker(port, 'end');
-  const end = first((resolve) => server.onWorkerMessage('end', resolve));
+  const end = nextCall((resolve) => server.onWorkerMessage('end', resolve));
   last.send({ type: 'end' });
   await end;
   expect(seen.length).toBeGreaterThan(0);

@@ -1,12 +1,9 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, until } = require('../support/running');
+const { startServer, until } = require('../support/server');
 const { block } = require('../support/fleet');
 const { openWorker } = require('../support/socket');
 const { randomFrom } = require('../support/random');
-
-afterEach(cleanUp);
 
 /** What becomes of each request of a server: `ends` has an entry for each end of it. */
 function followRequests(server) {

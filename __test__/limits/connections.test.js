@@ -1,22 +1,19 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, first } = require('../support/running');
+const { startServer, nextCall } = require('../support/server');
 const { openSocket, openWorker, refusedUpgrade } = require('../support/socket');
 const { once } = require('events');
 const { RawWebSocket, registration } = require('../support/raw');
-
-afterEach(cleanUp);
 
 describe('registrationTimeoutMs', () => {
   const limits = { registrationTimeoutMs: 150 };
 
   test('a socket that does not register in time is closed with 4004 and a warning', async () => {
-    const { port, logger } = await startServer({ limits });
+    const { port, log } = await startServer({ limits });
     const peer = await openSocket(port);
     expect(await peer.closed).toEqual({ code: 4004, reason: 'Registration timeout' });
-    expect(logger.lines.filter((line) => line.level === 'warn')).toHaveLength(1);
-    await logger.line('Unregistered WebSocket connection closed');
+    expect(log.lines.filter((line) => line.level === 'warn')).toHaveLength(1);
+    await log.line('Unregistered WebSocket connection closed');
   });
 
   test('a registered worker is not touched', async () => {
@@ -30,7 +27,7 @@ describe('registrationTimeoutMs', () => {
 
   test('a socket one of whose messages a handler took is exempt', async () => {
     const { server, port } = await startServer({ limits });
-    const taken = first((resolve) => server.onWorkerMessage('status', resolve));
+    const taken = nextCall((resolve) => server.onWorkerMessage('status', resolve));
     const client = await openSocket(port);
     client.send({ type: 'status' });
     expect((await taken)[0].id).toBe('unknown');
@@ -44,23 +41,23 @@ describe('registrationTimeoutMs', () => {
   });
 
   test('a socket whose messages no handler takes is not exempt', async () => {
-    const { port, logger } = await startServer({ limits });
+    const { port, log } = await startServer({ limits });
     const peer = await openSocket(port);
     peer.send({ type: 'nobody listens' });
-    await logger.line('Unhandled message type from worker');
+    await log.line('Unhandled message type from worker');
     expect((await peer.closed).code).toBe(4004);
   });
 });
 
 describe('maxConnections', () => {
   test('an upgrade beyond it gets 503, until a connection has left', async () => {
-    const { server, port, logger } = await startServer({ limits: { maxConnections: 3 } });
+    const { server, port, log } = await startServer({ limits: { maxConnections: 3 } });
     const workers = await Promise.all(['a', 'b', 'c'].map((id) => openWorker(port, id)));
     expect(await refusedUpgrade(port)).toBe(503);
     expect(await refusedUpgrade(port)).toBe(503);
     expect(server.getWorkerCount()).toBe(3);
-    await logger.line((line) => line.level === 'warn');
-    const gone = first((resolve) => server.onWorkerDisconnected(resolve));
+    await log.line((line) => line.level === 'warn');
+    const gone = nextCall((resolve) => server.onWorkerDisconnected(resolve));
     workers[0].ws.close();
     await gone;
     await workers[0].closed;
@@ -81,10 +78,10 @@ describe('maxConnections', () => {
 
 describe('maxUnregistered', () => {
   test('an upgrade beyond it gets 503, until one of the sockets has registered', async () => {
-    const { port, logger } = await startServer({ limits: { maxUnregistered: 2 } });
+    const { port, log } = await startServer({ limits: { maxUnregistered: 2 } });
     const [one] = await Promise.all([openSocket(port), openSocket(port)]);
     expect(await refusedUpgrade(port)).toBe(503);
-    await logger.line((line) => line.level === 'warn');
+    await log.line((line) => line.level === 'warn');
     one.send(registration('one'));
     expect((await one.nextJson()).success).toBe(true);
     const third = await openSocket(port);
@@ -113,10 +110,10 @@ async function openWithPatience(port, id) {
 describe('stopGraceMs', () => {
   /** A worker and an unregistered socket that answer nothing. */
   async function startMute(limits) {
-    const { server, port, logger } = await startServer({ limits });
+    const { server, port, log } = await startServer({ limits });
     const mute = [await RawWebSocket.connect(port), await RawWebSocket.register(port, 'mute')];
     for (const raw of mute) raw.socket.pause();
-    return { server, port, logger, mute };
+    return { server, port, log, mute };
   }
 
   test('stop cuts peers that do not answer its close when the grace is over', async () => {

@@ -1,11 +1,8 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
 const { startProgramWithFiles } = require('../support/program');
 const { openWorker } = require('../support/socket');
 const { rawConnect } = require('../support/raw');
-
-afterEach(cleanUp);
 
 const onUnix = process.platform === 'win32' ? test.skip : test;
 

@@ -1,12 +1,9 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer } = require('../support/running');
+const { startServer } = require('../support/server');
 const { request, answering } = require('../support/http');
 const { openWorker } = require('../support/socket');
 const { rawConnect, upgradeHead } = require('../support/raw');
-
-afterEach(cleanUp);
 
 const withAnswer = (server) => server.addHttpHandler(answering('fine'));
 

@@ -1,11 +1,8 @@
 'use strict';
 
 const { WorkerServer } = require('../support/package');
-const { cleanUp } = require('../support/cleanup');
-const { startServer } = require('../support/running');
+const { startServer } = require('../support/server');
 const { openWorker } = require('../support/socket');
-
-afterEach(cleanUp);
 
 const MEMBERS = [
   'maxMessageBytes', 'headTimeoutMs', 'maxHeadBytes', 'registrationTimeoutMs', 'maxConnections', 'maxUnregistered', 'maxQueuedBytes',

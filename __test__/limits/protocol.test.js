@@ -1,22 +1,19 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, first } = require('../support/running');
+const { startServer, nextCall } = require('../support/server');
 const { openWorker } = require('../support/socket');
 const { RawWebSocket, frame, json, closePayload, TEXT, BINARY, CLOSE, PING, PONG } = require('../support/raw');
-
-afterEach(cleanUp);
 
 const CONTINUATION = 0;
 const EURO = Buffer.from('€');
 
 /** A server with a registered raw worker, beside another that must not be touched. */
 async function startPair(limits) {
-  const { server, port, logger } = await startServer({ limits });
+  const { server, port, log } = await startServer({ limits });
   const other = await openWorker(port, 'other');
   const raw = await RawWebSocket.register(port, 'raw');
-  const disconnected = first((resolve) => server.onWorkerDisconnected(resolve));
-  return { server, logger, raw, disconnected, other };
+  const disconnected = nextCall((resolve) => server.onWorkerDisconnected(resolve));
+  return { server, log, raw, disconnected, other };
 }
 
 /** The server still serves the other worker. */
@@ -78,7 +75,7 @@ describe('a violation of the protocol costs its connection and no other', () => 
 
 test('a message of exactly limits.maxMessageBytes is taken', async () => {
   const { server, raw } = await startPair({ maxMessageBytes: 1000 });
-  const message = first((resolve) => server.onWorkerMessage('fits', resolve));
+  const message = nextCall((resolve) => server.onWorkerMessage('fits', resolve));
   const empty = JSON.stringify({ type: 'fits', text: '' }).length;
   raw.write(json({ type: 'fits', text: 'x'.repeat(1000 - empty) }));
   expect((await message)[1].text).toHaveLength(1000 - empty);
@@ -86,7 +83,7 @@ test('a message of exactly limits.maxMessageBytes is taken', async () => {
 
 test('a message of 20 MB is within the default', async () => {
   const { server, port } = await startServer();
-  const message = first((resolve) => server.onWorkerMessage('big', resolve));
+  const message = nextCall((resolve) => server.onWorkerMessage('big', resolve));
   const worker = await openWorker(port, 'w');
   worker.send({ type: 'big', text: 'x'.repeat(20e6) });
   expect((await message)[1].text).toHaveLength(20e6);
@@ -94,7 +91,7 @@ test('a message of 20 MB is within the default', async () => {
 
 test('a fragmented message is put together, with control frames in between answered', async () => {
   const { server, raw } = await startPair();
-  const message = first((resolve) => server.onWorkerMessage('parts', resolve));
+  const message = nextCall((resolve) => server.onWorkerMessage('parts', resolve));
   const text = Buffer.from(JSON.stringify({ type: 'parts', price: '5 €' }));
   // Within the euro sign: only the whole must be UTF-8, not each frame.
   const cut = text.indexOf(EURO) + 1;
@@ -109,14 +106,14 @@ test('a fragmented message is put together, with control frames in between answe
 
 test('a binary frame that holds JSON text is a message', async () => {
   const { server, raw } = await startPair();
-  const message = first((resolve) => server.onWorkerMessage('binary', resolve));
+  const message = nextCall((resolve) => server.onWorkerMessage('binary', resolve));
   raw.write(frame(BINARY, JSON.stringify({ type: 'binary', n: 1 })));
   expect((await message)[1]).toEqual({ type: 'binary', n: 1 });
 });
 
 test('a message that comes byte by byte is one message', async () => {
   const { server, raw } = await startPair();
-  const message = first((resolve) => server.onWorkerMessage('slow', resolve));
+  const message = nextCall((resolve) => server.onWorkerMessage('slow', resolve));
   raw.socket.setNoDelay(true);
   for (const byte of json({ type: 'slow', n: 1 })) {
     raw.write(Buffer.from([byte]));
@@ -138,20 +135,20 @@ describe('the end of a connection', () => {
     ['with 1000', closePayload(1000), { code: 1000, reason: '' }, 1000],
     ['without a code', '', { code: 1005, reason: '' }, 1005],
   ])('a close %s is echoed and logged so', async (_, payload, logged, echoed) => {
-    const { logger, raw, disconnected } = await startPair();
+    const { log, raw, disconnected } = await startPair();
     raw.write(frame(CLOSE, payload));
     expect((await raw.close()).code).toBe(echoed);
     // The server is the one that closes the TCP connection.
     await raw.end();
     await disconnected;
-    expect((await logger.line('Worker disconnected')).context).toEqual({ workerId: 'raw', ...logged });
+    expect((await log.line('Worker disconnected')).context).toEqual({ workerId: 'raw', ...logged });
   });
 
   test.each([['ended', 'end'], ['reset', 'resetAndDestroy']])('a connection that is %s without a close frame is logged with 1006', async (_, how) => {
-    const { logger, raw, disconnected } = await startPair();
+    const { log, raw, disconnected } = await startPair();
     raw.socket[how]();
     await disconnected;
-    expect((await logger.line('Worker disconnected')).context).toEqual({ workerId: 'raw', code: 1006, reason: '' });
+    expect((await log.line('Worker disconnected')).context).toEqual({ workerId: 'raw', code: 1006, reason: '' });
   });
 
   test('what comes after a close frame is not handled', async () => {
@@ -164,10 +161,10 @@ describe('the end of a connection', () => {
   });
 
   test('an unregistered socket that closes is logged', async () => {
-    const { port, logger } = await startServer();
+    const { port, log } = await startServer();
     const raw = await RawWebSocket.connect(port);
     raw.write(frame(CLOSE, closePayload(4000, 'never mind')));
     await raw.close();
-    expect((await logger.line('Unregistered WebSocket connection closed')).context).toEqual({ code: 4000, reason: 'never mind' });
+    expect((await log.line('Unregistered WebSocket connection closed')).context).toEqual({ code: 4000, reason: 'never mind' });
   });
 });

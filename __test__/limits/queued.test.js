@@ -1,11 +1,8 @@
 'use strict';
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, first, until } = require('../support/running');
+const { startServer, nextCall, until } = require('../support/server');
 const { openWorker } = require('../support/socket');
 const { RawWebSocket } = require('../support/raw');
-
-afterEach(cleanUp);
 
 const KIB = 1024;
 const PAD = 'x'.repeat(128 * KIB);
@@ -37,13 +34,13 @@ async function openDeafWorker(port, id) {
 }
 
 test('send gives false when limits.maxQueuedBytes wait for a worker that takes nothing, with one warning', async () => {
-  const { server, port, logger } = await startServer({ limits: { maxQueuedBytes: 1024 * KIB } });
+  const { server, port, log } = await startServer({ limits: { maxQueuedBytes: 1024 * KIB } });
   await openDeafWorker(port, 'deaf');
   sendUntilFull(server, 'deaf');
   for (let i = 0; i < 100; i += 1) server.send('deaf', { type: 'more', pad: PAD });
-  await logger.line((line) => line.level === 'warn');
+  await log.line((line) => line.level === 'warn');
   await new Promise((resolve) => setImmediate(resolve));
-  const warnings = logger.lines.filter((line) => line.level === 'warn');
+  const warnings = log.lines.filter((line) => line.level === 'warn');
   expect(warnings).toHaveLength(1);
   expect(JSON.stringify(warnings[0])).toContain('deaf');
 });
@@ -94,14 +91,14 @@ test('a message that was refused is not sent later', async () => {
 
 describe('stallTimeoutMs', () => {
   test('a worker that takes nothing of what waits for it is closed as a slow consumer, with its pending requests', async () => {
-    const { server, port, logger } = await startServer({ limits: { stallTimeoutMs: 500, maxQueuedBytes: 1024 * KIB } });
+    const { server, port, log } = await startServer({ limits: { stallTimeoutMs: 500, maxQueuedBytes: 1024 * KIB } });
     const raw = await openDeafWorker(port, 'deaf');
-    const disconnected = first((resolve) => server.onWorkerDisconnected(resolve));
+    const disconnected = nextCall((resolve) => server.onWorkerDisconnected(resolve));
     server.trackRequest('deaf', 'request');
     await sendUntilStuck(server, 'deaf');
     const [worker, pending] = await disconnected;
     expect([worker.id, [...pending]]).toEqual(['deaf', ['request']]);
-    expect(logger.lines.filter((line) => line.level === 'warn' && /slow consumer/i.test(line.message))).toHaveLength(1);
+    expect(log.lines.filter((line) => line.level === 'warn' && /slow consumer/i.test(line.message))).toHaveLength(1);
     raw.socket.resume();
     await raw.end();
   });
@@ -110,7 +107,7 @@ describe('stallTimeoutMs', () => {
     const { server, port } = await startServer({ limits: { stallTimeoutMs: 500, maxQueuedBytes: 1024 * KIB } });
     const idle = await openWorker(port, 'idle');
     await openDeafWorker(port, 'deaf');
-    const disconnected = first((resolve) => server.onWorkerDisconnected(resolve));
+    const disconnected = nextCall((resolve) => server.onWorkerDisconnected(resolve));
     await sendUntilStuck(server, 'deaf');
     expect((await disconnected)[0].id).toBe('deaf');
     expect(server.send('idle', { type: 'still there' })).toBe(true);
@@ -121,7 +118,7 @@ describe('stallTimeoutMs', () => {
     const { server, port } = await startServer({ limits: { stallTimeoutMs: 800, maxQueuedBytes: 1024 * KIB } });
     const slow = await openDeafWorker(port, 'slow');
     await openDeafWorker(port, 'deaf');
-    const disconnected = first((resolve) => server.onWorkerDisconnected(resolve));
+    const disconnected = nextCall((resolve) => server.onWorkerDisconnected(resolve));
     // As much again waits for the slow one after each sip, so it is never without data waiting.
     const timer = setInterval(() => {
       while (server.send('slow', { type: 'work', pad: PAD }));

@@ -3,11 +3,8 @@
 // What a worker sends while the event loop is blocked: the flood comes from another process, which can tell how much of it
 // the system took.
 
-const { cleanUp } = require('../support/cleanup');
-const { startServer, until } = require('../support/running');
+const { startServer, until } = require('../support/server');
 const { startFlood, signalFile, blockUntilFile } = require('../support/fleet');
-
-afterEach(cleanUp);
 
 const MIB = 1024 * 1024;
 // What the system's own buffers of a connection may hold at both ends.
@@ -54,7 +51,7 @@ test('no connection is read while limits.maxUnhandledBytesTotal wait for handler
 }, 60000);
 
 test('a worker whose connection is not read for long is not judged silent', async () => {
-  const { server, port, logger } = await startServer({
+  const { server, port, log } = await startServer({
     heartbeatTimeoutMs: 500,
     healthCheckIntervalMs: 50,
     limits: { maxUnhandledBytes: 1 * MIB },
@@ -70,11 +67,11 @@ test('a worker whose connection is not read for long is not judged silent', asyn
   await until(() => count.total() === messages);
   expect(count.gaps).toEqual([]);
   expect(server.getWorkerInfo().map(({ id, status }) => [id, status])).toEqual([['flood-0', 'available']]);
-  expect(logger.lines.filter((line) => line.level === 'warn' && /heartbeat|presumed dead/i.test(line.message))).toEqual([]);
+  expect(log.lines.filter((line) => line.level === 'warn' && /heartbeat|presumed dead/i.test(line.message))).toEqual([]);
 }, 60000);
 
 test('that reading pauses is warned of, not once a message', async () => {
-  const { server, port, logger } = await startServer({ limits: { maxUnhandledBytes: 1 * MIB } });
+  const { server, port, log } = await startServer({ limits: { maxUnhandledBytes: 1 * MIB } });
   const count = countInOrder(server);
   const flood = await startFlood(port);
   const file = signalFile();
@@ -82,7 +79,7 @@ test('that reading pauses is warned of, not once a message', async () => {
   await flood.ask('flood', { messages, bytes: 8192, file });
   expect(JSON.parse(blockUntilFile(file)).stalled).toBe(true);
   await until(() => count.total() === messages);
-  const warnings = logger.lines.filter((line) => line.level === 'warn');
+  const warnings = log.lines.filter((line) => line.level === 'warn');
   expect(warnings.length).toBeGreaterThan(0);
   expect(warnings.length).toBeLessThan(messages / 10);
 }, 60000);

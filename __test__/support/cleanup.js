@@ -1,17 +1,20 @@
 'use strict';
 
-// What a test opened and afterEach must end, however the test went: each helper registers how to undo what it did.
+// What a test opened and must end, however it went: each helper registers how to undo what it did, and after each test all
+// of it is undone.
 
 const undo = [];
 
-/** Runs `fn` in the next `cleanUp`; what was opened last is closed first. */
+/** Runs `fn` after the test; what was opened last is closed first. */
 function onCleanup(fn) {
   undo.push(fn);
 }
 
-/** To be called in afterEach. */
+/** Undoes all. For programs: in tests it is called after each. */
 async function cleanUp() {
   for (const fn of undo.splice(0).reverse()) await fn();
 }
+
+if (typeof afterEach === 'function') afterEach(cleanUp);
 
 module.exports = { onCleanup, cleanUp };

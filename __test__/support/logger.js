@@ -17,9 +17,14 @@ function recordingLogger() {
   }
   /** The contexts of all lines with this message. */
   logger.contexts = (message) => lines.filter((line) => line.message === message).map(({ context }) => context);
-  /** Resolves with the first line with this message (and for which `test` holds), also one that is there already. */
+  /** All lines with this message. */
+  logger.all = (message) => lines.filter((line) => line.message === message);
+  /**
+   * Resolves with the first line with this message and for which `test` of its context holds, also one that is there already.
+   * Instead of a message there may be a function of the line.
+   */
   logger.line = (message, test = () => true) => {
-    const fits = (line) => line.message === message && test(line.context);
+    const fits = typeof message === 'function' ? message : (line) => line.message === message && test(line.context);
     const found = lines.find(fits);
     if (found) return Promise.resolve(found);
     return new Promise((resolve) => {

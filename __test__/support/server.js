@@ -3,15 +3,14 @@
 // Servers on port 0 that are stopped after each test, whatever became of it.
 
 const implementation = require('./package.js');
+const { onCleanup } = require('./cleanup.js');
 const { recordingLogger } = require('./logger.js');
-
-const created = new Set();
 
 /** A server that isn't started yet, and the log it writes to. `from` is the package to take it from. */
 function createServer(options = {}, from = implementation) {
   const log = recordingLogger();
   const server = new from.WorkerServer({ port: 0, logger: log, ...options });
-  created.add(server);
+  onCleanup(() => server.stop());
   // Answers nothing: see sync() in worker.js.
   server.syncs = new Map();
   server.onWorkerMessage('sync', (worker, { n }) => {
@@ -21,27 +20,30 @@ function createServer(options = {}, from = implementation) {
   return { server, log };
 }
 
-/** A server that listens. */
-async function startServer(options, from) {
-  const made = createServer(options, from);
+/** A server that listens. `prepare` is called with it before it starts. */
+async function startServer(options, prepare = () => {}) {
+  const made = createServer(options);
+  await prepare(made.server);
   await made.server.start();
-  return made;
+  return { ...made, port: made.server.port };
 }
 
 /** The arguments of the next call of a handler, e.g. `nextCall((h) => server.onWorkerConnected(h))`. */
 function nextCall(subscribe) {
   return new Promise((resolve) => {
     const unsubscribe = subscribe((...args) => {
-      unsubscribe();
+      if (typeof unsubscribe === 'function') unsubscribe();
       resolve(args);
     });
   });
 }
 
-afterEach(async () => {
-  const servers = [...created];
-  created.clear();
-  await Promise.all(servers.map((server) => server.stop()));
-});
+/**
+ * Resolves once `holds()` is true, asked each turn of the event loop: for states that have no event. A test that waits for
+ * something that never comes ends by its own timeout.
+ */
+async function until(holds) {
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
 
-module.exports = { createServer, startServer, nextCall };
+module.exports = { createServer, startServer, nextCall, until };
