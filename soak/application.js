@@ -205,6 +205,9 @@ const commands = {
   },
 };
 
+// Nothing of this outlives the soak. After the last answer it is this process that goes, and it must be able to.
+const orphaned = () => process.exit(1);
+process.on('disconnect', orphaned);
 process.on('message', async ({ number, command }) => {
   let answer;
   try {
@@ -213,5 +216,9 @@ process.on('message', async ({ number, command }) => {
     answer = { number, error: error.stack };
   }
   // After its last answer nothing here keeps the process alive: it must end by itself.
-  process.send(answer, () => command === 'stop' && process.disconnect());
+  process.send(answer, () => {
+    if (command !== 'stop') return;
+    process.off('disconnect', orphaned);
+    process.disconnect();
+  });
 });

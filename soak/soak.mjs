@@ -45,7 +45,11 @@ console.log(`soak: ${minutes} min in ${rounds} rounds, ${workers} workers, seed 
 const { network, reason } = Network.create();
 if (network === undefined) console.log(`soak: no network is unplugged, since there can be none here (${reason})`);
 process.on('exit', () => network?.remove());
-process.on('SIGINT', () => process.exit(130));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
+process.on('unhandledRejection', (error) => {
+  console.error(`soak: ${error.stack}; seed ${seed}`);
+  process.exit(1);
+});
 
 const server = new Child('application.js', [seed, workers].map(String), { execArgv: ['--expose-gc'] });
 server.exit.then(({ code, signal }) => {
