@@ -1,6 +1,6 @@
 // What the measurements of a soak must show.
 
-/** By its contract a callback begins no second message once its time is up (gauges.js). */
+/** By design a callback begins no second message once its time is up (gauges.js). */
 const MAX_LATE = 1;
 /**
  * How long this thread may run without a turn of the loop because messages come: 4 ms by design, a few times that where
