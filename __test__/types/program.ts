@@ -135,6 +135,7 @@ const options: WorkerServerOptions = {
   heartbeatTimeoutMs: 60_000,
   healthCheckIntervalMs: 10_000,
   heartbeatIntervalMs: 15_000,
+  pingIntervalMs: 30_000,
   logger: consoleIsALogger,
   limits,
 };
