@@ -3,6 +3,7 @@
 const { performance } = require('node:perf_hooks');
 const { setImmediate } = require('node:timers');
 
+const { Departures } = require('./departures.js');
 const { writeLine } = require('./handlers.js');
 const { unknownWorkerInfo } = require('./worker-info.js');
 const { WorkerRecord } = require('./worker-record.js');
@@ -29,6 +30,9 @@ const ROW_FIELDS = 5;
 const SLICE_MS = 4;
 /** After so many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
 const BUSY_EVENTS = 8;
+/** Events in one turn: to begin with, and at most. */
+const MIN_QUOTA = 64;
+const MAX_QUOTA = 16 * 1024;
 
 const now = performance.now.bind(performance);
 
@@ -51,8 +55,9 @@ class RunningServer {
   #graceMs;
   #front;
   #relay;
-  /** Registered workers by key, in the order of their registration, and by connection. */
+  /** Registered workers by key, in the order of their registration, by id, and by connection. */
   #workers = new Map();
+  #byId = new Map();
   #byPeer = new Map();
   /** Connections that were told to stay though they did not register. */
   #kept = new Set();
@@ -61,13 +66,14 @@ class RunningServer {
   /** Where it writes a batch of events, and what is left of that. */
   #fields = new Float64Array(native.BATCH_FIELDS);
   #batch = null;
-  #drainAgain = () => this.#drain();
-  /** Something was sent and will leave at the end of this turn. */
-  #departing = false;
-  #depart = () => {
-    this.#departing = false;
-    this.#native.flush();
+  /** When the last turn of handling began and how many events it had, and how many the next may have. */
+  #round = null;
+  #quota = MIN_QUOTA;
+  #drainAgain = () => {
+    this.#learn(this.#round);
+    this.#drain();
   };
+  #departures;
   #stopped = null;
   #onStopped = null;
 
@@ -81,13 +87,14 @@ class RunningServer {
     this.#logger = logger;
     this.#graceMs = options.limits.stopGraceMs;
     try {
-      this.#native = new native.NativeServer({ ...settings, relayPort: relay?.port }, this.#drainAgain);
+      this.#native = new native.NativeServer({ ...settings, relayPort: relay?.port }, () => this.#drain());
     } catch (error) {
       throw listenError(error, options.host ?? '::', options.port);
     }
     this.#limitedLogger = options.logging
       ? limitedLogger(logger, (level, message) => this.#native.admitsLine(level, message))
       : logger;
+    this.#departures = new Departures(this.#native, options.limits.maxQueuedBytes);
     for (const path of endpoints.keys()) this.#native.addEndpoint(path);
     this.#front = new HttpFront({
       handlers: httpHandlers,
@@ -114,21 +121,12 @@ class RunningServer {
   }
 
   send(workerId, text) {
-    const sent = this.#native.send(workerId, text);
-    if (sent) this.#departSoon();
-    return sent;
+    const record = this.#byId.get(workerId);
+    return record !== undefined && this.#departures.send(record, text);
   }
 
   broadcast(text) {
-    this.#native.broadcast(text);
-    this.#departSoon();
-  }
-
-  /** What was sent leaves together when the running code is done: many messages then cost little more than one. */
-  #departSoon() {
-    if (this.#departing) return;
-    this.#departing = true;
-    process.nextTick(this.#depart);
+    this.#departures.broadcast(text);
   }
 
   select(model, category) {
@@ -183,8 +181,10 @@ class RunningServer {
     const gone = new Promise((resolve) => {
       this.#onStopped = resolve;
     });
+    this.#departures.close();
     this.#native.stop();
     this.#workers.clear();
+    this.#byId.clear();
     this.#byPeer.clear();
     await Promise.all([gone, this.#front.close(this.#graceMs)]);
     this.#relay?.close();
@@ -207,35 +207,41 @@ class RunningServer {
   // ---- Events ----
 
   /**
-   * Handles events until there are none, or its time is up; then it goes on when the event loop has turned. The native
+   * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned. The native
    * side calls it once, and again only after it was told that nobody will come by itself.
    */
   #drain() {
-    const end = now() + SLICE_MS;
+    const begun = now();
     let handled = 0;
     for (;;) {
       this.#batch ??= this.#fetch(handled >= BUSY_EVENTS);
       if (this.#batch === null) {
-        if (handled >= BUSY_EVENTS) setImmediate(this.#drainAgain);
+        if (handled >= BUSY_EVENTS) this.#goOnLater(begun, handled);
         return;
       }
-      // What handlers send leaves when the batch is done.
-      const isPlanned = this.#departing;
-      this.#departing = true;
-      let isDone;
-      try {
-        isDone = this.#handle(this.#batch, end);
-      } finally {
-        this.#departing = isPlanned;
-        this.#native.flush();
-      }
-      if (!isDone) {
-        setImmediate(this.#drainAgain);
+      const batch = this.#batch;
+      handled += this.#departures.during(() => this.#handle(batch, begun + SLICE_MS, this.#quota - handled));
+      if (batch.left > 0 || batch.at < batch.end) {
+        this.#goOnLater(begun, handled);
         return;
       }
-      handled += this.#batch.handled;
       this.#batch = null;
     }
+  }
+
+  #goOnLater(begun, handled) {
+    this.#round = { begun, handled };
+    setImmediate(this.#drainAgain);
+  }
+
+  /**
+   * Learns from the last turn how many events fit into one. What handlers do after an `await` comes when they have returned, and
+   * is seen only by how long the whole turn took.
+   */
+  #learn({ begun, handled }) {
+    const took = now() - begun;
+    if (took <= SLICE_MS) this.#quota = Math.min(this.#quota * 2, MAX_QUOTA);
+    else this.#quota = Math.max(BUSY_EVENTS, Math.floor((handled * SLICE_MS) / took));
   }
 
   /** Takes a batch from the native side; `null` if there is none. */
@@ -254,18 +260,18 @@ class RunningServer {
       // Of the messages that are joined and come from one connection: how many are left, and from whom.
       left: 0,
       peer: 0,
-      handled: 0,
     };
   }
 
-  /** Handles a batch, or as much of it as there is time for. */
-  #handle(batch, end) {
-    while (batch.left > 0 || batch.at < batch.end) {
+  /** Handles a batch, or as much of it as there is time for, and at most `quota` events. Returns how many. */
+  #handle(batch, end, quota) {
+    let handled = 0;
+    while (handled < quota && (batch.left > 0 || batch.at < batch.end)) {
       this.#handleNext(batch);
-      batch.handled += 1;
-      if (now() > end) return false;
+      handled += 1;
+      if (now() > end) break;
     }
-    return true;
+    return handled;
   }
 
   #handleNext(batch) {
@@ -321,6 +327,8 @@ class RunningServer {
   }
 
   #onRegister(peer, text) {
+    // What was sent to the worker's old session comes before the answer to the new one.
+    this.#departures.cross();
     const rows = this.#native.displace(peer);
     for (let at = 0; at < rows.length; at += ROW_FIELDS) this.#replace(rows, at);
     // A handler may have stopped the server.
@@ -329,6 +337,7 @@ class RunningServer {
     const { capabilities } = JSON.parse(text);
     const record = new WorkerRecord(peer, registered, capabilities, this.#row);
     this.#workers.set(record.key, record);
+    this.#byId.set(record.id, record);
     this.#byPeer.set(peer, record);
     this.#kept.delete(peer);
     this.#logger.debug('Worker registered', {
@@ -367,6 +376,7 @@ class RunningServer {
 
   #remove(record) {
     this.#workers.delete(record.key);
+    this.#byId.delete(record.id);
     this.#byPeer.delete(record.peer);
   }
 }

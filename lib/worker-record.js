@@ -8,9 +8,12 @@ const { STATUSES, toWorkerInfo } = require('./worker-info.js');
  */
 class WorkerRecord {
   /** `row` is the worker's first state. */
-  constructor(peer, { workerId, workerName, sessionId }, capabilities, row) {
+  constructor(peer, { workerId, workerName, sessionId, room }, capabilities, row) {
     this.peer = peer;
     this.key = row[0];
+    /** Its slot in the native side's memory, and bytes that were sent and have not crossed to there. */
+    this.room = room;
+    this.departing = 0;
     this.id = workerId;
     this.name = workerName;
     this.capabilities = capabilities;

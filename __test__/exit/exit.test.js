@@ -43,6 +43,27 @@ test('process.exit while workers are connected and send ends the process with it
   await worker.closed;
 });
 
+test.each([['few', 1], ['many', 100]])('what is sent in the turn in which the process exits still leaves, if it is %s', async (_, count) => {
+  const program = startProgram('exit/programs/sends-and-exits.js');
+  const worker = await openWorker(await program.port(), 'w');
+  worker.send({ type: 'warm up', count });
+  for (let i = 0; i < count; i += 1) expect(await worker.nextJson()).toEqual({ type: 'warm' });
+  worker.send({ type: 'send and exit', count });
+  for (let i = 0; i < count; i += 1) expect(await worker.nextJson()).toEqual({ type: 'last words', i });
+  expect(await program.exit).toMatchObject({ code: 0, stderr: '' });
+});
+
+test('what is sent in a turn that takes long leaves before the turn ends', async () => {
+  const program = startProgram('exit/programs/sends-and-exits.js');
+  const worker = await openWorker(await program.port(), 'w');
+  worker.send({ type: 'send and compute', ms: 3000 });
+  const sent = performance.now();
+  expect(await worker.nextJson()).toEqual({ type: 'before' });
+  const waited = performance.now() - sent;
+  expect(await worker.nextJson()).toEqual({ type: 'after' });
+  expect(waited).toBeLessThan((performance.now() - sent) / 2);
+});
+
 test('an uncaught exception of the application ends the process as it does without a server', async () => {
   const program = startProgram('exit/programs/stays.js');
   const port = await program.port();

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use napi::JsString;
 use napi::Status;
 use napi::bindgen_prelude::{Either, Float64Array, Float64ArraySlice, Function, Latin1String, Result};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -13,7 +14,9 @@ use parking_lot::Mutex;
 use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Sockets, rows, write_row};
 use crate::core::config::{Limits, ServerConfig};
 use crate::core::log::Level;
+use crate::core::worker::WorkerKey;
 use crate::server::handover::Ends;
+use crate::server::room::PAGE_SLOTS;
 use crate::server::{Server, Snapshot};
 
 /// The JavaScript function that is called, without arguments, when there are events to drain. It must not throw.
@@ -115,6 +118,7 @@ pub struct NativeRegistered {
     pub session_id: String,
     pub worker_id: String,
     pub worker_name: String,
+    pub room: u32,
 }
 
 /// A running server. Keeps the process alive until it is shut down.
@@ -212,6 +216,7 @@ impl NativeServer {
             session_id: registered.session_id,
             worker_id: registered.worker_id,
             worker_name: registered.worker_name,
+            room: u32::try_from(registered.room).unwrap_or(u32::MAX),
         })
     }
 
@@ -231,6 +236,58 @@ impl NativeServer {
     #[napi]
     pub fn send(&self, worker_id: String, text: String) -> bool {
         self.server.send(&worker_id, text)
+    }
+
+    /// See [`Server::send_promised`]: one text after the other in `texts`, their lengths in UTF-16 units, the keys of their workers. Then
+    /// [`Server::flush`].
+    ///
+    /// # Errors
+    /// Throws if `texts` is no string.
+    #[napi]
+    pub fn send_promised(
+        &self,
+        count: u32,
+        keys: Float64ArraySlice<'_>,
+        lengths: Float64ArraySlice<'_>,
+        texts: JsString<'_>,
+    ) -> Result<()> {
+        let keys = keys.iter().zip(lengths.iter()).take(count as usize);
+        if texts.utf8_len()? == texts.utf16_len()? {
+            // Nothing but ASCII: a position in units is one in bytes.
+            let texts = texts.into_utf8()?;
+            let mut rest = texts.as_str()?;
+            self.server.send_promised(keys.map_while(|(&key, &length)| {
+                let (text, others) = rest.split_at_checked(self::count(length))?;
+                rest = others;
+                Some((WorkerKey(millis(key)), text.into()))
+            }));
+        } else {
+            let texts = texts.into_utf16()?;
+            let mut rest = &texts[..];
+            self.server.send_promised(keys.map_while(|(&key, &length)| {
+                let (text, others) = rest.split_at_checked(self::count(length))?;
+                rest = others;
+                Some((WorkerKey(millis(key)), String::from_utf16_lossy(text).into()))
+            }));
+        }
+        self.server.flush();
+        Ok(())
+    }
+
+    /// See [`Server::room_page`].
+    ///
+    /// # Errors
+    /// Throws if there is no such page.
+    #[napi]
+    pub fn room_page(&self, number: u32) -> Result<Float64Array> {
+        let page = self.server.room_page(number as usize).ok_or_else(|| napi::Error::from_reason("no such page"))?;
+        let slots = Arc::into_raw(page);
+        // SAFETY: a slot holds the bits of a double. The page lives until JavaScript lets go of the array, which only reads.
+        Ok(unsafe {
+            Float64Array::with_external_data(slots.cast_mut().cast::<f64>(), PAGE_SLOTS, move |_, _| {
+                drop(Arc::from_raw(slots));
+            })
+        })
     }
 
     /// See [`Server::broadcast`].

@@ -262,6 +262,7 @@ impl Consumer for WorkerConsumer<'_> {
 
     fn on_pause(&mut self) {
         self.push_texts();
+        self.shared.waker.on_progress();
     }
 
     fn on_close(&mut self) {

@@ -16,11 +16,14 @@ pub mod listener;
 pub mod outbox;
 pub mod peer;
 pub mod queue;
+pub mod room;
 pub mod shared;
 pub mod socket;
 mod sync;
 pub mod texts;
+pub mod waker;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -36,12 +39,14 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
 use self::departures::Departures;
-use self::events::{Event, EventQueue};
+use self::events::Event;
 use self::frame::text_frame;
 use self::handover::Ends;
 use self::outbox::{Outbox, Sent};
 use self::peer::{Peer, PeerId};
+use self::room::Page;
 use self::shared::{Phase, Shared};
+use self::waker::Waker;
 use crate::core::clock::Moment;
 use crate::core::config::ServerConfig;
 use crate::core::log::Level;
@@ -90,6 +95,8 @@ pub struct Registered {
     pub worker_id: String,
     /// Its name.
     pub worker_name: String,
+    /// Where the application can read how much waits for it: a slot of [`Server::room_page`].
+    pub room: usize,
 }
 
 /// A running server. Its methods are for the application's thread and never wait.
@@ -108,18 +115,22 @@ impl Server {
     /// # Errors
     /// Those of the operating system, as of binding a port that is in use.
     pub fn start(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+        let waker = Arc::new(Waker::new(wake));
+        let idle = Arc::clone(&waker);
         let listener = listener::bind(config.host.as_deref(), config.port)?;
         let port = listener.local_addr()?.port();
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("worker-server")
+            .on_thread_start(Waker::enlist_thread)
+            .on_thread_park(move || idle.on_idle())
             .enable_io()
             .enable_time()
             .build()?;
         let (departures, batches) = Departures::new();
         let departures = Arc::new(departures);
-        let (shared, gone) = Shared::new(config, EventQueue::new(wake), Arc::clone(&departures));
+        let (shared, gone) = Shared::new(config, waker, Arc::clone(&departures));
         {
             let _context = runtime.enter();
             let listener = TcpListener::from_std(listener)?;
@@ -162,6 +173,7 @@ impl Server {
             if let Some(worker) = pool.remove(key) {
                 displaced.push(Snapshot::of(key, &worker));
                 worker.peer.set_worker(None);
+                worker.peer.outbox.show_in(None);
                 if worker.peer.id != id {
                     replaced.push(worker.peer);
                 }
@@ -191,6 +203,9 @@ impl Server {
             pool.get(key).map(|worker| Snapshot::of(key, worker))?
         };
         self.shared.forget_stranger(&peer);
+        let room = self.shared.rooms.take();
+        let slot = room.index();
+        peer.outbox.show_in(Some(room));
         self.send_to(&peer, registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
         peer.settle();
         Some(Registered {
@@ -198,6 +213,7 @@ impl Server {
             session_id,
             worker_id: registration.worker_id,
             worker_name: registration.worker_name,
+            room: slot,
         })
     }
 
@@ -206,6 +222,7 @@ impl Server {
         let peer = self.shared.forget(id)?;
         let key = peer.worker()?;
         peer.set_worker(None);
+        peer.outbox.show_in(None);
         self.shared.pool.lock().remove(key).map(|worker| Snapshot::of(key, &worker))
     }
 
@@ -224,6 +241,23 @@ impl Server {
         let peer = pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| Arc::clone(&worker.peer));
         drop(pool);
         peer.is_some_and(|peer| self.send_to(&peer, text.into()))
+    }
+
+    /// Sends text messages to workers. The application has seen, for each, that its socket was open and had room. They leave with
+    /// [`Server::flush`].
+    pub fn send_promised<'a>(&self, messages: impl Iterator<Item = (WorkerKey, Cow<'a, str>)>) {
+        for (key, text) in messages {
+            let peer = self.shared.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
+            if let Some(peer) = peer {
+                self.put_out(&peer, |outbox| outbox.send_promised(&text));
+            }
+        }
+    }
+
+    /// The slots of some workers, a double for each: the bytes that wait for it, or infinity when nothing can be sent to it. See
+    /// [`Registered::room`].
+    pub fn room_page(&self, number: usize) -> Option<Page> {
+        self.shared.rooms.page(number)
     }
 
     /// Sends a text message to all workers. It leaves with [`Server::flush`].

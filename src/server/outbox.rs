@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
 use super::frame::{encode, text_header};
+use super::room::Room;
 use crate::core::protocol::Closing;
 
 /// Shorter frames are copied into one piece of memory, longer ones wait as they are.
@@ -72,6 +73,7 @@ pub struct Outbox {
 }
 
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is true or false for reasons of its own")]
 struct Queue {
     /// `None` before the connection is upgraded, and when it is gone.
     socket: Option<Arc<OwnedWriteHalf>>,
@@ -87,6 +89,10 @@ struct Queue {
     refused: bool,
     closed_at: Option<Instant>,
     has_failed: bool,
+    /// Where the application reads how much waits, while the peer is a worker.
+    room: Option<Room>,
+    /// The application may send nothing more.
+    shut: bool,
 }
 
 /// A piece of what waits.
@@ -131,16 +137,16 @@ impl Queue {
         self.chunks.push_back(Chunk::Shared(bytes));
     }
 
-    /// Whether there is room for so much more. A message larger than the bound still passes when nothing else waits.
-    fn admit(&mut self, length: usize, max_bytes: usize) -> Sent {
+    /// Puts something in if there is room for so much more. A message larger than the bound still passes when nothing else waits.
+    fn admit(&mut self, length: usize, max_bytes: usize, put: impl FnOnce(&mut Self)) -> Sent {
         if self.is_closed() {
             Sent::Closed
         } else if self.bytes > 0 && self.bytes + length > max_bytes {
             Sent::Full { first: !std::mem::replace(&mut self.refused, true) }
         } else {
-            // While somebody writes, or nothing can be written, there is nothing that could be done.
-            let is_idle = !self.writing && self.blocked_since.is_none();
-            Sent::Queued { is_much: is_idle && self.bytes + length > MUCH_BYTES }
+            put(self);
+            self.show();
+            Sent::Queued { is_much: self.is_much() }
         }
     }
 
@@ -148,6 +154,22 @@ impl Queue {
         self.has_failed = true;
         self.chunks = VecDeque::new();
         (self.written, self.bytes, self.blocked_since) = (0, 0, None);
+        self.show();
+    }
+
+    /// Shows the application how things stand. After each change of that.
+    fn show(&self) {
+        match &self.room {
+            Some(room) if self.shut || self.is_closed() => room.close(),
+            Some(room) => room.set(self.bytes),
+            None => {}
+        }
+    }
+
+    /// Whether more waits by now than should be put off to the end of the turn. While somebody writes, or nothing can be
+    /// written, there is nothing that could be done about it.
+    fn is_much(&self) -> bool {
+        !self.writing && self.blocked_since.is_none() && self.bytes > MUCH_BYTES
     }
 }
 
@@ -169,35 +191,52 @@ impl Outbox {
         queue.fail();
     }
 
+    /// Shows in `room` how much waits, from now on, and no longer in the one before. The peer is a worker, or with `None` no
+    /// more.
+    pub fn show_in(&self, room: Option<Room>) {
+        let mut queue = self.queue.lock();
+        queue.room = room;
+        queue.show();
+    }
+
+    /// The application can send nothing more.
+    pub fn shut(&self) {
+        let mut queue = self.queue.lock();
+        queue.shut = true;
+        queue.show();
+    }
+
     /// Queues a text message.
     pub fn send(&self, text: Utf8Bytes) -> Sent {
         let mut queue = self.queue.lock();
         let header = text_header(text.len());
         let length = header.len() + text.len();
-        let sent = queue.admit(length, self.max_bytes);
-        if matches!(sent, Sent::Queued { .. }) {
+        queue.admit(length, self.max_bytes, |queue| {
             if length <= COPIED_BYTES {
                 queue.copy(&[&header, text.as_bytes()]);
             } else {
                 queue.copy(&[&header]);
                 queue.share(text.into());
             }
-        }
-        sent
+        })
+    }
+
+    /// Queues a text message for which there was room when the application looked. Nothing becomes of it if the connection is
+    /// closing.
+    pub fn send_promised(&self, text: &str) -> Sent {
+        let header = text_header(text.len());
+        self.queue.lock().admit(0, usize::MAX, |queue| queue.copy(&[&header, text.as_bytes()]))
     }
 
     /// Queues a frame that many are sent, from [`super::frame::text_frame`].
     pub fn send_frame(&self, frame: &Bytes) -> Sent {
-        let mut queue = self.queue.lock();
-        let sent = queue.admit(frame.len(), self.max_bytes);
-        if matches!(sent, Sent::Queued { .. }) {
+        self.queue.lock().admit(frame.len(), self.max_bytes, |queue| {
             if frame.len() <= COPIED_BYTES && !queue.chunks.is_empty() {
                 queue.copy(&[frame]);
             } else {
                 queue.share(frame.clone());
             }
-        }
-        sent
+        })
     }
 
     /// Queues a control frame of this side: a ping, or the codec's answer to a ping. Dropped if the connection is closing.
@@ -208,6 +247,7 @@ impl Outbox {
             queue.late_pong = Some(frame.to_vec());
         } else {
             queue.copy(&[frame]);
+            queue.show();
         }
     }
 
@@ -239,6 +279,7 @@ impl Outbox {
         queue.late_pong = None;
         prepare(&mut queue);
         queue.copy(&[frame]);
+        queue.show();
         drop(queue);
         self.alert();
         true
@@ -293,6 +334,7 @@ impl Outbox {
             if taken > 0 {
                 queue.blocked_since = None;
             }
+            queue.show();
             // Not at the first gap, or it would be refused, and logged, again at once.
             queue.refused &= queue.bytes > self.max_bytes / 2;
             if queue.has_failed {

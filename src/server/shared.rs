@@ -14,6 +14,8 @@ use super::departures::Departures;
 use super::events::{Event, EventQueue};
 use super::handover::Ends;
 use super::peer::{Peer, PeerId};
+use super::room::Rooms;
+use super::waker::Waker;
 use crate::core::clock::Clock;
 use crate::core::config::ServerConfig;
 use crate::core::log::{Level, Line, LogLimiter};
@@ -33,6 +35,10 @@ pub struct Shared {
     pub pool: Mutex<Pool<Arc<Peer>>>,
     /// What the application's thread will be told.
     pub events: EventQueue,
+    /// When it is told.
+    pub waker: Arc<Waker>,
+    /// What the application sees of how much waits for each worker.
+    pub rooms: Arc<Rooms>,
     /// What the application has sent.
     pub departures: Arc<Departures>,
     /// Paths of the application's own WebSocket endpoints.
@@ -92,15 +98,18 @@ impl Shared {
     /// The state of a server that begins. The receiver ends when the server stops and all its connections are gone.
     pub fn new(
         config: ServerConfig,
-        events: EventQueue,
+        waker: Arc<Waker>,
         departures: Arc<Departures>,
     ) -> (Arc<Self>, mpsc::Receiver<()>) {
         let (alive, gone) = mpsc::channel(1);
+        let queue_waker = Arc::clone(&waker);
         let shared = Self {
             config,
             clock: Clock::start(),
             pool: Mutex::new(Pool::new()),
-            events,
+            events: EventQueue::new(move || queue_waker.wake_soon()),
+            waker,
+            rooms: Arc::default(),
             departures,
             endpoints: RwLock::default(),
             relayed: Mutex::default(),
@@ -190,6 +199,7 @@ impl Shared {
     /// stays until the application's thread sees its end).
     pub fn shut(&self, peer: &Peer) {
         peer.set_closed();
+        peer.outbox.shut();
         let mut pool = self.pool.lock();
         if let Some(key) = peer.worker() {
             pool.mark_closed(key);

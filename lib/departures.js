@@ -1,0 +1,134 @@
+'use strict';
+
+/** More text, or more messages, are not kept back until the end of the turn. */
+const MAX_CHARACTERS = 64 * 1024;
+const MAX_MESSAGES = 512;
+/** In a turn after one with fewer messages they cross at once: there it costs little, and they leave even if the turn is long. */
+const MANY_MESSAGES = 8;
+const VERY_MANY_MESSAGES = 64;
+/** A longer text goes by itself. */
+const MAX_SHORT = 4 * 1024;
+/** What a frame adds to a short text, in bytes. */
+const HEADER_BYTES = 4;
+/** Workers whose slots are in one page, as the native side has it. */
+const PAGE_SLOTS = 1024;
+
+/** Those whose messages must not be lost when the process exits in the middle of a turn. */
+const started = new Set();
+
+process.on('exit', () => {
+  for (const departures of started) departures.leave();
+});
+
+/**
+ * What is sent in one turn of the event loop, which leaves together when the running code is done. A call into the addon costs
+ * more than a short message, so many messages are collected, and cross together. Whether a worker can be sent to is read from memory that
+ * the native side keeps up to date.
+ */
+class Departures {
+  #native;
+  #maxQueuedBytes;
+  #pages = [];
+  #count = 0;
+  #texts = '';
+  #keys = new Float64Array(MAX_MESSAGES);
+  #lengths = new Float64Array(MAX_MESSAGES);
+  #records = [];
+  /** How many were sent in this turn, and whether they are collected. */
+  #sent = 0;
+  #collects = false;
+  /** Something will have left by the end of this turn. */
+  #planned = false;
+  #leave = () => this.leave();
+
+  constructor(native, maxQueuedBytes) {
+    this.#native = native;
+    this.#maxQueuedBytes = maxQueuedBytes;
+    started.add(this);
+  }
+
+  /** Sends a text to a worker. False if its socket is not open, or too much waits for it. */
+  send(record, text) {
+    this.#sent += 1;
+    if (!this.#collects) {
+      this.#collects = this.#sent === VERY_MANY_MESSAGES;
+      return this.#sendAlone(record, text);
+    }
+    const { room } = record;
+    const page = (this.#pages[Math.floor(room / PAGE_SLOTS)] ??= this.#native.roomPage(Math.floor(room / PAGE_SLOTS)));
+    const waiting = page[room % PAGE_SLOTS] + record.departing;
+    const bytes = text.length + HEADER_BYTES;
+    if (text.length > MAX_SHORT || waiting + bytes > this.#maxQueuedBytes) return this.#sendAlone(record, text);
+    record.departing += bytes;
+    this.#keys[this.#count] = record.key;
+    this.#lengths[this.#count] = text.length;
+    this.#records[this.#count] = record;
+    this.#texts += text;
+    this.#count += 1;
+    if (this.#count === MAX_MESSAGES || this.#texts.length > MAX_CHARACTERS) this.cross();
+    this.#plan();
+    return true;
+  }
+
+  #sendAlone(record, text) {
+    this.cross();
+    const sent = this.#native.send(record.id, text);
+    if (sent) this.#plan();
+    return sent;
+  }
+
+  broadcast(text) {
+    this.cross();
+    this.#native.broadcast(text);
+    this.#plan();
+  }
+
+  /** Hands what was collected to the native side. Whatever it does next comes after that. */
+  cross() {
+    if (this.#count === 0) return;
+    const count = this.#count;
+    const texts = this.#texts;
+    for (let i = 0; i < count; i += 1) {
+      this.#records[i].departing = 0;
+      this.#records[i] = undefined;
+    }
+    this.#count = 0;
+    this.#texts = '';
+    this.#native.sendPromised(count, this.#keys, this.#lengths, texts);
+  }
+
+  /** The end of a turn. */
+  leave() {
+    this.#planned = false;
+    this.#collects = this.#sent >= MANY_MESSAGES;
+    this.#sent = 0;
+    if (this.#count > 0) this.cross();
+    else this.#native.flush();
+  }
+
+  /** Runs `handle`; what it sends leaves when it is done. */
+  during(handle) {
+    const planned = this.#planned;
+    this.#planned = true;
+    try {
+      return handle();
+    } finally {
+      this.leave();
+      this.#planned = planned;
+    }
+  }
+
+  /** The server ends: nothing is sent any more. */
+  close() {
+    this.leave();
+    started.delete(this);
+  }
+
+  #plan() {
+    if (this.#planned) return;
+    this.#planned = true;
+    process.nextTick(this.#leave);
+  }
+}
+
+module.exports = { Departures };

@@ -1,0 +1,118 @@
+//! When the application's thread is woken.
+//!
+//! Waking a thread takes a system call, and being woken for each socket takes it many turns. So a wake that is due on a
+//! thread of the runtime waits until that thread has nothing left to do, or until it has waited for long: whatever else
+//! came in meanwhile is handed over with it.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+/// A wake does not wait longer, however busy the runtime is.
+const PATIENCE: Duration = Duration::from_micros(100);
+
+thread_local! {
+    /// Whether this thread calls [`Waker::on_idle`].
+    static TELLS_WHEN_IDLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Wakes the application's thread.
+pub struct Waker {
+    wake: Box<dyn Fn() + Send + Sync>,
+    is_due: AtomicBool,
+    due_since: Mutex<Option<Instant>>,
+}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_struct("Waker").field("is_due", &self.is_due).finish_non_exhaustive()
+    }
+}
+
+impl Waker {
+    /// One that calls `wake`, on any thread.
+    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { wake: Box::new(wake), is_due: AtomicBool::new(false), due_since: Mutex::default() }
+    }
+
+    /// This thread will call [`Waker::on_idle`] whenever it has nothing left to do.
+    pub fn enlist_thread() {
+        TELLS_WHEN_IDLE.set(true);
+    }
+
+    /// The application's thread must be woken.
+    pub fn wake_soon(&self) {
+        if TELLS_WHEN_IDLE.get() {
+            *self.due_since.lock() = Some(Instant::now());
+            self.is_due.store(true, Ordering::SeqCst);
+        } else {
+            (self.wake)();
+        }
+    }
+
+    /// A thread of the runtime has nothing left to do.
+    pub fn on_idle(&self) {
+        if self.is_due.swap(false, Ordering::SeqCst) {
+            (self.wake)();
+        }
+    }
+
+    /// A task has done a part of its work and goes on.
+    pub fn on_progress(&self) {
+        let is_late = || self.due_since.lock().is_some_and(|since| since.elapsed() > PATIENCE);
+        if self.is_due.load(Ordering::SeqCst) && is_late() {
+            self.on_idle();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicUsize;
+    use std::thread;
+
+    use super::*;
+
+    fn counted() -> (Waker, Arc<AtomicUsize>) {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&wakes);
+        let wake = move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        };
+        (Waker::new(wake), wakes)
+    }
+
+    #[test]
+    fn any_other_thread_wakes_at_once() {
+        let (waker, wakes) = counted();
+        waker.wake_soon();
+        assert_eq!(wakes.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn a_thread_of_the_runtime_wakes_once_when_it_has_nothing_left_to_do_or_when_that_takes_long() {
+        let (waker, wakes) = counted();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                Waker::enlist_thread();
+                waker.on_idle();
+                waker.wake_soon();
+                assert_eq!(wakes.load(Ordering::SeqCst), 0);
+                waker.on_idle();
+                waker.on_idle();
+                assert_eq!(wakes.load(Ordering::SeqCst), 1);
+                waker.wake_soon();
+                while wakes.load(Ordering::SeqCst) == 1 {
+                    waker.on_progress();
+                }
+                waker.on_idle();
+                assert_eq!(wakes.load(Ordering::SeqCst), 2);
+            });
+        });
+    }
+}
