@@ -1,8 +1,8 @@
 //! The wake-up protocol of the event queue, in every interleaving of its threads.
 //!
 //! [loom](https://docs.rs/loom) runs each scenario once for every order in which its threads may meet. The code is the
-//! shipped one: `src/server/queue.rs` is compiled here a second time, over loom's lock and atomics. A wake that is lost
-//! leaves the application waiting for ever, which loom reports as a deadlock.
+//! shipped one: `queue.rs` and `lanes.rs` of `src/server` are compiled here a second time, over loom's lock and atomics. A
+//! wake that is lost leaves the application waiting for ever, which loom reports as a deadlock.
 //!
 //! `npm run loom` shows how many interleavings there were.
 
@@ -16,6 +16,10 @@ use loom::thread;
 
 use self::queue::{Charge, Entry, Queue};
 use self::sync::AtomicUsize;
+
+#[path = "../src/server/lanes.rs"]
+#[allow(dead_code, reason = "the scenarios need only a part of it")]
+mod lanes;
 
 #[path = "../src/server/queue.rs"]
 #[allow(dead_code, reason = "the scenarios need only a part of it")]
@@ -40,8 +44,8 @@ mod sync {
     }
 }
 
-/// Bytes that an entry of the scenarios costs.
-const COST: usize = 7;
+/// Bytes that an entry of the scenarios costs: so many that a lane's turn ends with it.
+const COST: usize = 64 << 10;
 
 /// A peer's account.
 struct Account(AtomicUsize);
@@ -72,6 +76,18 @@ enum Note {
 
 impl Entry for Note {
     type Charge = AccountCharge;
+
+    /// Each pusher has a lane of its own, as each connection has.
+    fn lane(&self) -> u64 {
+        match self {
+            Self::Message { pusher, .. } => *pusher as u64 + 1,
+            Self::Last => 0,
+        }
+    }
+
+    fn after(&self) -> Option<u64> {
+        None
+    }
 
     fn charge(&self) -> Option<AccountCharge> {
         match self {

@@ -184,7 +184,7 @@ impl Packer<'_> {
                 self.workers.extend(peer.worker());
                 [kind::MESSAGE, peer.id as f64, self.text(text), 0.0]
             }
-            Event::Register { peer, text } => [kind::REGISTER, peer.id as f64, self.text(text), 0.0],
+            Event::Register { peer, text, .. } => [kind::REGISTER, peer.id as f64, self.text(text), 0.0],
             Event::Closed { peer, code, reason } => [kind::CLOSED, peer.id as f64, f64::from(code), self.text(reason)],
             Event::Connection { socket, head } => {
                 let head = self.extra(Extra::Bytes(head));

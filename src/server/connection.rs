@@ -232,8 +232,9 @@ impl Consumer for WorkerConsumer<'_> {
             Action::Register(_) if !peer.is_open() => {}
             Action::Register(registration) => {
                 self.push_texts();
+                let replaces = self.shared.peer_of(&registration.worker_id);
                 peer.propose(registration);
-                self.shared.events.push(Event::Register { peer: Arc::clone(peer), text });
+                self.shared.events.push(Event::Register { peer: Arc::clone(peer), text, replaces });
                 if !peer.is_open() {
                     // The server may have stopped just now, and nobody will settle it.
                     peer.settle();

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::handover::Descriptor;
-use super::peer::Peer;
+use super::peer::{Peer, PeerId};
 use super::queue::{Charge, Entry, Queue};
 use super::texts::{EVENT_BYTES, Texts};
 use crate::core::log::Line;
@@ -15,6 +15,8 @@ use crate::core::log::Line;
 /// The events of one server.
 pub type EventQueue = Queue<Event>;
 
+/// The lane of what is no peer's.
+const NOBODY: PeerId = 0;
 /// While so many events wait, log lines on nobody's account are left out. Health is judged however long the application is
 /// busy, and nothing else would bound what is to be told of it.
 const MAX_EVENTS_BEFORE_SILENCE: usize = 100_000;
@@ -38,6 +40,8 @@ pub enum Event {
         peer: Arc<Peer>,
         /// The whole message.
         text: Utf8Bytes,
+        /// The connection whose worker it displaces: what that one has sent is told before.
+        replaces: Option<PeerId>,
     },
     /// A message for the application's handlers.
     Message {
@@ -83,9 +87,24 @@ pub enum Event {
 impl Entry for Event {
     type Charge = PeerCharge;
 
+    fn lane(&self) -> u64 {
+        match self {
+            Self::Register { peer, .. }
+            | Self::Message { peer, .. }
+            | Self::Texts { peer, .. }
+            | Self::Closed { peer, .. }
+            | Self::Log { peer: Some(peer), .. } => peer.id,
+            Self::Connection { .. } | Self::Log { peer: None, .. } | Self::Stopped => NOBODY,
+        }
+    }
+
+    fn after(&self) -> Option<u64> {
+        if let Self::Register { replaces, .. } = self { *replaces } else { None }
+    }
+
     fn charge(&self) -> Option<PeerCharge> {
         match self {
-            Self::Register { peer, text } | Self::Message { peer, text } => {
+            Self::Register { peer, text, .. } | Self::Message { peer, text } => {
                 Some(PeerCharge { peer: Arc::clone(peer), bytes: EVENT_BYTES + text.len(), messages: 1 })
             }
             Self::Texts { peer, texts } => {
@@ -204,6 +223,80 @@ mod tests {
         queue.push(Event::Log { line, peer: Some(Arc::clone(&peer)) });
         assert!(peer.unhandled() > 5000);
         assert_eq!(peer.unhandled_messages(), 0);
+    }
+
+    /// The events in the order in which they are drained, by so many at a time.
+    fn drained(queue: &EventQueue, at_most: usize) -> Vec<Event> {
+        let drained = || Some(queue.drain(at_most, usize::MAX, false)).filter(|events| !events.is_empty());
+        std::iter::from_fn(drained).flatten().collect()
+    }
+
+    /// Whose events these are.
+    fn lanes(events: &[Event]) -> Vec<PeerId> {
+        events.iter().map(Entry::lane).collect()
+    }
+
+    #[test]
+    fn i7_a_peer_that_floods_does_not_keep_the_others_waiting() {
+        let (queue, _) = queue();
+        let [flooding, other] = [1, 2].map(|id| Arc::new(Peer::new(id, 0)));
+        (0..50_000).for_each(|_| queue.push(message(&flooding, "x")));
+        queue.push(message(&other, "x"));
+        queue.push(Event::Log { line: Line::warn("x", Value::Null), peer: None });
+        let drained = lanes(&drained(&queue, 512));
+        let place = |lane| drained.iter().position(|&of| of == lane);
+        assert!(place(other.id).is_some_and(|place| place < 100));
+        assert!(place(NOBODY).is_some_and(|place| place < 100));
+        assert_eq!(drained.len(), 50_002);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn i7_a_connection_for_node_goes_between_what_peers_have_sent() {
+        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let stream = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (queue, _) = queue();
+        for id in 1..=8 {
+            let peer = Arc::new(Peer::new(id, 0));
+            (0..1_000).for_each(|_| queue.push(message(&peer, "x")));
+        }
+        queue.push(Event::Connection { socket: Descriptor::of(stream).unwrap(), head: Bytes::new() });
+        let place = drained(&queue, 512).iter().position(|event| matches!(event, Event::Connection { .. }));
+        assert_eq!(place, Some(8 * 64));
+    }
+
+    #[test]
+    fn i2_one_peers_events_stay_in_order() {
+        let (queue, _) = queue();
+        let [flooding, other] = [1, 2].map(|id| Arc::new(Peer::new(id, 0)));
+        let text = Utf8Bytes::from_static("register");
+        queue.push(Event::Register { peer: Arc::clone(&other), text, replaces: None });
+        for number in 0..1_000 {
+            queue.push(message(&flooding, "x"));
+            let text = number.to_string().into();
+            queue.push(Event::Message { peer: Arc::clone(&other), text });
+        }
+        queue.push(Event::Closed { peer: Arc::clone(&other), code: 1000, reason: Utf8Bytes::default() });
+        let drained = drained(&queue, 7);
+        let mut events = drained.iter().filter(|event| event.lane() == other.id);
+        assert!(matches!(events.next(), Some(Event::Register { .. })));
+        for number in 0..1_000 {
+            let Some(Event::Message { text, .. }) = events.next() else { unreachable!("a message is missing") };
+            assert_eq!(text.as_str(), number.to_string());
+        }
+        assert!(matches!(events.next(), Some(Event::Closed { .. })));
+        assert!(events.next().is_none());
+    }
+
+    #[test]
+    fn i2_a_registration_comes_after_what_the_replaced_peer_has_sent() {
+        let (queue, _) = queue();
+        let [old, new] = [1, 2].map(|id| Arc::new(Peer::new(id, 0)));
+        (0..1_000).for_each(|_| queue.push(message(&old, "x")));
+        let text = Utf8Bytes::from_static("register");
+        queue.push(Event::Register { peer: Arc::clone(&new), text, replaces: Some(old.id) });
+        let drained = lanes(&drained(&queue, 512));
+        assert_eq!(drained.iter().position(|&lane| lane == new.id), Some(1_000));
     }
 
     #[test]

@@ -31,7 +31,7 @@ mod unix {
     pub struct Descriptor(OwnedFd);
 
     impl Descriptor {
-        pub(super) fn of(stream: TcpStream) -> io::Result<Self> {
+        pub(in crate::server) fn of(stream: TcpStream) -> io::Result<Self> {
             Ok(Self(stream.into_std()?.into()))
         }
 

@@ -12,6 +12,7 @@ pub mod frame;
 pub mod handover;
 pub mod hang_up;
 pub mod head;
+pub mod lanes;
 pub mod listener;
 pub mod outbox;
 pub mod peer;

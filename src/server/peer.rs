@@ -8,7 +8,7 @@ use super::outbox::Outbox;
 use crate::core::registration::Registration;
 use crate::core::worker::WorkerKey;
 
-/// Names a connection within its server.
+/// Names a connection within its server. None is 0.
 pub type PeerId = u64;
 
 /// The shared state of one connection. Its task owns the socket; everyone else holds this.

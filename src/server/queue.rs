@@ -1,19 +1,26 @@
 //! The queue between the connections and the application's thread.
 //!
 //! Connections push; the application's thread drains. It is woken once, when something comes into a queue that
-//! it had found empty, and then drains until it finds it empty again: a wake costs more than many messages.
+//! it had found empty, and then drains until it finds it empty again: a wake costs more than many messages. Those who
+//! push are served in turn, see [`lanes`](super::lanes).
 //!
 //! `tests/loom_events.rs` runs this file, as it is, through every interleaving of its threads.
 
-use std::collections::VecDeque;
 use std::fmt;
 
+use super::lanes::Lanes;
 use super::sync::{AtomicUsize, Mutex, Ordering};
 
 /// Something that can be queued.
 pub trait Entry {
     /// What it puts on an account.
     type Charge: Charge;
+
+    /// Whose it is: with those of the same lane it keeps its order, and with other lanes it takes turns.
+    fn lane(&self) -> u64;
+
+    /// Another lane, if it must not come before what is already waiting there.
+    fn after(&self) -> Option<u64>;
 
     /// What it costs until it is handled.
     fn charge(&self) -> Option<Self::Charge>;
@@ -49,7 +56,7 @@ pub struct Queue<E: Entry> {
 }
 
 struct State<E: Entry> {
-    entries: VecDeque<E>,
+    entries: Lanes<E>,
     /// The application's thread was woken and has not found the queue empty since.
     awake: bool,
     /// Only the last entry is still wanted.
@@ -60,28 +67,28 @@ struct State<E: Entry> {
 
 impl<E: Entry> fmt::Debug for Queue<E> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.debug_struct("Queue").field("waiting", &self.state.lock().entries.len()).finish_non_exhaustive()
+        f.debug_struct("Queue").field("waiting", &self.state.lock().entries.waiting()).finish_non_exhaustive()
     }
 }
 
 impl<E: Entry> Queue<E> {
     /// An empty queue. `wake` is called on any thread and should have [`Queue::drain`] called soon.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        let state = State { entries: VecDeque::new(), awake: false, closed: false, draining: Vec::new() };
+        let state = State { entries: Lanes::default(), awake: false, closed: false, draining: Vec::new() };
         Self { state: Mutex::new(state), unhandled: AtomicUsize::new(0), wake: Box::new(wake) }
     }
 
     /// Puts an entry in. After [`Queue::close`] it is dropped.
     pub fn push(&self, entry: E) {
         let mut state = self.state.lock();
-        if (state.closed && !entry.is_last()) || entry.may_be_left_out(state.entries.len()) {
+        if (state.closed && !entry.is_last()) || entry.may_be_left_out(state.entries.waiting()) {
             return;
         }
         if let Some(charge) = entry.charge() {
             charge.debit();
             self.unhandled.fetch_add(charge.bytes(), Ordering::SeqCst);
         }
-        state.entries.push_back(entry);
+        state.entries.push(entry);
         let wake = !std::mem::replace(&mut state.awake, true);
         drop(state);
         if wake {
@@ -89,20 +96,20 @@ impl<E: Entry> Queue<E> {
         }
     }
 
-    /// Takes out entries until they count as `max_entries` or have `max_bytes`; the last one may exceed that.
+    /// Takes out entries, lane by lane, until they count as `max_entries` or have `max_bytes`; the last one may exceed that.
     ///
     /// That the application asks again says that it has handled what it got before. When it gets nothing it will be
     /// woken, but if it says that it will come again by itself (`returns`).
     pub fn drain(&self, max_entries: usize, max_bytes: usize, returns: bool) -> Vec<E> {
         let mut state = self.state.lock();
         self.credit(state.draining.drain(..));
-        let mut drained = Vec::with_capacity(state.entries.len().min(max_entries));
+        let mut drained = Vec::with_capacity(state.entries.waiting().min(max_entries));
         let (mut count, mut bytes) = (0, 0);
         while count < max_entries
             && bytes < max_bytes
-            && let Some(entry) = state.entries.pop_front()
+            && let Some((entry, charge)) = state.entries.pop()
         {
-            if let Some(charge) = entry.charge() {
+            if let Some(charge) = charge {
                 bytes += charge.bytes();
                 state.draining.push(charge);
             }
@@ -113,7 +120,7 @@ impl<E: Entry> Queue<E> {
             state.awake = returns;
             if !returns {
                 // An idle queue keeps no buffer.
-                state.entries = VecDeque::new();
+                state.entries = Lanes::default();
                 state.draining = Vec::new();
             }
         }

@@ -168,6 +168,12 @@ impl Shared {
         self.peers.lock().by_id.get(&id).cloned()
     }
 
+    /// The connection of a worker.
+    pub fn peer_of(&self, worker_id: &str) -> Option<PeerId> {
+        let pool = self.pool.lock();
+        pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| worker.peer.id)
+    }
+
     /// Every connection whose end the application's thread has not seen.
     pub fn peers(&self) -> Vec<Arc<Peer>> {
         self.peers.lock().by_id.values().cloned().collect()
