@@ -157,7 +157,7 @@ impl Peer {
             assert!(unhandled <= MAX_UNHANDLED_BYTES + MAX_MESSAGE_BYTES + OVERHEAD_BYTES, "I5: {unhandled} unhandled");
         }
         match event {
-            Event::Register { peer, text } => {
+            Event::Register { peer, text, .. } => {
                 self.told.push(format!("registration {text}"));
                 let before = RUNNING.server.worker_count();
                 assert_eq!(RUNNING.server.displace(peer.id).len(), before, "I3: its earlier session leaves");
