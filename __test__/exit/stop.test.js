@@ -2,10 +2,12 @@
 
 // What is under way when `stop` is called. Each test must end within its time, which a peer that is waited for would prevent.
 
+const { once } = require('events');
 const fs = require('fs');
+const http = require('http');
 const { startServer, until } = require('../support/server');
 const { startFleet, startFlood, signalFile } = require('../support/fleet');
-const { request } = require('../support/http');
+const { request, readAll } = require('../support/http');
 const { openWorker, openSocket } = require('../support/socket');
 const { RawWebSocket, rawConnect } = require('../support/raw');
 
@@ -77,6 +79,42 @@ test('stop lets a request that is being answered end', async () => {
   const stop = server.stop();
   finish();
   expect((await response).text).toBe('begun, ended');
+  await stop;
+});
+
+test.each([['keep-alive'], ['close']])('stop lets a response arrive that was ended before it and not yet taken (Connection: %s)', async (connection) => {
+  const body = Buffer.alloc(32 * 1024 * 1024, 'x');
+  let ended;
+  const end = new Promise((resolve) => { ended = resolve; });
+  const { server, port } = await startServer({ limits: { stopGraceMs: 15000 } }, (unstarted) => unstarted.addHttpHandler(async (req, res) => {
+    res.end(body);
+    ended();
+    return true;
+  }));
+  const req = http.get({ port, host: '127.0.0.1', agent: false, headers: { connection } });
+  const [response] = await once(req, 'response');
+  await end;
+  const stop = server.stop();
+  // Only now does the client take it.
+  expect((await readAll(response)).equals(body)).toBe(true);
+  await stop;
+});
+
+test('stop closes a connection that is kept alive as soon as its response has ended', async () => {
+  let finish;
+  const { server, port } = await startServer({ limits: { stopGraceMs: 60000 } }, (unstarted) => unstarted.addHttpHandler(async (req, res) => {
+    if (req.url === '/first') res.end('first');
+    else finish = () => res.end('second');
+    return true;
+  }));
+  const raw = await rawConnect(port);
+  raw.write('GET /first HTTP/1.1\r\nHost: h\r\n\r\n');
+  await raw.text(/first$/);
+  raw.write('GET /second HTTP/1.1\r\nHost: h\r\n\r\n');
+  await until(() => finish !== undefined);
+  const stop = server.stop();
+  finish();
+  expect(await raw.end()).toMatch(/second$/);
   await stop;
 });
 

@@ -126,6 +126,76 @@ test.each([
   expect(log.all('HTTP handler error').map((line) => line.context.error)).toEqual(Array(2 * logged).fill('afterwards'));
 });
 
+test.each([
+  ['true', true, 'later'],
+  ['false', false, 'the next one'],
+])('a thenable that is no Promise counts as the value that it gives, here %s', async (_, value, text) => {
+  const { port } = await startServer({}, (server) => {
+    server.addHttpHandler((req, res) => {
+      if (value) setImmediate(() => setImmediate(() => res.end('later')));
+      return { then: (resolve) => setImmediate(resolve, value) };
+    });
+    server.addHttpHandler(answering('the next one'));
+  });
+  expect((await request(port)).text).toBe(text);
+});
+
+test('handlers that are async and handlers that are not are asked in one order', async () => {
+  const asked = [];
+  const { port } = await startServer({}, (server) => {
+    const passing = [() => false, async () => false, () => { throw new Error('sync'); }, async () => { throw new Error('async'); }, () => {}];
+    passing.forEach((handler, i) => server.addHttpHandler(() => {
+      asked.push(i);
+      return handler();
+    }));
+    server.addHttpHandler(answering('the last one'));
+  });
+  expect((await request(port)).text).toBe('the last one');
+  expect(asked).toEqual([0, 1, 2, 3, 4]);
+});
+
+test.each([
+  ['gives false', () => false, []],
+  ['rejects', () => { throw new Error('afterwards'); }, ['afterwards']],
+])('a handler that answers after a while and then %s has handled the request', async (_, afterwards, logged) => {
+  const later = jest.fn(async () => true);
+  let settled;
+  const settle = new Promise((resolve) => { settled = resolve; });
+  const { port, logger } = await startServer({}, (server) => {
+    server.addHttpHandler(async (req, res) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      res.end('answered');
+      await once(res, 'close');
+      setImmediate(settled);
+      return afterwards();
+    });
+    server.addHttpHandler(later);
+  });
+  expect((await request(port)).text).toBe('answered');
+  await settle;
+  expect(later).not.toHaveBeenCalled();
+  expect(logger.all('HTTP handler error').map((line) => line.context.error)).toEqual(logged);
+});
+
+test('a request whose client has left while a handler was asked goes to no other', async () => {
+  const later = jest.fn(async () => true);
+  let settled;
+  const settle = new Promise((resolve) => { settled = resolve; });
+  const { port } = await startServer({}, (server) => {
+    server.addHttpHandler(async (req, res) => {
+      client.destroy();
+      await once(res, 'close');
+      setImmediate(settled);
+      return false;
+    });
+    server.addHttpHandler(later);
+  });
+  const client = http.get({ port, host: '127.0.0.1', agent: false });
+  client.on('error', () => {});
+  await settle;
+  expect(later).not.toHaveBeenCalled();
+});
+
 test('a handler that has begun to answer and then returns false has handled the request', async () => {
   const later = jest.fn(async () => true);
   const { port } = await startServer({}, (server) => {
