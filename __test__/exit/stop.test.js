@@ -103,18 +103,23 @@ test.each([['keep-alive'], ['close']])('stop lets a response arrive that was end
 test('stop closes a connection that is kept alive as soon as its response has ended', async () => {
   let finish;
   const { server, port } = await startServer({ limits: { stopGraceMs: 60000 } }, (unstarted) => unstarted.addHttpHandler(async (req, res) => {
+    // Or Node would close it after five seconds of its own accord.
+    req.socket.setTimeout = () => req.socket;
     if (req.url === '/first') res.end('first');
     else finish = () => res.end('second');
     return true;
   }));
-  const raw = await rawConnect(port);
-  raw.write('GET /first HTTP/1.1\r\nHost: h\r\n\r\n');
-  await raw.text(/first$/);
-  raw.write('GET /second HTTP/1.1\r\nHost: h\r\n\r\n');
+  const [idle, busy] = await Promise.all([rawConnect(port), rawConnect(port)]);
+  for (const raw of [idle, busy]) {
+    raw.write('GET /first HTTP/1.1\r\nHost: h\r\n\r\n');
+    await raw.text(/first$/);
+  }
+  busy.write('GET /second HTTP/1.1\r\nHost: h\r\n\r\n');
   await until(() => finish !== undefined);
   const stop = server.stop();
+  await idle.end();
   finish();
-  expect(await raw.end()).toMatch(/second$/);
+  expect(await busy.end()).toMatch(/second$/);
   await stop;
 });
 
