@@ -1,18 +1,18 @@
 // This package beside its peer, row by row, in one run on one machine.
 //
-//   npm run bench -- [--quick] [--only NAME,...] [--runs N] [--json FILE] [--docs]
+//   npm run bench -- [--quick] [--only NAME,...] [--runs N] [--json FILE] [--docs] [--docs-from FILE]
 //
 // --quick runs every row once and briefly, to see that all of it works. --only takes rows whose names contain one of the NAMEs. --docs
-// rewrites the table, the figures and the charts in docs/. Each run has a fresh server process and a fresh load generator; the
+// rewrites the table, the figures and the charts in docs/; --docs-from does that with what an earlier run's --json wrote. Each run has a fresh server process and a fresh load generator; the
 // implementations take turns. It fails if work was lost, and never because of how fast something was.
 
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
-import { updateDocuments } from './support/documents.mjs';
+import { machineText, updateDocuments } from './support/documents.mjs';
 import { runRow } from './support/measure.mjs';
 import { build } from './support/processes.mjs';
 import { plainTable } from './support/table.mjs';
@@ -27,8 +27,13 @@ const { values: options } = parseArgs({
     runs: { type: 'string' },
     json: { type: 'string' },
     docs: { type: 'boolean', default: false },
+    'docs-from': { type: 'string' },
   },
 });
+if (options['docs-from'] !== undefined) {
+  updateDocuments(JSON.parse(readFileSync(options['docs-from'], 'utf8')));
+  process.exit(0);
+}
 if (options.quick && options.docs) throw new Error('--quick is too short for figures that are kept: leave out --docs');
 const runs = Number(options.runs ?? (options.quick ? 1 : 5));
 
@@ -59,7 +64,7 @@ const machine = {
   node: process.version,
 };
 const report = { date: new Date().toISOString().slice(0, 10), machine, runs, quick: options.quick, results };
-console.log(`\n${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node}; ${runs} runs each\n`);
+console.log(`\n${options.quick ? 'Short runs, to see that everything works; the figures mean little. ' : ''}${machineText(report)}\n`);
 console.log(plainTable(results));
 if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 if (options.docs) updateDocuments(report);

@@ -3,6 +3,10 @@
 /// Payloads beyond this size are counted and not kept.
 const KEPT: usize = 64 * 1024;
 
+/// Lengths that say that the length follows in two bytes, or in eight.
+const IN_TWO_BYTES: u8 = 0x7e;
+const IN_EIGHT_BYTES: u8 = 0x7f;
+
 const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 const TEXT: u8 = 0x1;
@@ -24,13 +28,13 @@ pub fn append_pong(out: &mut Vec<u8>, mask: [u8; 4], payload: &[u8]) {
 fn append(out: &mut Vec<u8>, opcode: u8, mask: [u8; 4], payload: &[u8]) {
     let length = payload.len();
     out.push(FIN | opcode);
-    if let Ok(short @ 0..=125) = u8::try_from(length) {
+    if let Ok(short @ ..IN_TWO_BYTES) = u8::try_from(length) {
         out.push(MASKED | short);
     } else if let Ok(medium) = u16::try_from(length) {
-        out.push(MASKED | 126);
+        out.push(MASKED | IN_TWO_BYTES);
         out.extend(medium.to_be_bytes());
     } else {
-        out.push(MASKED | 127);
+        out.push(MASKED | IN_EIGHT_BYTES);
         out.extend((length as u64).to_be_bytes());
     }
     out.extend(mask);
@@ -120,8 +124,8 @@ impl Frames {
 /// The length of an unmasked frame's head and of its payload, once the head is there.
 fn head(bytes: &[u8]) -> Option<(usize, usize)> {
     match bytes.get(1)? & 0x7f {
-        126 => Some((4, usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)))),
-        127 => {
+        IN_TWO_BYTES => Some((4, usize::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?)))),
+        IN_EIGHT_BYTES => {
             let length = u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?);
             Some((10, usize::try_from(length).unwrap_or(usize::MAX)))
         }

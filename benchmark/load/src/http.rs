@@ -55,16 +55,15 @@ impl Work for Http {
 
     fn bytes(&mut self, index: usize, out: &mut Outbox, bytes: &[u8]) -> u64 {
         let mut wrong = 0;
-        let length = match self.length {
-            Some(length) => length,
-            None => {
-                self.first.extend(bytes);
-                let Some(length) = answer_length(&self.first) else { return 0 };
-                wrong += u64::from(!self.first.starts_with(OK));
-                self.length = Some(length);
-                self.arrived[index] = self.first.len() - bytes.len();
-                length
-            }
+        let length = if let Some(length) = self.length {
+            length
+        } else {
+            self.first.extend(bytes);
+            let Some(length) = answer_length(&self.first) else { return 0 };
+            wrong += u64::from(!self.first.starts_with(OK));
+            self.length = Some(length);
+            self.arrived[index] = self.first.len() - bytes.len();
+            length
         };
         if self.arrived[index] == 0 && bytes.len() >= OK.len() {
             wrong += u64::from(!bytes.starts_with(OK));

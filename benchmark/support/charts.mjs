@@ -1,0 +1,114 @@
+// Bar charts as SVG, written by hand: ratios to the peer, which is the line at 1. They are readable on light and on dark pages.
+
+import { FIGURES } from './measure.mjs';
+import { number } from './table.mjs';
+
+const WIDTH = 860;
+const LABEL = 330;
+const VALUES = 190;
+const BAR = 14;
+const GAP = 14;
+const TOP = 64;
+
+const STYLE = `
+  text { font: 12px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #1f2328; }
+  .title { font-size: 15px; font-weight: 600; }
+  .note, .tick { fill: #59636e; }
+  .grid { stroke: #d1d9e0; }
+  .peer { stroke: #bc4c00; stroke-width: 2; }
+  .peer-name { fill: #bc4c00; }
+  .a { fill: #0969da; }
+  .b { fill: #54aeff; }
+  @media (prefers-color-scheme: dark) {
+    text { fill: #f0f6fc; }
+    .note, .tick { fill: #9198a1; }
+    .grid { stroke: #3d444d; }
+    .peer { stroke: #f0883e; }
+    .peer-name { fill: #f0883e; }
+    .a { fill: #4493f8; }
+    .b { fill: #1f5fbf; }
+  }`;
+
+const CHARTS = [
+  { file: 'throughput.svg', title: 'Throughput', note: 'times the peer; longer is better', figures: ['rate'] },
+  { file: 'cpu.svg', title: 'CPU for each message', note: 'times the peer; shorter is better', figures: ['cpu', 'js'] },
+  { file: 'latency.svg', title: 'Latency', note: 'times the peer; shorter is better', figures: ['p50', 'p99'] },
+  { file: 'memory.svg', title: 'Memory', note: 'times the peer; shorter is better', figures: ['peak', 'memory'] },
+];
+
+const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+
+/** A step that gives between four and eight lines. */
+function gridStep(max) {
+  const rough = max / 6;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
+}
+
+function absolute(value, { unit = '', digits }) {
+  return `${number(value, digits)} ${unit}`.trim();
+}
+
+function chart({ title, note, figures }, results) {
+  const groups = results
+    .map((row) => ({ title: row.title, bars: row.figures.filter(({ name, ratio }) => figures.includes(name) && ratio !== undefined) }))
+    .filter(({ bars }) => bars.length > 0);
+  const longest = Math.max(1, ...groups.flatMap(({ bars }) => bars.map(({ ratio }) => ratio)));
+  const plot = WIDTH - LABEL - VALUES;
+  const x = (ratio) => LABEL + (ratio / longest) * plot;
+  const step = gridStep(longest);
+  const parts = [];
+  let y = TOP;
+  for (const { title: label, bars } of groups) {
+    const middle = y + (bars.length * BAR) / 2 + 4;
+    parts.push(`<text x="${LABEL - 10}" y="${middle}" text-anchor="end">${escape(label.slice(0, 58))}</text>`);
+    for (const { name, ratio, ours, peer } of bars) {
+      const width = Math.max(1, x(ratio) - LABEL);
+      const tone = figures.indexOf(name) === 0 ? 'a' : 'b';
+      const kind = FIGURES[name];
+      const values = `${ratio.toFixed(2)}×  ${absolute(ours.median, kind)} : ${absolute(peer.median, kind)}`;
+      parts.push(`<rect class="${tone}" x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" rx="2"/>`);
+      const at = Math.max(x(ratio), x(1)) + 6;
+      parts.push(`<text class="note" x="${at.toFixed(1)}" y="${y + BAR - 4}">${escape(values)}</text>`);
+      y += BAR;
+    }
+    y += GAP;
+  }
+  const bottom = y;
+  const grid = [];
+  for (let at = 0; at <= longest + step / 1e6; at += step) {
+    const line = x(at).toFixed(1);
+    grid.push(`<line class="grid" x1="${line}" x2="${line}" y1="${TOP - 8}" y2="${bottom}"/>`);
+    grid.push(`<text class="tick" x="${line}" y="${bottom + 16}" text-anchor="middle">${Number(at.toPrecision(3))}</text>`);
+  }
+  const peer = `<line class="peer" x1="${x(1).toFixed(1)}" x2="${x(1).toFixed(1)}" y1="${TOP - 8}" y2="${bottom}"/>`;
+  const peerName = `<text class="peer-name" x="${x(1).toFixed(1)}" y="${TOP - 12}" text-anchor="middle">peer</text>`;
+  let legendX = 20;
+  const legend = figures.map((name, index) => {
+    const text = FIGURES[name].title;
+    const piece = `<rect class="${'ab'[index]}" x="${legendX}" y="36" width="10" height="10" rx="2"/><text class="note" x="${legendX + 15}" y="45">${text}</text>`;
+    legendX += 40 + text.length * 7;
+    return piece;
+  });
+  const height = bottom + 28;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img">`,
+    `<title>${escape(title)}, ${escape(note)}</title>`,
+    `<style>${STYLE}\n</style>`,
+    `<text class="title" x="20" y="24">${escape(title)} <tspan class="note" font-weight="400" font-size="12">${escape(note)}</tspan></text>`,
+    ...(figures.length > 1 ? legend : []),
+    ...grid,
+    ...parts,
+    peer,
+    peerName,
+    '</svg>',
+    '',
+  ].join('\n');
+}
+
+/** Every chart that `results` have figures for, as pairs of a file name and its text. */
+export function charts(results) {
+  return CHARTS.filter(({ figures }) => results.some((row) => row.figures.some(({ name }) => figures.includes(name)))).map(
+    (description) => [description.file, chart(description, results)],
+  );
+}
