@@ -49,6 +49,14 @@ const only = options.only?.split(',');
 const rows = (await allRows()).filter(({ name }) => only?.some((part) => name.includes(part)) ?? true);
 if (rows.length === 0) throw new Error(`no row is called ${options.only}`);
 
+const machine = {
+  cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
+  cores: os.availableParallelism(),
+  memoryGb: Math.round(os.totalmem() / 2 ** 30),
+  system: `${os.type()} ${os.release()} ${os.arch()}`,
+  node: process.version,
+  loadAverage: Number(os.loadavg()[0].toFixed(1)),
+};
 build();
 const results = [];
 for (const row of rows) {
@@ -56,13 +64,6 @@ for (const row of rows) {
   results.push(await runRow(row, { runs, quick: options.quick, onRun: () => process.stderr.write('.') }));
   process.stderr.write('\n');
 }
-const machine = {
-  cpu: os.cpus()[0]?.model.trim() ?? 'unknown',
-  cores: os.availableParallelism(),
-  memoryGb: Math.round(os.totalmem() / 2 ** 30),
-  system: `${os.type()} ${os.release()} ${os.arch()}`,
-  node: process.version,
-};
 const report = { date: new Date().toISOString().slice(0, 10), machine, runs, quick: options.quick, results };
 console.log(`\n${options.quick ? 'Short runs, to see that everything works; the figures mean little. ' : ''}${machineText(report)}\n`);
 console.log(plainTable(results));

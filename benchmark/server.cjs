@@ -82,7 +82,7 @@ async function main() {
     },
     async end() {
       await part.done;
-      const usage = meter.stop();
+      const usage = await meter.stop();
       process.send({ event: 'ended', usage, warnings, ...(await part.result?.()) });
     },
     quit() {

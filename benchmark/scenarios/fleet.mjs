@@ -84,7 +84,7 @@ export default [
     ],
     messages: ({ params }) => params.workers,
     memory: ({ server }) => server.perWorker,
-    goals: { memory: { atMost: 0.6, absolute: 8192 } },
+    goals: { memory: { atMost: 0.6, absolute: 8 } },
   },
 ];
 

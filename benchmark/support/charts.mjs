@@ -1,7 +1,7 @@
 // Bar charts as SVG, written by hand: ratios to the peer, which is the line at 1. They are readable on light and on dark pages.
 
 import { FIGURES } from './measure.mjs';
-import { number } from './table.mjs';
+import { amount } from './table.mjs';
 
 const WIDTH = 860;
 const LABEL = 330;
@@ -45,10 +45,6 @@ function gridStep(max) {
   return [1, 2, 5, 10].map((factor) => factor * power).find((step) => step >= rough);
 }
 
-function absolute(value, { unit = '', digits }) {
-  return `${number(value, digits)} ${unit}`.trim();
-}
-
 function chart({ title, note, figures }, results) {
   const groups = results
     .map((row) => ({ title: row.title, bars: row.figures.filter(({ name, ratio }) => figures.includes(name) && ratio !== undefined) }))
@@ -66,7 +62,7 @@ function chart({ title, note, figures }, results) {
       const width = Math.max(1, x(ratio) - LABEL);
       const tone = figures.indexOf(name) === 0 ? 'a' : 'b';
       const kind = FIGURES[name];
-      const values = `${ratio.toFixed(2)}×  ${absolute(ours.median, kind)} : ${absolute(peer.median, kind)}`;
+      const values = `${ratio.toFixed(2)}×  ${amount(ours.median, kind)} : ${amount(peer.median, kind)}`;
       parts.push(`<rect class="${tone}" x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" rx="2"/>`);
       const at = Math.max(x(ratio), x(1)) + 6;
       parts.push(`<text class="note" x="${at.toFixed(1)}" y="${y + BAR - 4}">${escape(values)}</text>`);

@@ -19,8 +19,10 @@ function replaceBetween(text, name, content) {
 
 /** One sentence on where and when. */
 export function machineText({ date, machine, runs }) {
-  const { cpu, cores, memoryGb, system, node } = machine;
-  return `${cpu}, ${cores} cores, ${memoryGb} GB; ${system}; Node ${node}; ${date}; the median of ${runs} runs, with minimum and maximum.`;
+  const { cpu, cores, memoryGb, system, node, loadAverage } = machine;
+  const shown = runs === 1 ? 'one run' : `the median of ${runs} runs, with minimum and maximum`;
+  const where = `${cpu}, ${cores} cores, ${memoryGb} GB; ${system}; Node ${node}`;
+  return `${where}; ${date}; ${shown}. Load average before it began: ${loadAverage}.`;
 }
 
 export function updateDocuments(report) {

@@ -5,6 +5,7 @@
 
 const { readFileSync } = require('node:fs');
 const { monitorEventLoopDelay } = require('node:perf_hooks');
+const { setTimeout } = require('node:timers/promises');
 
 const LINUX = process.platform === 'linux';
 /** How often the event loop is looked at, in milliseconds. */
@@ -31,10 +32,14 @@ class Meter {
     this.cpu = process.cpuUsage();
   }
 
-  stop() {
+  async stop() {
     const { user, system } = process.cpuUsage(this.cpu);
     const jsMicros = this.thread === undefined ? undefined : mainThreadMicros() - this.thread;
-    this.delay?.disable();
+    if (this.delay !== undefined) {
+      // The monitor learns of a delay when its timer is late, and that may be now.
+      await setTimeout(5 * RESOLUTION_MS);
+      this.delay.disable();
+    }
     return {
       cpuMicros: user + system,
       userMicros: user,

@@ -12,22 +12,27 @@ export function number(value, digits) {
   return String(Number(value.toPrecision(digits)));
 }
 
-function spread({ median, min, max }, { digits, unit }) {
-  const range = min === max ? '' : ` (${number(min, digits)}–${number(max, digits)})`;
-  return `${number(median, digits)}${unit ? ` ${unit}` : ''}${range}`;
+/** A figure with its unit, the next larger one where that is easier to read. */
+export function amount(value, { digits, unit = '' }) {
+  return unit === 'µs' && value >= 1e4 ? `${number(value / 1e3, digits)} ms` : `${number(value, digits)} ${unit}`.trim();
 }
 
-function goalText({ atLeast, atMost, absolute } = {}, { unit = '' }) {
+function spread({ median, min, max }, kind) {
+  const range = min === max ? '' : ` (${amount(min, kind)} – ${amount(max, kind)})`;
+  return amount(median, kind) + range;
+}
+
+function goalText({ atLeast, atMost, absolute }, kind) {
   const parts = [];
   if (atLeast !== undefined) parts.push(`≥ ${atLeast}×`);
   if (atMost !== undefined) parts.push(`≤ ${atMost}×`);
-  if (absolute !== undefined) parts.push(absolute === 0 ? '0' : `≤ ${`${number(absolute, 4)} ${unit}`.trim()}`);
+  if (absolute !== undefined) parts.push(absolute === 0 ? '0' : `≤ ${amount(absolute, kind)}`);
   return parts.join(', ');
 }
 
 function lines(results) {
   return results.flatMap(({ title, unit, figures }) =>
-    figures.map(({ name, ours, peer, ratio, goal, met }, index) => {
+    figures.filter(({ name }) => !FIGURES[name].hidden).map(({ name, ours, peer, ratio, goal, met }, index) => {
       const kind = FIGURES[name];
       const label = name === 'rate' ? `${unit}/s` : kind.title;
       const goals = goal === undefined ? '' : `${goalText(goal, kind)} ${met ? '✓' : '✗'}`;
