@@ -30,7 +30,7 @@ function bursts(server, count, burst) {
   return next;
 }
 
-/** Texts are made beforehand: what is measured is the sending. */
+/** Messages are made beforehand: what is measured is sending them. */
 function work(size) {
   return Array.from({ length: 64 }, (_, index) =>
     padded({ type: 'work', requestId: `r-${String(index).padStart(6, '0')}`, prompt: '' }, 'prompt', size),
@@ -48,12 +48,12 @@ export default [
     quick: { workers: 200, messages: 40_000 },
     load: ({ messages }) => ({ mode: 'receive', messages, reportEvery: PER_WORKER }),
     serve({ server, params }) {
-      const texts = work(MESSAGE_BYTES);
+      const messages = work(MESSAGE_BYTES);
       const ids = Array.from({ length: params.workers }, (_, index) => `w${index}`);
       let accepted = 0;
       const begin = bursts(server, params.messages / (params.workers * PER_WORKER), () => {
         for (let round = 0; round < PER_WORKER; round += 1) {
-          for (const id of ids) if (server.send(id, texts[accepted & 63])) accepted += 1;
+          for (const id of ids) if (server.send(id, messages[accepted & 63])) accepted += 1;
         }
       });
       return { begin, result: () => ({ accepted }) };
@@ -74,10 +74,10 @@ export default [
     quick: { workers: 500, messages: 20_000 },
     load: ({ messages }) => ({ mode: 'receive', messages, reportEvery: 1 }),
     serve({ server, params }) {
-      const texts = work(BROADCAST_BYTES);
+      const messages = work(BROADCAST_BYTES);
       let sent = 0;
       const begin = bursts(server, params.messages / params.workers, () => {
-        server.broadcast(texts[sent & 63]);
+        server.broadcast(messages[sent & 63]);
         sent += 1;
       });
       return { begin };

@@ -7,8 +7,11 @@ const WIDTH = 860;
 const LABEL = 330;
 const VALUES = 190;
 const BAR = 14;
+const LINE = 15;
 const GAP = 14;
 const TOP = 64;
+/** Letters of a label's line. */
+const LETTERS = 46;
 
 const STYLE = `
   text { font: 12px system-ui, -apple-system, 'Segoe UI', sans-serif; fill: #1f2328; }
@@ -38,6 +41,14 @@ const CHARTS = [
 
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
+/** A label in lines that fit, broken after a comma where there is one. */
+function wrapped(label) {
+  if (label.length <= LETTERS) return [label];
+  const comma = label.lastIndexOf(', ', LETTERS);
+  const at = comma > 0 ? comma + 1 : label.lastIndexOf(' ', LETTERS);
+  return [label.slice(0, at), ...wrapped(label.slice(at + 1))];
+}
+
 /** A step that gives between four and eight lines. */
 function gridStep(max) {
   const rough = max / 6;
@@ -56,8 +67,13 @@ function chart({ title, note, figures }, results) {
   const parts = [];
   let y = TOP;
   for (const { title: label, bars } of groups) {
-    const middle = y + (bars.length * BAR) / 2 + 4;
-    parts.push(`<text x="${LABEL - 10}" y="${middle}" text-anchor="end">${escape(label.slice(0, 58))}</text>`);
+    const texts = wrapped(label);
+    const height = Math.max(bars.length * BAR, texts.length * LINE);
+    const first = y + (bars.length * BAR - texts.length * LINE) / 2 + LINE - 4;
+    for (const [index, text] of texts.entries()) {
+      parts.push(`<text x="${LABEL - 10}" y="${first + index * LINE}" text-anchor="end">${escape(text)}</text>`);
+    }
+    const next = y + height + GAP;
     for (const { name, ratio, ours, peer } of bars) {
       const width = Math.max(1, x(ratio) - LABEL);
       const tone = figures.indexOf(name) === 0 ? 'a' : 'b';
@@ -68,7 +84,7 @@ function chart({ title, note, figures }, results) {
       parts.push(`<text class="note" x="${at.toFixed(1)}" y="${y + BAR - 4}">${escape(values)}</text>`);
       y += BAR;
     }
-    y += GAP;
+    y = next;
   }
   const bottom = y;
   const grid = [];
