@@ -1,0 +1,441 @@
+//! The state machine over a running server: real sockets on one side, and an application that takes its events when it
+//! likes on the other.
+//!
+//! Across peers the order of events is the network's; of one peer it is fixed. So the model knows for each peer what it did,
+//! and holds each event against that; what the pool must be then follows from the events alone.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::ErrorKind;
+use std::net::TcpStream;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
+use worker_server::core::config::ServerConfig;
+use worker_server::core::protocol::registration_ack;
+use worker_server::core::rules::Status;
+use worker_server::core::worker::WorkerKey;
+use worker_server::server::Server;
+use worker_server::server::events::Event;
+use worker_server::server::peer::PeerId;
+
+const PEERS: usize = 4;
+const IDS: [&str; 3] = ["a", "b", "c"];
+/// What a worker takes at once.
+const MAX: usize = 2;
+/// How long anything may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// One step. Numbers choose among what there is.
+#[derive(Clone, Copy, Debug)]
+pub enum Step {
+    /// A peer connects, if it has no connection.
+    Connect(usize),
+    /// It registers under an id.
+    Register(usize, usize),
+    /// It sends a message.
+    Say(usize),
+    /// It sends a close frame.
+    Close(usize),
+    /// Its socket is gone.
+    Vanish(usize),
+    /// The application takes some of the events that are there.
+    Drain(usize),
+    /// The application takes events until there is nothing that it has not heard of.
+    Settle,
+    /// The application tracks a request on a worker.
+    Track(usize),
+    /// The application releases a request.
+    Release(usize),
+    /// The application sends a message to a worker.
+    Send(usize),
+}
+
+/// Any step.
+pub fn step() -> impl Strategy<Value = Step> {
+    let peer = 0..PEERS;
+    prop_oneof![
+        6 => peer.clone().prop_map(Step::Connect),
+        8 => (peer.clone(), 0..IDS.len()).prop_map(|(peer, id)| Step::Register(peer, id)),
+        5 => peer.clone().prop_map(Step::Say),
+        1 => peer.clone().prop_map(Step::Close),
+        1 => peer.prop_map(Step::Vanish),
+        4 => (1..4_usize).prop_map(Step::Drain),
+        4 => Just(Step::Settle),
+        6 => (0..8_usize).prop_map(Step::Track),
+        4 => (0..8_usize).prop_map(Step::Release),
+        4 => (0..8_usize).prop_map(Step::Send),
+    ]
+}
+
+/// Takes the steps, and brings everything to its end.
+pub fn run(steps: &[Step]) {
+    let mut fleet = Fleet::start();
+    for &step in steps {
+        fleet.take(step);
+        fleet.check();
+    }
+    fleet.end();
+}
+
+/// Something that a peer did and the application must hear of.
+#[derive(Clone, Debug, PartialEq)]
+enum Deed {
+    Register(usize),
+    Say(String),
+    End,
+}
+
+/// A connection, as its peer and the model know it.
+#[derive(Debug)]
+struct Connection {
+    socket: Option<WebSocket<TcpStream>>,
+    deeds: VecDeque<Deed>,
+    /// What it was sent, and must find before the end of its socket.
+    sent: VecDeque<String>,
+    /// It vanished: what was on its way may be lost.
+    is_lossy: bool,
+    /// The server closes it: it can't register any more.
+    is_closing: bool,
+    /// Its end was told.
+    is_over: bool,
+    /// The server did not wait for its close frame.
+    is_given_up: bool,
+    worker: Option<WorkerKey>,
+}
+
+/// A worker, as the application knows it.
+struct Known {
+    key: WorkerKey,
+    id: usize,
+    pending: BTreeSet<String>,
+}
+
+struct Fleet {
+    server: Server,
+    bell: Arc<(Mutex<bool>, Condvar)>,
+    /// All connections that ever were. The current one of a peer is its last.
+    connections: Vec<Connection>,
+    current: [Option<usize>; PEERS],
+    /// In the order of their registration.
+    workers: Vec<Known>,
+    count: usize,
+    tracked: usize,
+    ended: BTreeSet<String>,
+}
+
+impl Fleet {
+    fn start() -> Self {
+        let bell = Arc::new((Mutex::new(false), Condvar::new()));
+        let rings = Arc::clone(&bell);
+        let wake = move || {
+            *rings.0.lock().unwrap() = true;
+            rings.1.notify_one();
+        };
+        let server = Server::start(ServerConfig { logging: false, ..ServerConfig::default() }, wake).unwrap();
+        Self {
+            server,
+            bell,
+            connections: Vec::new(),
+            current: [None; PEERS],
+            workers: Vec::new(),
+            count: 0,
+            tracked: 0,
+            ended: BTreeSet::new(),
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Connect(peer) => {
+                if self.current[peer].is_none() {
+                    self.current[peer] = Some(self.connections.len());
+                    self.connections.push(Connection::open(self.server.port()));
+                }
+            }
+            Step::Register(peer, id) => {
+                let text = format!(
+                    r#"{{"type":"worker_registration","workerId":"{}","capabilities":{{"models":[{{"modelId":"m"}}],"maxConcurrentRequests":{MAX}}}}}"#,
+                    IDS[id]
+                );
+                self.act(peer, Deed::Register(id), Message::text(text));
+            }
+            Step::Say(peer) => {
+                self.count += 1;
+                let text = format!(r#"{{"type":"result","n":{}}}"#, self.count);
+                self.act(peer, Deed::Say(text.clone()), Message::text(text));
+            }
+            Step::Close(peer) => {
+                self.act(peer, Deed::End, Message::Close(None));
+                // It is still read from: what was sent before must be there.
+                self.current[peer] = None;
+            }
+            Step::Vanish(peer) => {
+                if let Some(at) = self.current[peer].take() {
+                    let connection = &mut self.connections[at];
+                    (connection.socket, connection.is_lossy) = (None, true);
+                    connection.deeds.push_back(Deed::End);
+                }
+            }
+            Step::Drain(events) => {
+                self.drain(events);
+            }
+            Step::Settle => self.settle(|connection| connection.deeds.iter().all(|deed| connection.may_skip(deed))),
+            Step::Track(number) => self.track(number),
+            Step::Release(number) => self.release(number),
+            Step::Send(number) => self.send(number),
+        }
+        self.server.flush();
+    }
+
+    /// A peer does something.
+    fn act(&mut self, peer: usize, deed: Deed, message: Message) {
+        let Some(connection) = self.current[peer].map(|at| &mut self.connections[at]) else { return };
+        let Some(socket) = &mut connection.socket else { return };
+        match socket.send(message) {
+            Ok(()) => connection.deeds.push_back(deed),
+            // The server may have ended it meanwhile; its end is told, whatever else was done.
+            Err(error) => assert!(connection.is_closing, "{error}"),
+        }
+    }
+
+    /// Waits for events and takes them until `is_done` says so of every connection.
+    fn settle(&mut self, is_done: impl Fn(&Connection) -> bool) {
+        let start = Instant::now();
+        loop {
+            // To the end: only who found nothing is woken.
+            while self.drain(100) > 0 {}
+            self.server.flush();
+            if self.connections.iter().all(&is_done) {
+                return;
+            }
+            let missing = || self.connections.iter().filter(|connection| !is_done(connection)).collect::<Vec<_>>();
+            assert!(start.elapsed() < DEADLINE, "what peers do is told in time: {:?}", missing());
+            let (rang, bell) = &*self.bell;
+            let mut rang = rang.lock().unwrap();
+            if !*rang {
+                rang = bell.wait_timeout(rang, Duration::from_millis(100)).unwrap().0;
+            }
+            *rang = false;
+        }
+    }
+
+    fn drain(&mut self, max_events: usize) -> usize {
+        let events = self.server.drain(max_events, usize::MAX, false);
+        let count = events.len();
+        for event in events {
+            match event {
+                Event::Register { peer, text } => {
+                    let id = IDS.iter().position(|id| text.contains(&format!(r#""workerId":"{id}""#))).unwrap();
+                    let at = self.hear(peer.id, &Deed::Register(id));
+                    self.register(at, peer.id, id);
+                }
+                Event::Message { peer, text } => {
+                    self.hear(peer.id, &Deed::Say(text.to_string()));
+                }
+                Event::Texts { peer, texts } => {
+                    let mut rest = texts.joined();
+                    for &length in texts.lengths() {
+                        let (text, others) = rest.split_at(length as usize);
+                        self.hear(peer.id, &Deed::Say(text.to_owned()));
+                        rest = others;
+                    }
+                }
+                Event::Closed { peer, code, .. } => {
+                    let at = self.hear(peer.id, &Deed::End);
+                    self.connections[at].is_given_up = code == 1006 && self.connections[at].is_closing;
+                    let departed = self.server.depart(peer.id).map(|snapshot| snapshot.key);
+                    assert_eq!(departed, self.connections[at].worker.take(), "I1: its worker leaves with it");
+                    if let Some(key) = departed {
+                        self.leave(key);
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+            self.check();
+        }
+        count
+    }
+
+    /// I2: what a peer did comes in the order in which it did it. Gives the connection.
+    fn hear(&mut self, id: PeerId, deed: &Deed) -> usize {
+        // Connections are made one after the other, and the server numbers them as they come.
+        let at = usize::try_from(id).unwrap() - 1;
+        let connection = &mut self.connections[at];
+        assert!(!connection.is_over, "I2: nothing comes after the end: {deed:?}");
+        assert!(connection.expects(deed), "I2: {deed:?} comes before {:?}", connection.deeds);
+        while connection.deeds.pop_front().is_some_and(|next| next != *deed) {}
+        connection.is_over = *deed == Deed::End;
+        at
+    }
+
+    /// Settles a registration.
+    fn register(&mut self, at: usize, peer: PeerId, id: usize) {
+        let own = self.connections[at].worker.filter(|key| self.find(*key).id != id);
+        let same_id = self.workers.iter().find(|known| known.id == id).map(|known| known.key);
+        let expected: Vec<WorkerKey> = own.into_iter().chain(same_id).collect();
+        let displaced = self.server.displace(peer);
+        assert_eq!(displaced.iter().map(|snapshot| snapshot.key).collect::<Vec<_>>(), expected);
+        for snapshot in displaced {
+            assert_eq!(snapshot.active, self.find(snapshot.key).pending.len() as u64);
+            let owner = self.connections.iter().position(|connection| connection.worker == Some(snapshot.key)).unwrap();
+            self.connections[owner].worker = None;
+            self.connections[owner].is_closing |= owner != at;
+            self.leave(snapshot.key);
+        }
+        // I2 and I3: who was displaced is out before the new one is in.
+        self.check();
+        let registered = self.server.register(peer).expect("who asks to be registered can be");
+        let connection = &mut self.connections[at];
+        connection.worker = Some(registered.snapshot.key);
+        if !connection.is_closing {
+            connection.sent.push_back(registration_ack(&registered.session_id, 15_000.0));
+        }
+        self.workers.push(Known { key: registered.snapshot.key, id, pending: BTreeSet::new() });
+    }
+
+    fn find(&self, key: WorkerKey) -> &Known {
+        self.workers.iter().find(|known| known.key == key).expect("a worker that is known")
+    }
+
+    /// A worker leaves: what it held ends with it, exactly once.
+    fn leave(&mut self, key: WorkerKey) {
+        let at = self.workers.iter().position(|known| known.key == key).expect("who leaves was known");
+        for request in self.workers.remove(at).pending {
+            assert!(self.server.release(&request, false).is_none(), "I1: nobody holds {request} any more");
+            assert!(self.ended.insert(request), "I1: a request ends once");
+        }
+    }
+
+    fn track(&mut self, number: usize) {
+        let count = self.workers.len().max(1);
+        let Some(known) = self.workers.get_mut(number % count) else { return };
+        let request = format!("request {}", self.tracked);
+        self.tracked += 1;
+        let tracked = self.server.track(IDS[known.id], &request, None);
+        assert_eq!(tracked.map(|snapshot| snapshot.key), Some(known.key), "I1: also when its socket is gone");
+        known.pending.insert(request);
+    }
+
+    fn release(&mut self, number: usize) {
+        let pending = self.workers.iter().flat_map(|known| known.pending.iter().map(|id| (known.key, id.clone())));
+        let pending: Vec<(WorkerKey, String)> = pending.collect();
+        let Some((key, request)) = pending.get(number % pending.len().max(1)) else { return };
+        let released = self.server.release(request, true);
+        assert_eq!(released.map(|(snapshot, _)| snapshot.key), Some(*key));
+        assert!(self.server.release(request, true).is_none(), "a request is released once");
+        let known = self.workers.iter_mut().find(|known| known.key == *key).unwrap();
+        known.pending.remove(request);
+        assert!(self.ended.insert(request.clone()), "I1: a request ends once");
+    }
+
+    fn send(&mut self, number: usize) {
+        let Some(known) = self.workers.get(number % self.workers.len().max(1)) else { return };
+        let key = known.key;
+        self.count += 1;
+        let text = format!(r#"{{"type":"work","n":{}}}"#, self.count);
+        let is_sent = self.server.send(IDS[known.id], text.clone());
+        let connection = self.connections.iter_mut().find(|connection| connection.worker == Some(key)).unwrap();
+        if connection.is_surely_open() {
+            assert!(is_sent, "I3: a worker that is there can be sent to");
+            connection.sent.push_back(text);
+        }
+    }
+
+    /// I1 and I3: whoever is asked, the answer is what the events told.
+    fn check(&self) {
+        let workers = self.server.workers();
+        let keys = |known: &Known| known.key;
+        assert!(
+            workers.iter().map(|snapshot| snapshot.key).eq(self.workers.iter().map(keys)),
+            "I1: nobody comes or goes"
+        );
+        assert_eq!(self.server.worker_count(), self.workers.len());
+        for (snapshot, known) in workers.iter().zip(&self.workers) {
+            assert_eq!(snapshot.active, known.pending.len() as u64);
+            let status = if known.pending.len() < MAX { Status::Available } else { Status::Busy };
+            assert_eq!(snapshot.status, status);
+        }
+        let selected = self.server.select("m", None);
+        match selected {
+            Some(snapshot) => assert!(self.find(snapshot.key).pending.len() < MAX),
+            None => assert!(!self.workers.iter().any(|known| {
+                let mut owners = self.connections.iter().filter(|connection| connection.worker == Some(known.key));
+                known.pending.len() < MAX && owners.any(Connection::is_surely_open)
+            })),
+        }
+    }
+
+    /// Everyone goes. Then nobody and nothing is left, and each has got what it was sent.
+    fn end(mut self) {
+        for peer in 0..PEERS {
+            self.act(peer, Deed::End, Message::Close(None));
+        }
+        self.settle(|connection| connection.is_over);
+        assert!(self.workers.is_empty());
+        assert_eq!(self.ended.len(), self.tracked, "I1: every request that was tracked has ended");
+        for connection in &mut self.connections {
+            connection.read_to_the_end();
+        }
+    }
+}
+
+impl Connection {
+    fn open(port: u16) -> Self {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let (socket, _) = client(format!("ws://127.0.0.1:{port}/"), stream).unwrap();
+        Self {
+            socket: Some(socket),
+            deeds: VecDeque::new(),
+            sent: VecDeque::new(),
+            is_lossy: false,
+            is_closing: false,
+            is_over: false,
+            is_given_up: false,
+            worker: None,
+        }
+    }
+
+    /// Whether something that it did need not be heard of.
+    fn may_skip(&self, deed: &Deed) -> bool {
+        match deed {
+            Deed::Register(_) => self.is_closing || self.is_lossy,
+            Deed::Say(_) => self.is_lossy,
+            Deed::End => false,
+        }
+    }
+
+    /// Whether this may be the next that is heard of it.
+    fn expects(&self, deed: &Deed) -> bool {
+        let mut rest = self.deeds.iter().skip_while(|next| *next != deed && self.may_skip(next));
+        // A server that closes it does not wait for ever.
+        rest.next() == Some(deed) || (*deed == Deed::End && self.is_closing)
+    }
+
+    /// Neither side has begun to close it.
+    fn is_surely_open(&self) -> bool {
+        self.socket.is_some() && !self.is_closing && !self.deeds.contains(&Deed::End)
+    }
+
+    /// In order, and all of it: what the application was told had left.
+    fn read_to_the_end(&mut self) {
+        let Some(socket) = &mut self.socket else { return };
+        loop {
+            match socket.read() {
+                Ok(Message::Text(text)) => {
+                    if self.sent.front().is_some_and(|next| *next == *text) {
+                        self.sent.pop_front();
+                    }
+                }
+                Ok(_) => {}
+                Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_)) => break,
+                Err(Error::Io(error)) if error.kind() == ErrorKind::ConnectionReset => break,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        assert!(self.sent.is_empty() || self.is_given_up, "{:?} did not arrive", self.sent);
+    }
+}
