@@ -215,7 +215,9 @@ fn two_pushers(messages: usize, at_most: usize, is_charged: bool) {
                 found_empty += 1;
                 break;
             }
-            notes.iter().for_each(|note| assert!(!seen.note(note)));
+            for note in &notes {
+                assert!(!seen.note(note));
+            }
         }
     }
     for pusher in pushers {
@@ -259,7 +261,9 @@ fn an_application_that_comes_again_by_itself_misses_nothing_and_is_woken_afterwa
                     if notes.is_empty() {
                         break;
                     }
-                    notes.iter().for_each(|note| assert!(!seen.note(note)));
+                    for note in &notes {
+                        assert!(!seen.note(note));
+                    }
                 }
             }
         }

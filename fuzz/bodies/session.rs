@@ -33,7 +33,7 @@ pub const TOKEN: &str = "let-me-in";
 pub const TIMEOUT_MS: u64 = 100;
 
 /// One step of a script.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Step<'a> {
     /// A peer sends a text.
     Say(usize, &'a str),
@@ -93,6 +93,7 @@ enum Event {
 }
 
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Peer {
     session: Session,
     /// Its registration waits for the application, and nothing more is read of it.

@@ -62,7 +62,7 @@ proptest! {
         for (step, text) in &steps {
             fleet.take(match step {
                 Step::Say(peer, _) => Step::Say(*peer, text),
-                other => other.clone(),
+                other => *other,
             });
         }
         fleet.end();

@@ -89,6 +89,7 @@ enum Deed {
 
 /// A connection, as its peer and the model know it.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Connection {
     socket: Option<WebSocket<TcpStream>>,
     deeds: VecDeque<Deed>,
