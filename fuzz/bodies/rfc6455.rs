@@ -133,7 +133,8 @@ fn faults_of(first: u8, second: u8, continues: bool) -> Vec<End> {
         || match opcode {
             0 => !continues,
             1 | 2 => continues,
-            8..=10 => first & 128 == 0 || second & 127 > 125,
+            // A short length in a long form is let pass, as in data frames; a long one is told by its value.
+            8..=10 => first & 128 == 0,
             _ => true,
         };
     if is_wrong { vec![End::Broken(1002)] } else { Vec::new() }
