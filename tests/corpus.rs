@@ -39,6 +39,7 @@ fn whatever_peers_say_sessions_and_pool_agree() {
     replay("session", bodies::session::run);
 }
 
+#[cfg(unix)]
 #[test]
 fn bytes_from_a_socket_mean_what_rfc_6455_says() {
     replay("frames", bodies::frames::run);
