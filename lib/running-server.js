@@ -319,7 +319,15 @@ class RunningServer {
   #onMessage(peer, text) {
     const record = this.#byPeer.get(peer);
     const getInfo = () => record?.toInfo() ?? unknownWorkerInfo();
-    const taken = this.#handlers.message(JSON.parse(text), getInfo, this.#limitedLogger);
+    let message;
+    try {
+      message = JSON.parse(text);
+    } catch {
+      // The native side found it to be JSON. Should V8 ever think otherwise, the other peers must not suffer for it.
+      this.#limitedLogger.warn('Invalid JSON message from worker');
+      return;
+    }
+    const taken = this.#handlers.message(message, getInfo, this.#limitedLogger);
     if (taken && record === undefined && !this.#kept.has(peer)) {
       this.#kept.add(peer);
       this.#native.keepUnregistered(peer);

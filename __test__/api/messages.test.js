@@ -212,3 +212,22 @@ test('messages sent right before the close arrive before the disconnected event'
   await new Promise(setImmediate);
   expect(events).toEqual([...Array.from({ length: 50 }, (_, n) => `w1 ${n}`), 'w1 left']);
 });
+
+test('a text that V8 alone finds to be no JSON is logged, and the next one is handled', async () => {
+  const { server, log } = await startServer();
+  const worker = await connectWorker(server);
+  const call = nextCall((handler) => server.onWorkerMessage('x', handler));
+  const { parse } = JSON;
+  jest.spyOn(JSON, 'parse').mockImplementation((text, ...rest) => {
+    if (text.includes('odd')) throw new SyntaxError('odd');
+    return parse(text, ...rest);
+  });
+  try {
+    worker.ws.send('{"type":"x","odd":true}');
+    worker.ws.send('{"type":"x","even":true}');
+    expect((await call)[1]).toEqual({ type: 'x', even: true });
+  } finally {
+    JSON.parse.mockRestore();
+  }
+  expect(log.all('Invalid JSON message from worker')).toHaveLength(1);
+});

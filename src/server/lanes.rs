@@ -20,8 +20,8 @@ const TURN_BYTES: usize = 64 << 10;
 pub struct Lanes<E> {
     /// The entries of all lanes, each lane a chain of them.
     entries: Slab<Waiting<E>>,
-    /// The lanes that have something.
-    lanes: HashMap<u64, Lane, FxBuildHasher>,
+    /// Both ends of each lane that has something.
+    ends: HashMap<u64, Lane, FxBuildHasher>,
     /// The same lanes, in the order in which they are served.
     ring: VecDeque<u64>,
     /// What the first of them has given in its turn.
@@ -53,7 +53,7 @@ struct Turn {
 impl<E> Default for Lanes<E> {
     /// No lanes, and no buffers.
     fn default() -> Self {
-        Self { entries: Slab::new(), lanes: HashMap::default(), ring: VecDeque::new(), turn: Turn::default(), came: 0 }
+        Self { entries: Slab::new(), ends: HashMap::default(), ring: VecDeque::new(), turn: Turn::default(), came: 0 }
     }
 }
 
@@ -73,11 +73,11 @@ impl<E: Entry> Lanes<E> {
         let id = entry.lane();
         let place = self.entries.insert(Waiting { entry, number: self.came, next: None });
         self.came += 1;
-        if let Some(lane) = self.lanes.get_mut(&id) {
+        if let Some(lane) = self.ends.get_mut(&id) {
             self.entries[lane.last].next = Some(place);
             lane.last = place;
         } else {
-            self.lanes.insert(id, Lane { first: place, last: place });
+            self.ends.insert(id, Lane { first: place, last: place });
             self.ring.push_back(id);
         }
     }
@@ -86,7 +86,7 @@ impl<E: Entry> Lanes<E> {
     pub fn pop(&mut self) -> Option<(E, Option<E::Charge>)> {
         loop {
             let id = *self.ring.front()?;
-            let first = self.lanes.get(&id)?.first;
+            let first = self.ends.get(&id)?.first;
             // Not all lanes can be held: what came first of all is at the head of its lane, and waits for nothing.
             if self.turn.is_over() || self.is_held(first) {
                 self.ring.rotate_left(1);
@@ -95,12 +95,12 @@ impl<E: Entry> Lanes<E> {
             }
             let Waiting { entry, next, .. } = self.entries.remove(first);
             let charge = entry.charge();
-            if let (Some(next), Some(lane)) = (next, self.lanes.get_mut(&id)) {
+            if let (Some(next), Some(lane)) = (next, self.ends.get_mut(&id)) {
                 lane.first = next;
                 self.turn.count += entry.count();
                 self.turn.bytes += charge.as_ref().map_or(0, Charge::bytes);
             } else {
-                self.lanes.remove(&id);
+                self.ends.remove(&id);
                 self.ring.pop_front();
                 self.turn = Turn::default();
             }
@@ -111,7 +111,7 @@ impl<E: Entry> Lanes<E> {
     /// Whether an entry at the head of its lane has to wait for what came before it in another one.
     fn is_held(&self, place: usize) -> bool {
         let waiting = &self.entries[place];
-        let Some(lane) = waiting.entry.after().and_then(|id| self.lanes.get(&id)) else { return false };
+        let Some(lane) = waiting.entry.after().and_then(|id| self.ends.get(&id)) else { return false };
         self.entries[lane.first].number < waiting.number
     }
 }

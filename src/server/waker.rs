@@ -79,39 +79,39 @@ mod tests {
     use super::*;
 
     fn counted() -> (Waker, Arc<AtomicUsize>) {
-        let wakes = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&wakes);
+        let count = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&count);
         let wake = move || {
             counter.fetch_add(1, Ordering::SeqCst);
         };
-        (Waker::new(wake), wakes)
+        (Waker::new(wake), count)
     }
 
     #[test]
     fn any_other_thread_wakes_at_once() {
-        let (waker, wakes) = counted();
+        let (waker, count) = counted();
         waker.wake_soon();
-        assert_eq!(wakes.load(Ordering::SeqCst), 1);
+        assert_eq!(count.load(Ordering::SeqCst), 1);
     }
 
     #[test]
     fn a_thread_of_the_runtime_wakes_once_when_it_has_nothing_left_to_do_or_when_that_takes_long() {
-        let (waker, wakes) = counted();
+        let (waker, count) = counted();
         thread::scope(|scope| {
             scope.spawn(|| {
                 Waker::enlist_thread();
                 waker.on_idle();
                 waker.wake_soon();
-                assert_eq!(wakes.load(Ordering::SeqCst), 0);
+                assert_eq!(count.load(Ordering::SeqCst), 0);
                 waker.on_idle();
                 waker.on_idle();
-                assert_eq!(wakes.load(Ordering::SeqCst), 1);
+                assert_eq!(count.load(Ordering::SeqCst), 1);
                 waker.wake_soon();
-                while wakes.load(Ordering::SeqCst) == 1 {
+                while count.load(Ordering::SeqCst) == 1 {
                     waker.on_progress();
                 }
                 waker.on_idle();
-                assert_eq!(wakes.load(Ordering::SeqCst), 2);
+                assert_eq!(count.load(Ordering::SeqCst), 2);
             });
         });
     }

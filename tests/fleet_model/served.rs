@@ -227,7 +227,7 @@ impl Fleet {
         let count = events.len();
         for event in events {
             match event {
-                Event::Register { peer, text } => {
+                Event::Register { peer, text, .. } => {
                     let id = IDS.iter().position(|id| text.contains(&format!(r#""workerId":"{id}""#))).unwrap();
                     let at = self.hear(peer.id, &Deed::Register(id));
                     self.register(at, peer.id, id);
