@@ -161,7 +161,7 @@ test.each([
   const later = jest.fn(async () => true);
   let settled;
   const settle = new Promise((resolve) => { settled = resolve; });
-  const { port, logger } = await startServer({}, (server) => {
+  const { port, log } = await startServer({}, (server) => {
     server.addHttpHandler(async (req, res) => {
       await new Promise((resolve) => setImmediate(resolve));
       res.end('answered');
@@ -174,7 +174,7 @@ test.each([
   expect((await request(port)).text).toBe('answered');
   await settle;
   expect(later).not.toHaveBeenCalled();
-  expect(logger.all('HTTP handler error').map((line) => line.context.error)).toEqual(logged);
+  expect(log.all('HTTP handler error').map((line) => line.context.error)).toEqual(logged);
 });
 
 test('a request whose client has left while a handler was asked goes to no other', async () => {
