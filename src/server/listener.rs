@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -161,7 +162,9 @@ async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<S
     let shared = Arc::clone(shared);
     let early = early.to_vec();
     tokio::spawn(async move {
-        let connection = connection::run(Arc::clone(&shared), Arc::clone(&admission.peer), stream, response, early);
+        let peer = Arc::clone(&admission.peer);
+        // Pinned here: given away by value it would be in this task three times over.
+        let connection = pin!(connection::run(Arc::clone(&shared), peer, stream, response, early));
         shared.before(Phase::Cut, connection).await;
     });
 }
