@@ -130,7 +130,7 @@ class ConnectionHandler {
     connection.workerId = workerId;
     this.#send(ws, native.registrationAck(sessionId, this.#config.heartbeatIntervalMs));
     this.#logger.debug('Worker registered', { workerId, workerName, models, maxConcurrentRequests: max });
-    this.#handlers.connected(toWorkerInfo(worker));
+    this.#handlers.connected(() => toWorkerInfo(worker));
   }
 
   /** A worker leaves the pool to make room for a new session, which may be on its own socket `ws`. */

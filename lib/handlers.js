@@ -69,7 +69,10 @@ class Handlers {
     return subscribe(handlers, handler);
   }
 
-  connected(info) {
+  /** `getInfo` is asked for the worker only if there are handlers. */
+  connected(getInfo) {
+    if (this.#connected.size === 0) return;
+    const info = getInfo();
     for (const handler of this.#connected) {
       this.#call('Error in connected handler', undefined, handler, info);
     }

@@ -354,7 +354,7 @@ class RunningServer {
       models: capabilities.models.map((model) => model.modelId),
       maxConcurrentRequests: capabilities.maxConcurrentRequests,
     });
-    this.#handlers.connected(record.toInfo());
+    this.#handlers.connected(() => record.toInfo());
   }
 
   #replace(rows, at) {

@@ -7,6 +7,9 @@ const { STATUSES, toWorkerInfo } = require('./worker-info.js');
  * they came) and a copy of the native side's state, which is brought up to date from rows of doubles.
  */
 class WorkerRecord {
+  #pendingRequests;
+  #categoryActiveRequests;
+
   /** `row` is the worker's first state. */
   constructor(peer, { workerId, workerName, sessionId, room }, capabilities, row) {
     this.peer = peer;
@@ -18,11 +21,21 @@ class WorkerRecord {
     this.name = workerName;
     this.capabilities = capabilities;
     this.sessionId = sessionId;
-    this.pendingRequests = new Set();
-    this.categoryActiveRequests = new Map();
     this.lastHeartbeat = null;
     this.update(row, 0);
     this.connectedAt = this.lastHeartbeat;
+  }
+
+  /** The requests that are tracked. Made when they are asked for: most workers of a large fleet are idle. */
+  get pendingRequests() {
+    this.#pendingRequests ??= new Set();
+    return this.#pendingRequests;
+  }
+
+  /** Active requests by category. Made when asked for, too. */
+  get categoryActiveRequests() {
+    this.#categoryActiveRequests ??= new Map();
+    return this.#categoryActiveRequests;
   }
 
   /** Takes over the state in `rows` from `at` on: key, status, last heartbeat, active and completed requests. */

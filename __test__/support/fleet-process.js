@@ -15,7 +15,9 @@ function arrived(worker) {
   worker.count += 1;
   if (worker.count === counted.each) counted.missing -= 1;
   if (counted.missing === 0) {
-    fs.writeFileSync(counted.file, String(workers.length));
+    // Whoever waits for the file must not find it empty.
+    fs.writeFileSync(`${counted.file}.part`, String(workers.length));
+    fs.renameSync(`${counted.file}.part`, counted.file);
     counted = null;
   }
 }

@@ -10,7 +10,7 @@ use crate::core::protocol::Closing;
 
 /// What the codec keeps for a frame that has not come whole. It grows for a longer one, and all the time of an idle
 /// connection it costs as much as this.
-const BUFFER_BYTES: usize = 1 << 10;
+const BUFFER_BYTES: usize = 512;
 
 /// What a peer did that its connection must be closed for.
 #[derive(Debug)]

@@ -287,7 +287,9 @@ impl Consumer for WorkerConsumer<'_> {
     fn deadline(&self) -> Option<Instant> {
         let ping =
             self.ping.as_ref().map(|ping| ping.answer_by.map_or(ping.next, |answer_by| answer_by.min(ping.next)));
-        [self.register_by, ping].into_iter().flatten().min()
+        // A worker need not keep a timer until then.
+        let register_by = self.register_by.filter(|_| self.peer.worker().is_none());
+        [register_by, ping].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self) {
