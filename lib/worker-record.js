@@ -9,6 +9,9 @@ const { STATUSES, toWorkerInfo } = require('./worker-info.js');
 class WorkerRecord {
   #pendingRequests;
   #categoryActiveRequests;
+  /** What `toInfo` gave, while it is true. */
+  #info = null;
+  #seen = NaN;
 
   /** `row` is the worker's first state. */
   constructor(peer, { workerId, workerName, sessionId, room }, capabilities, row) {
@@ -21,7 +24,6 @@ class WorkerRecord {
     this.name = workerName;
     this.capabilities = capabilities;
     this.sessionId = sessionId;
-    this.lastHeartbeat = null;
     this.update(row, 0);
     this.connectedAt = this.lastHeartbeat;
   }
@@ -40,11 +42,24 @@ class WorkerRecord {
 
   /** Takes over the state in `rows` from `at` on: key, status, last heartbeat, active and completed requests. */
   update(rows, at) {
-    this.status = STATUSES[rows[at + 1]];
+    const status = STATUSES[rows[at + 1]];
     const seen = rows[at + 2];
-    if (this.lastHeartbeat?.getTime() !== seen) this.lastHeartbeat = new Date(seen);
-    this.activeRequests = rows[at + 3];
-    this.completedRequests = rows[at + 4];
+    const activeRequests = rows[at + 3];
+    const completedRequests = rows[at + 4];
+    if (
+      seen === this.#seen &&
+      status === this.status &&
+      activeRequests === this.activeRequests &&
+      completedRequests === this.completedRequests
+    ) {
+      return;
+    }
+    if (seen !== this.#seen) this.lastHeartbeat = new Date(seen);
+    this.#seen = seen;
+    this.status = status;
+    this.activeRequests = activeRequests;
+    this.completedRequests = completedRequests;
+    this.#info = null;
   }
 
   track(requestId, category) {
@@ -63,9 +78,10 @@ class WorkerRecord {
     this.categoryActiveRequests.set(category, Math.max(0, count + change));
   }
 
-  /** A new `WorkerInfo`. */
+  /** Its `WorkerInfo`, a new one whenever something has changed. */
   toInfo() {
-    return toWorkerInfo(this);
+    this.#info ??= toWorkerInfo(this);
+    return this.#info;
   }
 }
 
