@@ -141,7 +141,8 @@ impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
         // Read raw, a key is checked as strictly as everything that is skipped: asked for its bytes, serde_json would let
         // control characters pass.
         while let Some(key) = map.next_key::<&RawValue>()? {
-            match self.0.iter().position(|name| is_key(key.get(), name)) {
+            let key = key_bytes(key.get());
+            match self.0.iter().position(|name| Some(name.as_bytes()) == key.as_deref()) {
                 Some(index) => found[index] = Some(map.next_value::<&RawValue>()?.get()),
                 None => {
                     map.next_value::<IgnoredAny>()?;
@@ -152,12 +153,12 @@ impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
     }
 }
 
-/// Whether the raw text of a key means `name`.
-fn is_key(raw: &str, name: &str) -> bool {
+/// What the raw text of a key means. `None` for one that no name here can be.
+fn key_bytes(raw: &str) -> Option<Cow<'_, [u8]>> {
     if raw.contains('\\') {
-        string_bytes(raw).is_some_and(|bytes| *bytes == *name.as_bytes())
+        string_bytes(raw)
     } else {
-        raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')) == Some(name)
+        raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).map(|key| Cow::Borrowed(key.as_bytes()))
     }
 }
 
