@@ -318,7 +318,7 @@ class RunningServer {
 
   #onMessage(peer, text) {
     const record = this.#byPeer.get(peer);
-    const getInfo = () => record?.toInfo() ?? unknownWorkerInfo();
+    const getInfo = () => record?.toSharedInfo() ?? unknownWorkerInfo();
     let message;
     try {
       message = JSON.parse(text);

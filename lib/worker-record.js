@@ -9,7 +9,7 @@ const { STATUSES, toWorkerInfo } = require('./worker-info.js');
 class WorkerRecord {
   #pendingRequests;
   #categoryActiveRequests;
-  /** What `toInfo` gave, while it is true. */
+  /** What `toSharedInfo` gave, while it is true. */
   #info = null;
   #seen = NaN;
 
@@ -78,8 +78,13 @@ class WorkerRecord {
     this.categoryActiveRequests.set(category, Math.max(0, count + change));
   }
 
-  /** Its `WorkerInfo`, a new one whenever something has changed. */
+  /** A new `WorkerInfo`. */
   toInfo() {
+    return toWorkerInfo(this);
+  }
+
+  /** The `WorkerInfo` that comes with its messages: the same one until something changes. */
+  toSharedInfo() {
     this.#info ??= toWorkerInfo(this);
     return this.#info;
   }

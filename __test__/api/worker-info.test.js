@@ -3,7 +3,7 @@
 // WorkerInfo: a plain object that holds the worker's own collections.
 
 const { inspect, types } = require('node:util');
-const { nextCall, startServer } = require('../support/server.js');
+const { nextCall, startServer, until } = require('../support/server.js');
 const { capabilitiesOf, connectWorker } = require('../support/worker.js');
 
 const KEYS = [
@@ -166,4 +166,30 @@ test('it never holds the socket', async () => {
   for (const info of Object.values(await everyInfo())) {
     expect(inspect(info, { depth: 10, showHidden: true })).not.toMatch(/socket/i);
   }
+});
+
+test('what is written into an info that was asked for changes nothing in the next one', async () => {
+  const { server } = await startServer();
+  await connectWorker(server);
+  const info = server.getWorkerInfo()[0];
+  const before = { ...info };
+  info.status = 'broken';
+  info.name = 'other';
+  expect(server.getWorkerInfo()[0]).toEqual(before);
+});
+
+test('the messages of a worker come with the same info until something in it changes', async () => {
+  const { server } = await startServer();
+  const worker = await connectWorker(server);
+  const infos = [];
+  server.onWorkerMessage('x', (info) => infos.push(info));
+  for (let i = 0; i < 2; i += 1) {
+    worker.ws.send('{"type":"x"}');
+    await until(() => infos.length === i + 1);
+  }
+  expect(infos[1]).toBe(infos[0]);
+  server.trackRequest('w1', 'r');
+  worker.ws.send('{"type":"x"}');
+  await until(() => infos.length === 3);
+  expect(infos.map((info) => info.activeRequests)).toEqual([0, 0, 1]);
 });

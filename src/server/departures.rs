@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::sleep;
 
 use super::peer::Peer;
+use super::waker::Waker;
 
 /// To so many peers the application's thread writes by itself.
 const MAX_DIRECT_PEERS: usize = 2;
@@ -99,12 +100,17 @@ fn write(peer: &Peer) {
 }
 
 /// Writes what is left to a task, batch after batch.
-pub async fn write_batches(departures: Arc<Departures>, mut batches: mpsc::UnboundedReceiver<Batch>) {
+pub async fn write_batches(
+    departures: Arc<Departures>,
+    mut batches: mpsc::UnboundedReceiver<Batch>,
+    waker: Arc<Waker>,
+) {
     while let Some(batch) = batches.recv().await {
         for peers in batch.chunks(PEERS_A_TURN) {
             for peer in peers {
                 write(peer);
             }
+            waker.on_progress();
             tokio::task::yield_now().await;
         }
         departures.in_flight.fetch_sub(1, Ordering::SeqCst);

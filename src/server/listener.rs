@@ -23,8 +23,10 @@ use crate::core::log::Line;
 const BACKLOG: i32 = 511;
 /// After a failure to accept, such as too many open files, how long to let things settle.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Silence after which the operating system probes whether a worker's machine is still there.
+/// Silence after which the operating system probes whether a worker's machine is still there, and how often: it gives up after
+/// about nine probes, three minutes in all.
 const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Binds to `host`, an IP address, or to all interfaces: IPv6 and IPv4 on one socket, or IPv4 alone where there is no
 /// IPv6, as Node's `listen(port)`.
@@ -72,6 +74,8 @@ const EAFNOSUPPORT: i32 = 10047;
 /// Accepts connections until the server stops.
 pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     while let Some(accepted) = shared.before(Phase::Stopping, listener.accept()).await {
+        // In a storm of connections this thread may never be idle.
+        shared.waker.on_progress();
         match accepted {
             Ok((stream, _)) => {
                 tokio::spawn(serve(Arc::clone(&shared), stream));
@@ -157,7 +161,7 @@ async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<S
         let response = head::response("503 Service Unavailable", "", "Too many connections");
         return hang_up_with(&mut stream, &response).await;
     };
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE);
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
     let shared = Arc::clone(shared);
     let early = early.to_vec();

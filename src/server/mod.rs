@@ -137,7 +137,7 @@ impl Server {
             let listener = TcpListener::from_std(listener)?;
             runtime.spawn(listener::accept(Arc::clone(&shared), listener));
             runtime.spawn(check_health(Arc::clone(&shared)));
-            runtime.spawn(departures::write_batches(Arc::clone(&departures), batches));
+            runtime.spawn(departures::write_batches(Arc::clone(&departures), batches, Arc::clone(&shared.waker)));
             runtime.spawn(departures::watch_turns(departures));
             runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
         }
