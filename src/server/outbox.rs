@@ -320,6 +320,7 @@ impl Outbox {
         }
         let Some(socket) = queue.socket.clone() else { return };
         let was_blocked = queue.blocked_since.is_some();
+        let mut total = 0;
         for _ in 0..ROUNDS {
             if queue.chunks.is_empty() {
                 break;
@@ -330,6 +331,7 @@ impl Outbox {
             let (taken, result) =
                 parking_lot::MutexGuard::unlocked(queue, || write_chunks(&socket, &mut chunks, &mut written));
             queue.writing = false;
+            total += taken;
             queue.bytes = queue.bytes.saturating_sub(taken);
             if taken > 0 {
                 queue.blocked_since = None;
@@ -358,8 +360,11 @@ impl Outbox {
         if !queue.chunks.is_empty() {
             queue.blocked_since.get_or_insert_with(Instant::now);
         }
-        // Only at the change, or the connection's task would be kept busy by its own writing.
-        if queue.blocked_since.is_some() && !was_blocked || queue.has_failed {
+        // Only at the change, or the connection's task would be kept busy by its own writing. It ends when all has left that was
+        // to be sent before the connection closes, and it may be somebody else who wrote the last of that.
+        let is_blocked = queue.blocked_since.is_some() && !was_blocked;
+        let is_finished = queue.closed_at.is_some() && queue.bytes == 0 && total > 0;
+        if is_blocked || is_finished || queue.has_failed {
             self.alert();
         }
     }

@@ -146,3 +146,15 @@ async fn a_socket_that_failed_alerts_its_connection_once() {
     assert!(tokio::time::timeout(std::time::Duration::ZERO, outbox.attention()).await.is_err());
     assert_eq!(outbox.send("x".into()), Sent::Closed);
 }
+
+#[tokio::test]
+async fn whoever_writes_the_last_of_a_closing_connection_tells_its_task() {
+    let (outbox, _peer, _reader) = open(usize::MAX).await;
+    outbox.close(Closing::REPLACED);
+    outbox.attention().await;
+    outbox.write();
+    outbox.attention().await;
+    assert!(outbox.outgoing().is_empty);
+    outbox.write();
+    assert!(tokio::time::timeout(std::time::Duration::ZERO, outbox.attention()).await.is_err());
+}
