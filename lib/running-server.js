@@ -212,6 +212,7 @@ class RunningServer {
    */
   #drain() {
     const begun = now();
+    const end = begun + SLICE_MS;
     let handled = 0;
     for (;;) {
       this.#batch ??= this.#fetch(handled >= BUSY_EVENTS);
@@ -220,12 +221,13 @@ class RunningServer {
         return;
       }
       const batch = this.#batch;
-      handled += this.#departures.during(() => this.#handle(batch, begun + SLICE_MS, this.#quota - handled));
-      if (batch.left > 0 || batch.at < batch.end) {
+      handled += this.#departures.during(() => this.#handle(batch, end, this.#quota - handled));
+      const isDone = batch.left === 0 && batch.at === batch.end;
+      if (isDone) this.#batch = null;
+      if (!isDone || now() > end) {
         this.#goOnLater(begun, handled);
         return;
       }
-      this.#batch = null;
     }
   }
 

@@ -81,6 +81,31 @@ test('I7: what handlers do after an await counts, too', async () => {
   expect(longest).toBeLessThanOrEqual(64);
 }, 60000);
 
+test('I7: when its time is up no further message begins, where one batch ends and the next begins neither', async () => {
+  const { server, port } = await startServer();
+  const total = 600;
+  let count = 0;
+  let sinceTurn = 0;
+  let longest = 0;
+  server.onWorkerMessage('flood', () => {
+    count += 1;
+    sinceTurn += 1;
+    longest = Math.max(longest, sinceTurn);
+    work(5000);
+  });
+  const turn = () => {
+    sinceTurn = 0;
+    if (count < total) setImmediate(turn);
+  };
+  setImmediate(turn);
+  const flood = await startFlood(port, { count: 1 });
+  const file = signalFile();
+  await flood.ask('flood', { messages: total, bytes: 100, file });
+  fs.writeFileSync(`${file}.go`, '');
+  await until(() => count >= total);
+  expect(longest).toBe(1);
+}, 60000);
+
 test('I7: HTTP requests of an open connection are answered during a flood', async () => {
   const { server, port } = await startServer({}, (unstarted) => unstarted.addHttpHandler(answering('here')));
   let count = 0;
