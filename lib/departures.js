@@ -1,5 +1,7 @@
 'use strict';
 
+const { ROOM_PAGE_SLOTS } = require('./native.js');
+
 /** More text, or more messages, are not kept back until the end of the turn. */
 const MAX_CHARACTERS = 64 * 1024;
 const MAX_MESSAGES = 512;
@@ -10,8 +12,6 @@ const VERY_MANY_MESSAGES = 64;
 const MAX_SHORT = 4 * 1024;
 /** What a frame adds to a short text, in bytes. */
 const HEADER_BYTES = 4;
-/** Workers whose slots are in one page, as the native side has it. */
-const PAGE_SLOTS = 1024;
 
 /** Those whose messages must not be lost when the process exits in the middle of a turn. */
 const started = new Set();
@@ -55,8 +55,9 @@ class Departures {
       return this.#sendAlone(record, text);
     }
     const { room } = record;
-    const page = (this.#pages[Math.floor(room / PAGE_SLOTS)] ??= this.#native.roomPage(Math.floor(room / PAGE_SLOTS)));
-    const waiting = page[room % PAGE_SLOTS] + record.departing;
+    const number = Math.floor(room / ROOM_PAGE_SLOTS);
+    const page = (this.#pages[number] ??= this.#native.roomPage(number));
+    const waiting = page[room % ROOM_PAGE_SLOTS] + record.departing;
     const bytes = text.length + HEADER_BYTES;
     if (text.length > MAX_SHORT || waiting + bytes > this.#maxQueuedBytes) return this.#sendAlone(record, text);
     record.departing += bytes;

@@ -2,6 +2,7 @@
 
 // Messages for the application: exactly what JSON.parse makes of the text.
 
+const { INFO_KEYS, UNKNOWN_INFO } = require('../support/infos.js');
 const { nextCall, startServer } = require('../support/server.js');
 const { connect, connectWorker } = require('../support/worker.js');
 
@@ -141,32 +142,8 @@ test('a socket that is not registered is the unknown worker', async () => {
   const { server } = await startServer();
   const client = await connect(server);
   const worker = await client.sync();
-  expect(worker).toEqual({
-    id: 'unknown',
-    name: 'unknown',
-    status: 'unhealthy',
-    capabilities: { models: [], maxConcurrentRequests: 0 },
-    sessionId: '',
-    connectedAt: new Date(0),
-    lastHeartbeat: new Date(0),
-    activeRequests: 0,
-    completedRequests: 0,
-    pendingRequestIds: new Set(),
-    categoryActiveRequests: new Map(),
-  });
-  expect(Object.keys(worker)).toEqual([
-    'id',
-    'name',
-    'status',
-    'capabilities',
-    'sessionId',
-    'connectedAt',
-    'lastHeartbeat',
-    'activeRequests',
-    'completedRequests',
-    'pendingRequestIds',
-    'categoryActiveRequests',
-  ]);
+  expect(worker).toEqual(UNKNOWN_INFO);
+  expect(Object.keys(worker)).toEqual(INFO_KEYS);
 });
 
 test('what a handler does to the unknown worker is not seen by the next', async () => {

@@ -3,22 +3,9 @@
 // WorkerInfo: a plain object that holds the worker's own collections.
 
 const { inspect, types } = require('node:util');
+const { INFO_KEYS } = require('../support/infos.js');
 const { nextCall, startServer, until } = require('../support/server.js');
 const { capabilitiesOf, connectWorker } = require('../support/worker.js');
-
-const KEYS = [
-  'id',
-  'name',
-  'status',
-  'capabilities',
-  'sessionId',
-  'connectedAt',
-  'lastHeartbeat',
-  'activeRequests',
-  'completedRequests',
-  'pendingRequestIds',
-  'categoryActiveRequests',
-];
 
 /** Every way by which a WorkerInfo is handed out. */
 async function everyInfo() {
@@ -42,10 +29,10 @@ async function everyInfo() {
 
 test('wherever it comes from, it is a plain object with these keys in this order', async () => {
   for (const [from, info] of Object.entries(await everyInfo())) {
-    expect([from, Object.keys(info)]).toEqual([from, KEYS]);
-    expect(Reflect.ownKeys(info)).toEqual(KEYS);
+    expect([from, Object.keys(info)]).toEqual([from, INFO_KEYS]);
+    expect(Reflect.ownKeys(info)).toEqual(INFO_KEYS);
     expect(Object.getPrototypeOf(info)).toBe(Object.prototype);
-    for (const key of KEYS) {
+    for (const key of INFO_KEYS) {
       const descriptor = Object.getOwnPropertyDescriptor(info, key);
       expect(descriptor).toHaveProperty('value');
       expect(descriptor.enumerable).toBe(true);

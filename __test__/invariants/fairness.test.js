@@ -54,19 +54,17 @@ test('I7: during a flood of 100,000 messages immediates and timers fire all the 
   expect(longest).toBeLessThan(total / 20);
 }, 60000);
 
-test('I7: what handlers do after an await counts, too', async () => {
+/** Has one worker send `total` messages; what `handlerOf` makes handles them. Resolves with the most that began between two turns. */
+async function longestOfFlood(total, handlerOf) {
   const { server, port } = await startServer();
-  const total = 1000;
   let count = 0;
   let sinceTurn = 0;
   let longest = 0;
-  server.onWorkerMessage('flood', async () => {
-    await null;
+  server.onWorkerMessage('flood', handlerOf(() => {
     count += 1;
     sinceTurn += 1;
     longest = Math.max(longest, sinceTurn);
-    work(500);
-  });
+  }));
   const turn = () => {
     sinceTurn = 0;
     if (count < total) setImmediate(turn);
@@ -77,32 +75,24 @@ test('I7: what handlers do after an await counts, too', async () => {
   await flood.ask('flood', { messages: total, bytes: 100, file });
   fs.writeFileSync(`${file}.go`, '');
   await until(() => count >= total);
+  return longest;
+}
+
+test('I7: what handlers do after an await counts, too', async () => {
+  const longest = await longestOfFlood(1000, (begin) => async () => {
+    await null;
+    begin();
+    work(500);
+  });
   // The first turn is a guess. Without learning from it they would all be handled in a few.
   expect(longest).toBeLessThanOrEqual(64);
 }, 60000);
 
 test('I7: when its time is up no further message begins, where one batch ends and the next begins neither', async () => {
-  const { server, port } = await startServer();
-  const total = 600;
-  let count = 0;
-  let sinceTurn = 0;
-  let longest = 0;
-  server.onWorkerMessage('flood', () => {
-    count += 1;
-    sinceTurn += 1;
-    longest = Math.max(longest, sinceTurn);
+  const longest = await longestOfFlood(600, (begin) => () => {
+    begin();
     work(5000);
   });
-  const turn = () => {
-    sinceTurn = 0;
-    if (count < total) setImmediate(turn);
-  };
-  setImmediate(turn);
-  const flood = await startFlood(port, { count: 1 });
-  const file = signalFile();
-  await flood.ask('flood', { messages: total, bytes: 100, file });
-  fs.writeFileSync(`${file}.go`, '');
-  await until(() => count >= total);
   expect(longest).toBe(1);
 }, 60000);
 

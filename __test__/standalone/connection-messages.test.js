@@ -1,23 +1,11 @@
 'use strict';
 
+const { UNKNOWN_INFO } = require('../support/infos.js');
 const { ConnectionHandler, WorkerPool } = require('../support/package.js');
 const { recordingLogger } = require('../support/logger.js');
 const { EmitterSocket, makeWorker, registrationOf } = require('../support/standalone.js');
 
 const CONFIG = { heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 };
-const UNKNOWN = {
-  id: 'unknown',
-  name: 'unknown',
-  status: 'unhealthy',
-  capabilities: { models: [], maxConcurrentRequests: 0 },
-  sessionId: '',
-  connectedAt: new Date(0),
-  lastHeartbeat: new Date(0),
-  activeRequests: 0,
-  completedRequests: 0,
-  pendingRequestIds: new Set(),
-  categoryActiveRequests: new Map(),
-};
 
 let logger;
 let pool;
@@ -83,7 +71,7 @@ describe('a message', () => {
     const got = jest.fn();
     handler.onMessage('x', got);
     connect().receive({ type: 'x' });
-    expect(got.mock.calls).toEqual([[UNKNOWN, { type: 'x' }]]);
+    expect(got.mock.calls).toEqual([[UNKNOWN_INFO, { type: 'x' }]]);
   });
 
   test('shows the worker as it is then', () => {

@@ -1,22 +1,11 @@
 'use strict';
 
+const { INFO_KEYS } = require('../support/infos.js');
 const { toWorkerInfo } = require('../support/package.js');
 const { makeWorker } = require('../support/standalone.js');
 
 test('a WorkerInfo has its properties in the documented order, and not the socket', () => {
-  expect(Object.keys(toWorkerInfo(makeWorker('a')))).toEqual([
-    'id',
-    'name',
-    'status',
-    'capabilities',
-    'sessionId',
-    'connectedAt',
-    'lastHeartbeat',
-    'activeRequests',
-    'completedRequests',
-    'pendingRequestIds',
-    'categoryActiveRequests',
-  ]);
+  expect(Object.keys(toWorkerInfo(makeWorker('a')))).toEqual(INFO_KEYS);
 });
 
 test('it is a plain object with the values of the worker', () => {

@@ -121,6 +121,11 @@ pub struct NativeRegistered {
     pub room: u32,
 }
 
+/// Slots in what [`NativeServer::room_page`] gives.
+#[napi]
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const ROOM_PAGE_SLOTS: u32 = PAGE_SLOTS as u32;
+
 /// A running server. Keeps the process alive until it is shut down.
 #[napi]
 pub struct NativeServer {

@@ -266,10 +266,6 @@ impl Consumer for WorkerConsumer<'_> {
         self.shared.waker.on_progress();
     }
 
-    fn on_close(&mut self) {
-        self.shared.shut(self.peer);
-    }
-
     fn on_unwritable(&mut self) {
         self.shared.shut(self.peer);
     }

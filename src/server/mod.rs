@@ -173,8 +173,7 @@ impl Server {
         for key in same_peer.into_iter().chain(same_id) {
             if let Some(worker) = pool.remove(key) {
                 displaced.push(Snapshot::of(key, &worker));
-                worker.peer.set_worker(None);
-                worker.peer.outbox.show_in(None);
+                worker.peer.forget_worker();
                 if worker.peer.id != id {
                     replaced.push(worker.peer);
                 }
@@ -222,8 +221,7 @@ impl Server {
     pub fn depart(&self, id: PeerId) -> Option<Snapshot> {
         let peer = self.shared.forget(id)?;
         let key = peer.worker()?;
-        peer.set_worker(None);
-        peer.outbox.show_in(None);
+        peer.forget_worker();
         self.shared.pool.lock().remove(key).map(|worker| Snapshot::of(key, &worker))
     }
 
@@ -388,7 +386,7 @@ impl Server {
         self.shared.enter(Phase::Stopping);
         self.shared.pool.lock().clear();
         for peer in self.shared.forget_all() {
-            peer.set_worker(None);
+            peer.forget_worker();
             self.shared.close(&peer, Closing::GOING_AWAY);
             // After it is closed: a registration that comes later is not waited for.
             peer.settle();

@@ -76,6 +76,12 @@ impl Peer {
         self.worker.store(key.map_or(0, |key| key.0), Ordering::SeqCst);
     }
 
+    /// Unties it from its worker, which left the pool.
+    pub fn forget_worker(&self) {
+        self.set_worker(None);
+        self.outbox.show_in(None);
+    }
+
     /// Whether it may stay unregistered.
     pub fn is_in_use(&self) -> bool {
         self.in_use.load(Ordering::Relaxed)

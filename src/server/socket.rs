@@ -9,14 +9,14 @@ use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::codec::{Codec, Violation};
-use super::hang_up::LAST_WORDS;
+use super::hang_up::discard;
 use super::outbox::{Outbox, Outgoing};
 use crate::core::protocol::Closing;
 
@@ -48,10 +48,7 @@ pub trait Consumer {
     /// All that was read at once has been given.
     fn on_pause(&mut self) {}
 
-    /// The peer's close frame. Nothing more comes, and nothing more can be sent.
-    fn on_close(&mut self) {}
-
-    /// Nothing that is sent will reach the peer any more.
+    /// Nothing that is sent will reach the peer any more: it has sent its close frame, or the socket failed.
     fn on_unwritable(&mut self) {}
 
     /// The peer has taken nothing of what waits for it for as long as the stall timeout.
@@ -154,7 +151,6 @@ impl<'a> WebSocket<'a> {
     pub async fn say_goodbye(mut self, closing: Closing) {
         let outbox = self.outbox;
         outbox.close(closing);
-        let deadline = Instant::now() + CLOSE_TIMEOUT;
         let all_written = async {
             loop {
                 outbox.write();
@@ -166,11 +162,9 @@ impl<'a> WebSocket<'a> {
                 outbox.write_on();
             }
         };
-        if timeout_at(deadline, all_written).await.is_ok() {
+        if timeout(CLOSE_TIMEOUT, all_written).await.is_ok() {
             outbox.detach();
-            let mut scratch = vec![0; 4096];
-            let farewell = async { while let Ok(1..) = self.reader.read(&mut scratch).await {} };
-            timeout_at(Instant::now() + LAST_WORDS, farewell).await.ok();
+            discard(&mut self.reader).await;
         }
     }
 
@@ -235,7 +229,7 @@ impl Inbound {
                 Ok(Some(Message::Ping(_))) => outbox.send_control(&std::mem::take(&mut answer)),
                 Ok(Some(Message::Pong(_))) => consumer.on_pong(),
                 Ok(Some(Message::Close(frame))) => {
-                    consumer.on_close();
+                    consumer.on_unwritable();
                     outbox.answer_close(&answer);
                     self.closed = Some(match frame {
                         Some(frame) => (frame.code.into(), frame.reason),
