@@ -151,7 +151,7 @@ impl<'a> WorkerConsumer<'a> {
         let now = self.shared.clock.now();
         if worker_id.is_some_and(|id| self.shared.pool.lock().heartbeat(id, now)) {
             let ack = heartbeat_ack(timestamp, now, self.shared.config.heartbeat_timeout_ms);
-            if self.peer.outbox.send(ack.into()) == (Sent::Full { first: true }) {
+            if self.peer.outbox.send(ack.into()) == Sent::Full {
                 self.shared.log_full(self.peer);
             }
         } else {

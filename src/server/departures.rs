@@ -5,12 +5,13 @@
 //! the shortest way; to more it is left to a task, so that the application does not wait for their sockets. What
 //! was sent earlier is written earlier, whichever peer it is for.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::peer::Peer;
@@ -27,16 +28,20 @@ const LONG_TURN: Duration = Duration::from_millis(4);
 /// After so many looks at a queue that nobody used the watch sleeps.
 const QUIET_LOOKS: u32 = 250;
 
-/// Peers with something to be written.
-type Batch = Vec<Arc<Peer>>;
-
 /// The peers that the application has sent something to, in the order of the first message to each.
-#[derive(Debug)]
+///
+/// Locks are taken in the order `waiting`, `writing`, `left`.
+#[derive(Debug, Default)]
 pub struct Departures {
-    waiting: Mutex<Batch>,
-    batches: mpsc::UnboundedSender<Batch>,
-    /// Batches that are not written yet.
-    in_flight: AtomicUsize,
+    /// Those of this turn.
+    waiting: Mutex<Vec<Arc<Peer>>>,
+    /// Those that are left to the task.
+    left: Mutex<VecDeque<Arc<Peer>>>,
+    /// How many of them are not written yet.
+    unwritten: AtomicUsize,
+    /// Held by whoever writes some of them, so that another one does not overtake.
+    writing: Mutex<()>,
+    ready: Notify,
     /// How often the application came to the end of a turn.
     turns: AtomicU64,
     watched: AtomicBool,
@@ -44,20 +49,6 @@ pub struct Departures {
 }
 
 impl Departures {
-    /// No peers. The receiver is for [`write_batches`].
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<Batch>) {
-        let (batches, receiver) = mpsc::unbounded_channel();
-        let departures = Self {
-            waiting: Mutex::default(),
-            batches,
-            in_flight: AtomicUsize::new(0),
-            turns: AtomicU64::new(0),
-            watched: AtomicBool::new(false),
-            watch: Notify::new(),
-        };
-        (departures, receiver)
-    }
-
     /// Something was put into a peer's outbox.
     pub fn add(&self, peer: &Arc<Peer>) {
         // Whoever is in a batch already is written after this, at the latest then.
@@ -78,19 +69,42 @@ impl Departures {
             return;
         }
         let is_direct = waiting.len() <= MAX_DIRECT_PEERS
-            && self.in_flight.load(Ordering::SeqCst) == 0
+            && self.unwritten.load(Ordering::SeqCst) == 0
             && waiting.iter().all(|peer| peer.outbox.waiting() <= MAX_DIRECT_BYTES);
         if is_direct {
             waiting.drain(..).for_each(|peer| write(&peer));
         } else {
-            self.in_flight.fetch_add(1, Ordering::SeqCst);
-            self.batches.send(std::mem::take(&mut waiting)).ok();
+            self.unwritten.fetch_add(waiting.len(), Ordering::SeqCst);
+            self.left.lock().extend(waiting.drain(..));
+            self.ready.notify_one();
         }
+    }
+
+    /// Writes all that was sent, as far as the sockets take it, before it returns.
+    pub fn write_all(&self) {
+        let mut waiting = self.waiting.lock();
+        while self.write_some(usize::MAX) {}
+        waiting.drain(..).for_each(|peer| write(&peer));
     }
 
     /// Whether something may wait to be written.
     pub fn are_pending(&self) -> bool {
-        self.in_flight.load(Ordering::SeqCst) > 0 || !self.waiting.lock().is_empty()
+        self.unwritten.load(Ordering::SeqCst) > 0 || !self.waiting.lock().is_empty()
+    }
+
+    /// Writes to up to `count` of the peers that were left to the task. False if there was none.
+    fn write_some(&self, count: usize) -> bool {
+        let _writing = self.writing.lock();
+        let peers: Vec<_> = {
+            let mut left = self.left.lock();
+            let count = count.min(left.len());
+            left.drain(..count).collect()
+        };
+        for peer in &peers {
+            write(peer);
+        }
+        self.unwritten.fetch_sub(peers.len(), Ordering::SeqCst);
+        !peers.is_empty()
     }
 }
 
@@ -99,21 +113,14 @@ fn write(peer: &Peer) {
     peer.outbox.write();
 }
 
-/// Writes what is left to a task, batch after batch.
-pub async fn write_batches(
-    departures: Arc<Departures>,
-    mut batches: mpsc::UnboundedReceiver<Batch>,
-    waker: Arc<Waker>,
-) {
-    while let Some(batch) = batches.recv().await {
-        for peers in batch.chunks(PEERS_A_TURN) {
-            for peer in peers {
-                write(peer);
-            }
+/// Writes what is left to a task. Never ends.
+pub async fn write_what_is_left(departures: Arc<Departures>, waker: Arc<Waker>) {
+    loop {
+        departures.ready.notified().await;
+        while departures.write_some(PEERS_A_TURN) {
             waker.on_progress();
             tokio::task::yield_now().await;
         }
-        departures.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -137,5 +144,41 @@ pub async fn watch_turns(departures: Arc<Departures>) {
         departures.watched.store(false, Ordering::SeqCst);
         // Somebody may have looked just before.
         departures.flush();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_left_to_a_task_that_has_no_turn_can_be_written_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let departures = Departures::default();
+        let (mut ends, mut readers) = (Vec::new(), Vec::new());
+        for id in 1..=4 {
+            ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
+            let (reader, writer) = listener.accept().await.unwrap().0.into_split();
+            writer.writable().await.unwrap();
+            readers.push(reader);
+            let peer = Arc::new(Peer::new(id, usize::MAX));
+            peer.outbox.open(writer);
+            peer.outbox.send("a".into());
+            departures.add(&peer);
+            if id == 3 {
+                departures.flush();
+            }
+        }
+        assert!(departures.are_pending());
+        departures.write_all();
+        assert!(!departures.are_pending());
+        for end in &mut ends {
+            let mut frame = [0; 3];
+            end.read_exact(&mut frame).await.unwrap();
+            assert_eq!(&frame, b"\x81\x01a");
+        }
     }
 }

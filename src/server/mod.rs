@@ -129,15 +129,14 @@ impl Server {
             .enable_io()
             .enable_time()
             .build()?;
-        let (departures, batches) = Departures::new();
-        let departures = Arc::new(departures);
+        let departures = Arc::new(Departures::default());
         let (shared, gone) = Shared::new(config, waker, Arc::clone(&departures));
         {
             let _context = runtime.enter();
             let listener = TcpListener::from_std(listener)?;
             runtime.spawn(listener::accept(Arc::clone(&shared), listener));
             runtime.spawn(check_health(Arc::clone(&shared)));
-            runtime.spawn(departures::write_batches(Arc::clone(&departures), batches, Arc::clone(&shared.waker)));
+            runtime.spawn(departures::write_what_is_left(Arc::clone(&departures), Arc::clone(&shared.waker)));
             runtime.spawn(departures::watch_turns(departures));
             runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
         }
@@ -206,7 +205,7 @@ impl Server {
         let room = self.shared.rooms.take();
         let slot = room.index();
         peer.outbox.show_in(Some(room));
-        self.send_to(&peer, registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
+        self.send_to(&peer, &registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
         peer.settle();
         Some(Registered {
             snapshot,
@@ -239,7 +238,8 @@ impl Server {
         let pool = self.shared.pool.lock();
         let peer = pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| Arc::clone(&worker.peer));
         drop(pool);
-        peer.is_some_and(|peer| self.send_to(&peer, text.into()))
+        let text = text.into();
+        peer.is_some_and(|peer| self.send_to(&peer, &text))
     }
 
     /// Sends text messages to workers. The application has seen, for each, that its socket was open and had room. They leave with
@@ -268,15 +268,21 @@ impl Server {
         }
     }
 
-    fn send_to(&self, peer: &Arc<Peer>, text: Utf8Bytes) -> bool {
-        self.put_out(peer, |outbox| outbox.send(text))
+    fn send_to(&self, peer: &Arc<Peer>, text: &Utf8Bytes) -> bool {
+        self.put_out(peer, |outbox| outbox.send(text.clone()))
     }
 
-    fn put_out(&self, peer: &Arc<Peer>, send: impl FnOnce(&Outbox) -> Sent) -> bool {
+    fn put_out(&self, peer: &Arc<Peer>, send: impl Fn(&Outbox) -> Sent) -> bool {
         if !peer.is_open() {
             return false;
         }
-        match send(&peer.outbox) {
+        let mut outcome = send(&peer.outbox);
+        if outcome == Sent::Full && !peer.outbox.is_blocked() {
+            // It is not the peer that is slow, but the thread that writes.
+            self.shared.departures.write_all();
+            outcome = send(&peer.outbox);
+        }
+        match outcome {
             Sent::Queued { is_much } => {
                 self.shared.departures.add(peer);
                 if is_much {
@@ -285,10 +291,8 @@ impl Server {
                 true
             }
             Sent::Closed => false,
-            Sent::Full { first } => {
-                if first {
-                    self.shared.log_full(peer);
-                }
+            Sent::Full => {
+                self.shared.log_full(peer);
                 false
             }
         }

@@ -42,11 +42,8 @@ pub enum Sent {
         /// So much waits by now that it should not be put off to the end of the turn.
         is_much: bool,
     },
-    /// Too much is waiting already. `first` since there was room, so that it can be logged once.
-    Full {
-        /// Whether this is the first refusal since there was room.
-        first: bool,
-    },
+    /// Too much is waiting already.
+    Full,
     /// The connection is closing.
     Closed,
 }
@@ -86,7 +83,8 @@ struct Queue {
     writing: bool,
     blocked_since: Option<Instant>,
     late_pong: Option<Vec<u8>>,
-    refused: bool,
+    /// That it is full was noted, and there has not been much room since.
+    noted_full: bool,
     closed_at: Option<Instant>,
     has_failed: bool,
     /// Where the application reads how much waits, while the peer is a worker.
@@ -142,7 +140,7 @@ impl Queue {
         if self.is_closed() {
             Sent::Closed
         } else if self.bytes > 0 && self.bytes + length > max_bytes {
-            Sent::Full { first: !std::mem::replace(&mut self.refused, true) }
+            Sent::Full
         } else {
             put(self);
             self.show();
@@ -296,6 +294,16 @@ impl Outbox {
         }
     }
 
+    /// Notes that something was refused. True for the first time since there was room, so that it can be logged once.
+    pub fn note_full(&self) -> bool {
+        !std::mem::replace(&mut self.queue.lock().noted_full, true)
+    }
+
+    /// Whether the socket takes nothing.
+    pub fn is_blocked(&self) -> bool {
+        self.queue.lock().blocked_since.is_some()
+    }
+
     /// Bytes that wait.
     pub fn waiting(&self) -> usize {
         self.queue.lock().bytes
@@ -337,8 +345,8 @@ impl Outbox {
                 queue.blocked_since = None;
             }
             queue.show();
-            // Not at the first gap, or it would be refused, and logged, again at once.
-            queue.refused &= queue.bytes > self.max_bytes / 2;
+            // Not at the first gap, or it would be full, and logged, again at once.
+            queue.noted_full &= queue.bytes > self.max_bytes / 2;
             if queue.has_failed {
                 break;
             }

@@ -300,9 +300,11 @@ impl Shared {
         }
     }
 
-    /// Logs that as much waits for a peer as may.
+    /// Something was refused since as much waits for a peer as may. Logged once until there is room again.
     pub fn log_full(&self, peer: &Arc<Peer>) {
-        self.log_for(peer, Line::warn("Too much is waiting to be sent to worker", self.describe(peer)));
+        if peer.outbox.note_full() {
+            self.log_for(peer, Line::warn("Too much is waiting to be sent to worker", self.describe(peer)));
+        }
     }
 
     /// Names a peer's worker for the log.

@@ -29,8 +29,8 @@ async fn read(peer: &mut TcpStream, length: usize) -> Vec<u8> {
 fn beyond_its_bound_it_refuses_and_says_so_once() {
     let outbox = Outbox::new(10);
     assert_eq!(outbox.send("1234".into()), QUEUED);
-    assert_eq!(outbox.send("123".into()), Sent::Full { first: true });
-    assert_eq!(outbox.send("123".into()), Sent::Full { first: false });
+    assert_eq!(outbox.send("123".into()), Sent::Full);
+    assert_eq!([outbox.note_full(), outbox.note_full()], [true, false]);
     assert_eq!(outbox.send("12".into()), QUEUED);
 }
 
@@ -38,7 +38,7 @@ fn beyond_its_bound_it_refuses_and_says_so_once() {
 fn a_message_beyond_the_bound_passes_when_nothing_waits() {
     let outbox = Outbox::new(2);
     assert_eq!(outbox.send("12345".into()), QUEUED);
-    assert_eq!(outbox.send("1".into()), Sent::Full { first: true });
+    assert_eq!(outbox.send("1".into()), Sent::Full);
 }
 
 #[test]
@@ -52,11 +52,11 @@ fn it_says_when_so_much_waits_that_it_should_be_written_soon() {
 async fn when_half_has_left_a_refusal_is_news_again() {
     let (outbox, mut peer, _reader) = open(10).await;
     outbox.send("12345678".into());
-    assert_eq!(outbox.send("1".into()), Sent::Full { first: true });
+    assert_eq!((outbox.send("1".into()), outbox.note_full()), (Sent::Full, true));
     outbox.write();
     assert_eq!(read(&mut peer, 10).await, b"\x81\x0812345678");
     assert_eq!(outbox.send("12345678".into()), QUEUED);
-    assert_eq!(outbox.send("1".into()), Sent::Full { first: true });
+    assert_eq!((outbox.send("1".into()), outbox.note_full()), (Sent::Full, true));
 }
 
 #[tokio::test]
