@@ -11,6 +11,7 @@ const { HttpFront } = require('./http-front.js');
 const { LEVELS, limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
 const native = require('./native.js');
+const { ARRAY_TEXTS, endOfArray, parse, parseArray } = require('./joined-texts.js');
 
 /** How events are numbered by the native side. */
 const TEXTS = 0;
@@ -27,11 +28,12 @@ const EVENT_FIELDS = 4;
 const ROW_FIELDS = 5;
 
 /** How long events are handled before the event loop has its turn. */
-const SLICE_MS = 4;
+const SLICE_MS = 2;
 /** After so many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
-const BUSY_EVENTS = 8;
-/** Events in one turn: to begin with, and at most. */
-const MIN_QUOTA = 64;
+const BUSY_EVENTS = 64;
+/** Events in one turn: at least, to begin with, and at most. */
+const MIN_QUOTA = 8;
+const FIRST_QUOTA = 64;
 const MAX_QUOTA = 16 * 1024;
 
 const now = performance.now.bind(performance);
@@ -44,6 +46,8 @@ function requestKey(id) {
   if (typeof id !== 'string') return `\0${typeof id} ${String(id)}`;
   return id.isWellFormed() ? id : `\0${JSON.stringify(id)}`;
 }
+
+const NO_MESSAGES = [];
 
 /** A `WorkerServer` between its start and its stop. */
 class RunningServer {
@@ -68,7 +72,7 @@ class RunningServer {
   #batch = null;
   /** When the last turn of handling began and how many events it had, and how many the next may have. */
   #round = null;
-  #quota = MIN_QUOTA;
+  #quota = FIRST_QUOTA;
   #drainAgain = () => {
     this.#learn(this.#round);
     this.#drain();
@@ -243,7 +247,7 @@ class RunningServer {
   #learn({ begun, handled }) {
     const took = now() - begun;
     if (took <= SLICE_MS) this.#quota = Math.min(this.#quota * 2, MAX_QUOTA);
-    else this.#quota = Math.max(BUSY_EVENTS, Math.floor((handled * SLICE_MS) / took));
+    else this.#quota = Math.max(MIN_QUOTA, Math.floor((handled * SLICE_MS) / took));
   }
 
   /** Takes a batch from the native side; `null` if there is none. */
@@ -262,6 +266,9 @@ class RunningServer {
       // Of the messages that are joined and come from one connection: how many are left, and from whom.
       left: 0,
       peer: 0,
+      // The next of them, parsed.
+      messages: NO_MESSAGES,
+      messagesAt: 0,
     };
   }
 
@@ -288,17 +295,27 @@ class RunningServer {
       batch.peer = fields[at + 1];
       batch.left = fields[at + 2];
     }
-    const from = batch.joinedAt;
-    batch.joinedAt += fields[batch.at];
-    batch.at += 1;
+    if (batch.messagesAt === batch.messages.length) this.#parseNext(batch);
+    const message = batch.messages[batch.messagesAt];
+    batch.messagesAt += 1;
     batch.left -= 1;
-    if (!this.stopping) this.#onMessage(batch.peer, batch.joined.slice(from, batch.joinedAt));
+    if (!this.stopping) this.#onMessage(batch.peer, message);
+  }
+
+  /** Parses the next of the messages that are joined. */
+  #parseNext(batch) {
+    const count = Math.min(batch.left, ARRAY_TEXTS);
+    const from = batch.joinedAt;
+    batch.joinedAt = endOfArray(from, this.#fields, batch.at, count);
+    batch.messages = parseArray(batch.joined, from, this.#fields, batch.at, count);
+    batch.messagesAt = 0;
+    batch.at += count;
   }
 
   #handleEvent(kind, peer, a, b, extras) {
     switch (kind) {
       case MESSAGE:
-        if (!this.stopping) this.#onMessage(peer, extras[a]);
+        if (!this.stopping) this.#onMessage(peer, parse(extras[a]));
         break;
       case REGISTER:
         if (!this.stopping) this.#onRegister(peer, extras[a]);
@@ -318,17 +335,13 @@ class RunningServer {
     }
   }
 
-  #onMessage(peer, text) {
-    const record = this.#byPeer.get(peer);
-    const getInfo = () => record?.toSharedInfo() ?? unknownWorkerInfo();
-    let message;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      // The native side found it to be JSON. Should V8 ever think otherwise, the other peers must not suffer for it.
+  #onMessage(peer, message) {
+    if (message === undefined) {
       this.#limitedLogger.warn('Invalid JSON message from worker');
       return;
     }
+    const record = this.#byPeer.get(peer);
+    const getInfo = () => record?.toSharedInfo() ?? unknownWorkerInfo();
     const taken = this.#handlers.message(message, getInfo, this.#limitedLogger);
     if (taken && record === undefined && !this.#kept.has(peer)) {
       this.#kept.add(peer);

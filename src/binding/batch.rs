@@ -1,6 +1,6 @@
 //! Events, packed so that many cross to JavaScript for the price of one.
 //!
-//! Short ASCII texts travel as one string that JavaScript slices, everything else in a list beside it; what the events are and
+//! Short ASCII texts travel as one string of JSON arrays that JavaScript slices, everything else in a list beside it; what the events are and
 //! where their parts are stands in an array of doubles that JavaScript owns: see [`BATCH_FIELDS`].
 
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use crate::core::worker::WorkerKey;
 use crate::server::connection::MAX_JOINED;
 use crate::server::events::Event;
 use crate::server::handover::Descriptor;
-use crate::server::{Server, Snapshot};
+use crate::server::{Server, Snapshot, texts};
 
 /// Doubles for each worker: key, status, last sign of life (ms since 1970), active and completed requests.
 pub const ROW_FIELDS: usize = 5;
@@ -33,6 +33,11 @@ const EVENT_FIELDS: usize = 4;
 #[napi]
 #[allow(clippy::cast_possible_truncation, reason = "it is small")]
 pub const BATCH_FIELDS: u32 = (HEAD_FIELDS + (MAX_EVENTS + MAX_JOINED) * (EVENT_FIELDS + 1 + ROW_FIELDS)) as u32;
+
+/// See [`crate::server::texts::ARRAY_TEXTS`].
+#[napi]
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const ARRAY_TEXTS: u32 = texts::ARRAY_TEXTS as u32;
 
 /// Kinds of events, as `lib/running-server.js` numbers them.
 mod kind {

@@ -5,7 +5,10 @@ pub const EVENT_BYTES: usize = 128;
 /// Longer texts travel by themselves, so that the common string stays short-lived and small.
 const MAX_JOINED_BYTES: usize = 8 << 10;
 
-/// Short ASCII texts, one behind the other, in the order in which they came.
+/// So many texts make one JSON array: all of it is parsed before the first of them is handled.
+pub const ARRAY_TEXTS: usize = 16;
+
+/// Short ASCII texts in the order in which they came.
 #[derive(Debug, Default)]
 pub struct Texts {
     joined: String,
@@ -21,18 +24,35 @@ impl Texts {
     /// Puts a text at the end.
     #[allow(clippy::cast_possible_truncation, reason = "`takes` was asked")]
     pub fn push(&mut self, text: &str) {
+        if self.lengths.len().is_multiple_of(ARRAY_TEXTS) {
+            self.joined.push('[');
+        } else {
+            self.joined.pop();
+            self.joined.push(',');
+        }
         self.joined.push_str(text);
+        self.joined.push(']');
         self.lengths.push(text.len() as u32);
     }
 
-    /// All texts in one.
+    /// All texts, as JSON arrays of up to [`ARRAY_TEXTS`], one behind the other.
     pub fn joined(&self) -> &str {
         &self.joined
     }
 
-    /// All texts in one, to keep.
+    /// See [`Texts::joined`].
     pub fn into_joined(self) -> String {
         self.joined
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.lengths.iter().enumerate().scan(0, |at, (number, &length)| {
+            // Behind a bracket or a comma, and, where a new array begins, the bracket before that.
+            let start = *at + 1 + usize::from(number > 0 && number.is_multiple_of(ARRAY_TEXTS));
+            *at = start + length as usize;
+            self.joined.get(start..*at)
+        })
     }
 
     /// The length of each, in bytes.
@@ -73,7 +93,18 @@ mod tests {
         let mut texts = Texts::default();
         texts.push("abc");
         texts.push("d");
-        assert_eq!((texts.joined(), texts.lengths()), ("abcd", &[3, 1][..]));
-        assert_eq!(texts.charge(), 4 + 2 * EVENT_BYTES);
+        assert_eq!(texts.lengths(), [3, 1]);
+        assert_eq!(texts.charge(), "[abc,d]".len() + 2 * EVENT_BYTES);
+    }
+
+    #[test]
+    fn they_make_arrays_of_so_many() {
+        let mut texts = Texts::default();
+        for number in 0..=ARRAY_TEXTS {
+            texts.push(&number.to_string());
+        }
+        let first: Vec<_> = (0..ARRAY_TEXTS).map(|number| number.to_string()).collect();
+        assert_eq!(texts.joined(), format!("[{}][{ARRAY_TEXTS}]", first.join(",")));
+        assert!(texts.iter().eq((0..=ARRAY_TEXTS).map(|number| number.to_string())));
     }
 }

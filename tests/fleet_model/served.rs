@@ -236,11 +236,8 @@ impl Fleet {
                     self.hear(peer.id, &Deed::Say(text.to_string()));
                 }
                 Event::Texts { peer, texts } => {
-                    let mut rest = texts.joined();
-                    for &length in texts.lengths() {
-                        let (text, others) = rest.split_at(length as usize);
+                    for text in texts.iter() {
                         self.hear(peer.id, &Deed::Say(text.to_owned()));
-                        rest = others;
                     }
                 }
                 Event::Closed { peer, code, .. } => {

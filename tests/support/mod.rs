@@ -229,11 +229,8 @@ impl Application {
                 Seen::Message { worker: self.id_of(peer.id), text: text.to_string() }
             }
             Event::Texts { peer, texts } => {
-                let mut rest = texts.joined();
-                for &length in texts.lengths() {
-                    let (text, others) = rest.split_at(length as usize);
+                for text in texts.iter() {
                     self.handle(Event::Message { peer: Arc::clone(&peer), text: text.into() });
-                    rest = others;
                 }
                 return;
             }
