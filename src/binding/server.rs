@@ -258,9 +258,10 @@ impl NativeServer {
     ) -> Result<()> {
         let keys = keys.iter().zip(lengths.iter()).take(count as usize);
         if texts.utf8_len()? == texts.utf16_len()? {
-            // Nothing but ASCII: a position in units is one in bytes.
-            let texts = texts.into_utf8()?;
-            let mut rest = texts.as_str()?;
+            // Nothing but ASCII: a position in units is one in bytes, and V8 copies Latin-1 faster than it makes UTF-8.
+            let texts = texts.into_latin1()?;
+            let mut rest =
+                std::str::from_utf8(texts.as_slice()).map_err(|error| napi::Error::from_reason(error.to_string()))?;
             self.server.send_promised(keys.map_while(|(&key, &length)| {
                 let (text, others) = rest.split_at_checked(self::count(length))?;
                 rest = others;
