@@ -7,9 +7,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
+
+use super::scan::{skip_key, skip_space, skip_value};
 
 /// Why [`fields`] has nothing to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,15 +27,39 @@ pub enum NoFields {
 /// # Errors
 /// If `text` is no JSON object.
 pub fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<[Option<&'a str>; N], NoFields> {
-    if text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let found = Pick(names).deserialize(&mut reader).map_err(|_| NoFields::NotJson)?;
-        reader.end().map_err(|_| NoFields::NotJson)?;
-        Ok(found)
-    } else if serde_json::from_str::<IgnoredAny>(text).is_ok() {
-        Err(NoFields::NotAnObject)
-    } else {
-        Err(NoFields::NotJson)
+    let bytes = text.as_bytes();
+    let start = skip_space(bytes, 0);
+    let mut found = [None; N];
+    let end =
+        if bytes.get(start) == Some(&b'{') { pick(text, start, &names, &mut found) } else { skip_value(bytes, start) };
+    match end {
+        Some(end) if skip_space(bytes, end) != bytes.len() => Err(NoFields::NotJson),
+        None => Err(NoFields::NotJson),
+        Some(_) if bytes.get(start) == Some(&b'{') => Ok(found),
+        Some(_) => Err(NoFields::NotAnObject),
+    }
+}
+
+/// Looks through the object that begins at `at` for fields of these names. Gives its end.
+fn pick<'a>(text: &'a str, mut at: usize, names: &[&str], found: &mut [Option<&'a str>]) -> Option<usize> {
+    let bytes = text.as_bytes();
+    at = skip_space(bytes, at + 1);
+    if *bytes.get(at)? == b'}' {
+        return Some(at + 1);
+    }
+    loop {
+        let (key_end, value) = skip_key(bytes, at)?;
+        let end = skip_value(bytes, value)?;
+        let key = string_bytes(text.get(at..key_end)?);
+        if let Some(index) = names.iter().position(|name| Some(name.as_bytes()) == key.as_deref()) {
+            found[index] = text.get(value..end);
+        }
+        at = skip_space(bytes, end);
+        match *bytes.get(at)? {
+            b',' => at = skip_space(bytes, at + 1),
+            b'}' => return Some(at + 1),
+            _ => return None,
+        }
     }
 }
 
@@ -67,7 +93,12 @@ pub fn elements(raw: &str) -> Option<Vec<&str>> {
 
 /// The bytes of a JSON string (UTF-8, or WTF-8 where it holds lone surrogates). `None` for other values.
 pub fn string_bytes(raw: &str) -> Option<Cow<'_, [u8]>> {
-    serde_json::from_str::<Text>(raw).ok().map(|text| text.0)
+    let text = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if text.contains('\\') {
+        serde_json::from_str::<Text>(raw).ok().map(|text| text.0)
+    } else {
+        Some(Cow::Borrowed(text.as_bytes()))
+    }
 }
 
 /// A JSON string that is well-formed Unicode. `None` for other values.
@@ -115,50 +146,6 @@ impl<'de> Deserialize<'de> for Text<'de> {
         }
         // Asked for bytes, serde_json lets lone surrogates pass, as V8 does.
         deserializer.deserialize_bytes(Bytes).map(Text)
-    }
-}
-
-/// Picks the named fields of a map and skips the rest.
-struct Pick<'n, const N: usize>([&'n str; N]);
-
-impl<'de, const N: usize> DeserializeSeed<'de> for Pick<'_, N> {
-    type Value = [Option<&'de str>; N];
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de, const N: usize> Visitor<'de> for Pick<'_, N> {
-    type Value = [Option<&'de str>; N];
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = [None; N];
-        // Read raw, a key is checked as strictly as everything that is skipped: asked for its bytes, serde_json would let
-        // control characters pass.
-        while let Some(key) = map.next_key::<&RawValue>()? {
-            let key = key_bytes(key.get());
-            match self.0.iter().position(|name| Some(name.as_bytes()) == key.as_deref()) {
-                Some(index) => found[index] = Some(map.next_value::<&RawValue>()?.get()),
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// What the raw text of a key means. `None` for one that no name here can be.
-fn key_bytes(raw: &str) -> Option<Cow<'_, [u8]>> {
-    if raw.contains('\\') {
-        string_bytes(raw)
-    } else {
-        raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"')).map(|key| Cow::Borrowed(key.as_bytes()))
     }
 }
 

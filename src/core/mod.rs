@@ -15,5 +15,6 @@ pub mod pool;
 pub mod protocol;
 pub mod registration;
 pub mod rules;
+pub mod scan;
 pub mod session;
 pub mod worker;
