@@ -3,11 +3,13 @@
 //! Fleets have many workers and few kinds of them. All workers of one kind form a group, which keeps those that
 //! may take a request in order, once for requests without a category and once for each category that the kind
 //! limits. The best worker of a group is then its first, and its free slots are a sum that is kept up.
+//!
+//! A worker has its place by what was true when it was entered (see [`Worker::enter`]), and keeps it until it is entered anew.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::rules::{CategorySlots, Load, Slots};
+use super::rules::{Load, Slots};
 use super::worker::{Worker, WorkerKey};
 
 /// What makes workers one kind: their models, and the categories that they limit.
@@ -22,7 +24,7 @@ impl Kind {
     pub fn of<P>(worker: &Worker<P>) -> Self {
         Self {
             models: worker.models.clone(),
-            limited: worker.limits.iter().map(|(category, _)| category.clone()).collect(),
+            limited: worker.limits.iter().map(|limit| limit.category.clone()).collect(),
         }
     }
 
@@ -42,6 +44,28 @@ struct Lane {
     fractional: usize,
 }
 
+impl Lane {
+    fn insert(&mut self, key: WorkerKey, slots: Slots) {
+        if let Some(load) = slots.load() {
+            self.candidates.insert((load, key));
+        }
+        match whole(slots.free()) {
+            Some(free) => self.whole += free,
+            None => self.fractional += 1,
+        }
+    }
+
+    fn remove(&mut self, key: WorkerKey, slots: Slots) {
+        if let Some(load) = slots.load() {
+            self.candidates.remove(&(load, key));
+        }
+        match whole(slots.free()) {
+            Some(free) => self.whole -= free,
+            None => self.fractional -= 1,
+        }
+    }
+}
+
 /// The workers of one kind.
 #[derive(Debug, Default)]
 pub struct Group {
@@ -51,32 +75,23 @@ pub struct Group {
 }
 
 impl Group {
-    /// Takes a worker in.
+    /// Takes a worker in, as it was entered.
     pub fn insert<P>(&mut self, key: WorkerKey, worker: &Worker<P>) {
         self.members.insert(key);
-        self.each_lane(worker, |lane, load, free| {
-            if let Some(load) = load {
-                lane.candidates.insert((load, key));
-            }
-            match whole(free) {
-                Some(free) => lane.whole += free,
-                None => lane.fractional += 1,
-            }
-        });
+        self.each_lane(worker, |lane, slots| lane.insert(key, slots));
     }
 
-    /// Leaves a worker out. It must be as it was when it was taken in.
+    /// Leaves a worker out, as it was entered.
     pub fn remove<P>(&mut self, key: WorkerKey, worker: &Worker<P>) {
         self.members.remove(&key);
-        self.each_lane(worker, |lane, load, free| {
-            if let Some(load) = load {
-                lane.candidates.remove(&(load, key));
-            }
-            match whole(free) {
-                Some(free) => lane.whole -= free,
-                None => lane.fractional -= 1,
-            }
-        });
+        self.each_lane(worker, |lane, slots| lane.remove(key, slots));
+    }
+
+    /// Has a worker entered anew, as it is now.
+    pub fn update<P>(&mut self, key: WorkerKey, worker: &mut Worker<P>) {
+        self.each_lane(worker, |lane, slots| lane.remove(key, slots));
+        worker.enter();
+        self.each_lane(worker, |lane, slots| lane.insert(key, slots));
     }
 
     /// Whether nobody is left.
@@ -103,17 +118,14 @@ impl Group {
         category.and_then(|category| self.limited.get(category)).unwrap_or(&self.any)
     }
 
-    fn each_lane<P>(&mut self, worker: &Worker<P>, mut change: impl FnMut(&mut Lane, Option<Load>, f64)) {
-        let slots = worker.slots(None);
-        change(&mut self.any, slots.load(), slots.free());
-        for (category, limit) in &worker.limits {
-            let active = worker.category_count(category) as f64;
-            let slots = Slots { category: Some(CategorySlots { active, limit: *limit }), ..slots };
-            let lane = match self.limited.get_mut(category) {
+    fn each_lane<P>(&mut self, worker: &Worker<P>, mut change: impl FnMut(&mut Lane, Slots)) {
+        change(&mut self.any, worker.entered_slots(None));
+        for limit in &worker.limits {
+            let lane = match self.limited.get_mut(&limit.category) {
                 Some(lane) => lane,
-                None => self.limited.entry(category.clone()).or_default(),
+                None => self.limited.entry(limit.category.clone()).or_default(),
             };
-            change(lane, slots.load(), slots.free());
+            change(lane, worker.entered_slots(Some(limit)));
         }
     }
 }

@@ -36,7 +36,7 @@ impl Index {
         self.groups.entry(worker.group).or_default().insert(key, worker);
     }
 
-    /// Leaves a worker out. It must be as it was when it was taken in or last updated.
+    /// Leaves a worker out.
     pub fn remove<P>(&mut self, key: WorkerKey, worker: &Worker<P>) {
         let Some(group) = self.groups.get_mut(&worker.group) else { return };
         group.remove(key, worker);
@@ -49,15 +49,10 @@ impl Index {
         }
     }
 
-    /// Has a worker of the index changed by `change`, and its place with it.
-    pub fn update<P>(&mut self, key: WorkerKey, worker: &mut Worker<P>, change: impl FnOnce(&mut Worker<P>)) {
-        match self.groups.get_mut(&worker.group) {
-            Some(group) => {
-                group.remove(key, worker);
-                change(worker);
-                group.insert(key, worker);
-            }
-            None => change(worker),
+    /// A worker of the index has changed.
+    pub fn update<P>(&mut self, key: WorkerKey, worker: &mut Worker<P>) {
+        if let Some(group) = self.groups.get_mut(&worker.group) {
+            group.update(key, worker);
         }
     }
 

@@ -38,15 +38,22 @@ pub struct Released {
     pub category: Option<Arc<str>>,
 }
 
+/// So many workers may have changed without the index being told.
+const MAX_STALE: usize = 1024;
+
 /// Workers in the order of their registration. `P` is whatever reaches a worker's peer.
+///
+/// Requests come and go far more often than the index is asked, so it learns of what has changed only then.
 #[derive(Debug)]
 pub struct Pool<P> {
     next_key: u64,
     workers: BTreeMap<WorkerKey, Worker<P>>,
     ids: HashMap<Arc<str>, WorkerKey>,
     index: Index,
-    /// Workers that are available or busy.
+    /// Workers that were available or busy when they were entered in the index.
     reachable: BTreeSet<WorkerKey>,
+    /// Workers that have changed since, and some that are gone.
+    stale: Vec<WorkerKey>,
     available: usize,
     /// Which workers hold a request id, earliest registered first. It is one, but for ids used twice.
     holders: HashMap<Arc<str>, Vec<WorkerKey>>,
@@ -60,6 +67,7 @@ impl<P> Default for Pool<P> {
             ids: HashMap::new(),
             index: Index::default(),
             reachable: BTreeSet::new(),
+            stale: Vec::new(),
             available: 0,
             holders: HashMap::new(),
         }
@@ -79,7 +87,8 @@ impl<P> Pool<P> {
         let mut worker = Worker::new(id, capabilities, peer, now);
         self.ids.insert(worker.id.clone(), key);
         self.index.insert(key, &mut worker);
-        self.count(key, &worker, true);
+        self.reachable.insert(key);
+        self.available += 1;
         self.workers.insert(key, worker);
         key
     }
@@ -88,7 +97,8 @@ impl<P> Pool<P> {
     pub fn remove(&mut self, key: WorkerKey) -> Option<Worker<P>> {
         let worker = self.workers.remove(&key)?;
         self.index.remove(key, &worker);
-        self.count(key, &worker, false);
+        self.reachable.remove(&key);
+        self.available -= usize::from(is_available(&worker));
         self.ids.remove(&worker.id);
         for request in worker.requests.keys() {
             self.drop_holder(request, key);
@@ -194,16 +204,19 @@ impl<P> Pool<P> {
 
     /// The least loaded worker that supports `model` and may take a request of `category`.
     pub fn select(&mut self, model: &str, category: Option<&str>) -> Option<WorkerKey> {
+        self.refresh();
         self.index.best(model, category)
     }
 
     /// The earliest registered worker that is available or busy.
-    pub fn select_any(&self) -> Option<WorkerKey> {
+    pub fn select_any(&mut self) -> Option<WorkerKey> {
+        self.refresh();
         self.reachable.first().copied()
     }
 
     /// Free slots for `model` and `category` over all available workers.
     pub fn free_slots(&mut self, model: &str, category: Option<&str>) -> f64 {
+        self.refresh();
         let workers = &self.workers;
         self.index.free(model, category, |key| workers.get(&key).map_or(0.0, |worker| worker.slots(category).free()))
     }
@@ -234,29 +247,30 @@ impl<P> Pool<P> {
         findings
     }
 
-    /// Has a worker changed by `change`, and everything that is derived from it.
+    /// Has a worker changed by `change`.
     fn update(&mut self, key: WorkerKey, change: impl FnOnce(&mut Worker<P>)) {
         let Some(worker) = self.workers.get_mut(&key) else { return };
-        let before = (worker.reachable(), is_available(worker));
-        self.index.update(key, worker, change);
-        let after = (worker.reachable(), is_available(worker));
-        if before.0 && !after.0 {
-            self.reachable.remove(&key);
-        } else if after.0 && !before.0 {
-            self.reachable.insert(key);
+        let was_available = is_available(worker);
+        change(worker);
+        self.available = self.available - usize::from(was_available) + usize::from(is_available(worker));
+        if !std::mem::replace(&mut worker.is_stale, true) {
+            self.stale.push(key);
+            if self.stale.len() >= MAX_STALE {
+                self.refresh();
+            }
         }
-        self.available = self.available - usize::from(before.1) + usize::from(after.1);
     }
 
-    fn count(&mut self, key: WorkerKey, worker: &Worker<P>, enters: bool) {
-        if enters {
+    /// Tells the index of all that has changed.
+    fn refresh(&mut self) {
+        for key in self.stale.drain(..) {
+            let Some(worker) = self.workers.get_mut(&key) else { continue };
+            self.index.update(key, worker);
             if worker.reachable() {
                 self.reachable.insert(key);
+            } else {
+                self.reachable.remove(&key);
             }
-            self.available += usize::from(is_available(worker));
-        } else {
-            self.reachable.remove(&key);
-            self.available -= usize::from(is_available(worker));
         }
     }
 

@@ -12,6 +12,17 @@ use super::rules::{CategorySlots, Slots, Status};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerKey(pub u64);
 
+/// A worker's limit for the requests of one category.
+#[derive(Clone, Debug)]
+pub struct Limit {
+    /// The category.
+    pub category: Arc<str>,
+    /// How many of its requests may be active.
+    pub max: f64,
+    /// How many were active when the worker was entered in the index.
+    entered: u64,
+}
+
 /// A worker in the pool. `P` is whatever reaches its peer.
 #[derive(Debug)]
 pub struct Worker<P> {
@@ -24,9 +35,13 @@ pub struct Worker<P> {
     /// Its `maxConcurrentRequests`.
     pub max: f64,
     /// Its `concurrencyLimits`.
-    pub limits: Box<[(Arc<str>, f64)]>,
+    pub limits: Box<[Limit]>,
     /// Its group in the index of its pool.
     pub group: GroupId,
+    /// How it was when it was entered there: its status, as selection saw it, and its active requests.
+    entered: (Status, u64),
+    /// Something has changed since.
+    pub is_stale: bool,
     /// Its status.
     pub status: Status,
     /// Whether its socket is closing or gone: selection passes it over, but it stays until its end is delivered.
@@ -53,8 +68,14 @@ impl<P> Worker<P> {
             peer,
             models: capabilities.models.iter().map(|model| model.as_str().into()).collect(),
             max: capabilities.max,
-            limits: capabilities.limits.iter().map(|(name, limit)| (name.as_str().into(), *limit)).collect(),
+            limits: capabilities
+                .limits
+                .iter()
+                .map(|(category, max)| Limit { category: category.as_str().into(), max: *max, entered: 0 })
+                .collect(),
             group: GroupId::default(),
+            entered: (Status::Available, 0),
+            is_stale: false,
             status: Status::Available,
             closed: false,
             active: 0,
@@ -66,17 +87,42 @@ impl<P> Worker<P> {
         }
     }
 
-    /// What selection sees of it. A worker whose socket closed is shown as unhealthy.
+    /// What selection sees of it.
     pub fn slots(&self, category: Option<&str>) -> Slots {
+        let limit = category.and_then(|category| self.limits.iter().find(|limit| *limit.category == *category));
         Slots {
-            status: if self.closed { Status::Unhealthy } else { self.status },
+            status: self.shown_status(),
             active: self.active as f64,
             max: self.max,
-            category: category.and_then(|category| {
-                let (_, limit) = self.limits.iter().find(|(name, _)| **name == *category)?;
-                Some(CategorySlots { active: self.category_count(category) as f64, limit: *limit })
-            }),
+            category: limit
+                .map(|limit| CategorySlots { active: self.category_count(&limit.category) as f64, limit: limit.max }),
         }
+    }
+
+    /// What selection saw of it when it was entered in the index, of requests without a category and of those that `limit`
+    /// is for.
+    pub fn entered_slots(&self, limit: Option<&Limit>) -> Slots {
+        let (status, active) = self.entered;
+        Slots {
+            status,
+            active: active as f64,
+            max: self.max,
+            category: limit.map(|limit| CategorySlots { active: limit.entered as f64, limit: limit.max }),
+        }
+    }
+
+    /// From now on [`Worker::entered_slots`] gives what is true now.
+    pub fn enter(&mut self) {
+        self.is_stale = false;
+        self.entered = (self.shown_status(), self.active);
+        for limit in &mut self.limits {
+            limit.entered = self.category_active.get(&limit.category).copied().unwrap_or(0);
+        }
+    }
+
+    /// Its status. A worker whose socket closed is shown as unhealthy.
+    fn shown_status(&self) -> Status {
+        if self.closed { Status::Unhealthy } else { self.status }
     }
 
     /// Active requests of a category.

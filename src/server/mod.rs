@@ -312,7 +312,7 @@ impl Server {
 
     /// See [`crate::core::pool::Pool::select_any`].
     pub fn select_any(&self) -> Option<Snapshot> {
-        let pool = self.shared.pool.lock();
+        let mut pool = self.shared.pool.lock();
         let key = pool.select_any()?;
         pool.get(key).map(|worker| Snapshot::of(key, worker))
     }
