@@ -135,7 +135,7 @@ fn fleets(fleet: Fleet, size: usize) -> (Pool<()>, Scan) {
         let (id, model) = (format!("worker-{index}"), fleet.model(index));
         let limits = vec![(CATEGORY.to_owned(), 3.0)];
         let capabilities = Capabilities { models: vec![model.clone()], max: 4.0, limits: limits.clone() };
-        pool.add(&id, &capabilities, (), now);
+        let key = pool.add(&id, &capabilities, (), now);
         scan.ids.insert(id.clone(), index);
         scan.records.push(Record {
             models: vec![model],
@@ -147,7 +147,7 @@ fn fleets(fleet: Fleet, size: usize) -> (Pool<()>, Scan) {
         });
         for request in 0..=index % 3 {
             let request = format!("busy-{index}-{request}");
-            pool.track(&id, &request, None).expect("a worker of that id");
+            pool.track(key, &request, None).expect("a worker of that key");
             scan.track(&id, &request);
         }
     }
@@ -210,11 +210,14 @@ fn requests(criterion: &mut Criterion) {
     for size in SIZES {
         let (mut pool, mut scan) = fleets(Fleet::All, size);
         let ids: Vec<String> = spread(1_000, size).map(|index| format!("worker-{index}")).collect();
+        let keys: Vec<_> = ids.iter().filter_map(|id| pool.key_of(id)).collect();
         let mut ids = ids.iter().cycle();
         let mut id = || ids.next().map_or("", String::as_str);
+        let mut keys = keys.iter().copied().cycle();
+        let mut key = || keys.next().expect("there are workers");
         group.bench_function(BenchmarkId::new("pool", size), |bench| {
             bench.iter(|| {
-                pool.track(id(), "request-1", None);
+                pool.track(key(), "request-1", None);
                 black_box(pool.release("request-1", true))
             });
         });

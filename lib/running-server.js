@@ -66,7 +66,7 @@ class RunningServer {
   /** Connections that were told to stay though they did not register. */
   #kept = new Set();
   /** Where the native side writes the state of one worker. */
-  #row = new Float64Array(ROW_FIELDS);
+  #row;
   /** Where it writes a batch of events, and what is left of that. */
   #fields = new Float64Array(native.BATCH_FIELDS);
   #batch = null;
@@ -95,6 +95,7 @@ class RunningServer {
     } catch (error) {
       throw listenError(error, options.host ?? '::', options.port);
     }
+    this.#row = this.#native.row();
     this.#limitedLogger = options.logging
       ? limitedLogger(logger, (level, message) => this.#native.admitsLine(level, message))
       : logger;
@@ -134,11 +135,11 @@ class RunningServer {
   }
 
   select(model, category) {
-    return this.#found(this.#native.select(model, category, this.#row));
+    return this.#found(this.#native.select(model, category));
   }
 
   selectAny() {
-    return this.#found(this.#native.selectAny(this.#row));
+    return this.#found(this.#native.selectAny());
   }
 
   freeSlots(model, category) {
@@ -165,12 +166,14 @@ class RunningServer {
   }
 
   track(workerId, requestId, category) {
-    const record = this.#updated(this.#native.track(workerId, requestKey(requestId), category, this.#row));
-    record?.track(requestId, category);
+    const record = this.#byId.get(workerId);
+    if (record === undefined || !this.#native.track(record.key, requestKey(requestId), category)) return;
+    record.update(this.#row, 0);
+    record.track(requestId, category);
   }
 
   release(requestId, incrementCompleted) {
-    const released = this.#native.release(requestKey(requestId), incrementCompleted, this.#row);
+    const released = this.#native.release(requestKey(requestId), incrementCompleted);
     const record = this.#updated(released !== false);
     record?.release(requestId, released === true ? undefined : released);
   }
@@ -355,7 +358,7 @@ class RunningServer {
     const rows = this.#native.displace(peer);
     for (let at = 0; at < rows.length; at += ROW_FIELDS) this.#replace(rows, at);
     // A handler may have stopped the server.
-    const registered = this.stopping ? null : this.#native.register(peer, this.#row);
+    const registered = this.stopping ? null : this.#native.register(peer);
     if (registered === null) return;
     const { capabilities } = JSON.parse(text);
     const record = new WorkerRecord(peer, registered, capabilities, this.#row);
@@ -383,7 +386,7 @@ class RunningServer {
   #onClosed(peer, code, reason) {
     this.#kept.delete(peer);
     const record = this.#byPeer.get(peer);
-    const departed = this.#native.depart(peer, this.#row);
+    const departed = this.#native.depart(peer);
     if (record === undefined) {
       this.#limitedLogger.debug('Unregistered WebSocket connection closed', { code, reason });
       return;

@@ -261,12 +261,14 @@ fn take(step: Step, pool: &mut Pool<bool>, model: &mut Model) -> Result<(), Test
         }
         Step::Track { id, request, category } => {
             let (id, request, category) = (IDS[id], REQUESTS[request], category.map(|category| CATEGORIES[category]));
-            prop_assert_eq!(pool.track(id, request, category), model.track(id, request, category));
+            let tracked = pool.key_of(id).and_then(|key| pool.track(key, request, category));
+            prop_assert_eq!(tracked.map(|worker| worker.key), model.track(id, request, category));
         }
         Step::Release { request, increment_completed } => {
             let released = pool.release(REQUESTS[request], increment_completed);
             let expected = model.release(REQUESTS[request], increment_completed);
-            let released = released.map(|released| (released.key, released.category.map(|name| name.to_string())));
+            let released =
+                released.map(|released| (released.worker.key, released.category.map(|name| name.to_string())));
             prop_assert_eq!(released, expected.map(|(key, category)| (key, category.map(str::to_owned))));
         }
         Step::Heartbeat { id, after_ms } => {

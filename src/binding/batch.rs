@@ -4,19 +4,22 @@
 //! where their parts are stands in an array of doubles that JavaScript owns: see [`BATCH_FIELDS`].
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use napi::bindgen_prelude::{Buffer, Float64ArraySlice, ToNapiValue};
+use napi::bindgen_prelude::{Buffer, Float64Array, ToNapiValue};
 use napi::{Result, sys};
 use napi_derive::napi;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::shared_memory::doubles;
 use crate::core::log::Level;
-use crate::core::worker::WorkerKey;
+use crate::core::worker::{Snapshot, WorkerKey};
 use crate::server::connection::MAX_JOINED;
 use crate::server::events::Event;
 use crate::server::handover::Descriptor;
-use crate::server::{Server, Snapshot, texts};
+use crate::server::{Server, texts};
 
 /// Doubles for each worker: key, status, last sign of life (ms since 1970), active and completed requests.
 pub const ROW_FIELDS: usize = 5;
@@ -77,13 +80,30 @@ impl ToNapiValue for Extra {
     }
 }
 
-/// Writes a worker's state into a row of doubles; what does not fit is left out.
-pub fn write_row(mut row: Float64ArraySlice<'_>, snapshot: &Snapshot) {
-    // SAFETY: JavaScript runs again only when the native call that borrowed the row has returned.
-    let row = unsafe { row.as_mut() };
-    let fields = row_of(snapshot);
-    let length = row.len().min(ROW_FIELDS);
-    row[..length].copy_from_slice(&fields[..length]);
+/// Where JavaScript reads the state of one worker.
+#[derive(Debug, Default)]
+pub struct Row(Arc<[AtomicU64; ROW_FIELDS]>);
+
+impl Row {
+    /// Its memory, as JavaScript sees it.
+    pub fn to_array(&self) -> Float64Array {
+        doubles(Arc::clone(&self.0))
+    }
+
+    /// Writes a worker's state. JavaScript reads it when the native call has returned.
+    pub fn write(&self, snapshot: &Snapshot) {
+        for (slot, field) in self.0.iter().zip(row_of(snapshot)) {
+            slot.store(field.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// The same, if there is one. Gives whether there is.
+    pub fn found(&self, snapshot: Option<Snapshot>) -> bool {
+        if let Some(snapshot) = &snapshot {
+            self.write(snapshot);
+        }
+        snapshot.is_some()
+    }
 }
 
 /// The state of many workers, row after row.

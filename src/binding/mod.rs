@@ -7,4 +7,5 @@
 
 pub mod batch;
 pub mod server;
+pub mod shared_memory;
 pub mod standalone;

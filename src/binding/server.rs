@@ -11,13 +11,15 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
-use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Sockets, rows, write_row};
+use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Row, Sockets, rows};
+use super::shared_memory::doubles;
 use crate::core::config::{Limits, ServerConfig};
 use crate::core::log::Level;
+use crate::core::pool::Released;
 use crate::core::worker::WorkerKey;
+use crate::server::Server;
 use crate::server::handover::Ends;
 use crate::server::room::PAGE_SLOTS;
-use crate::server::{Server, Snapshot};
 
 /// The JavaScript function that is called, without arguments, when there are events to drain. It must not throw.
 type Wake = ThreadsafeFunction<(), (), (), Status, false>;
@@ -131,6 +133,7 @@ pub const ROOM_PAGE_SLOTS: u32 = PAGE_SLOTS as u32;
 pub struct NativeServer {
     server: Server,
     wake: Arc<Mutex<Option<Wake>>>,
+    row: Row,
     sockets: Mutex<Sockets>,
     extras: Mutex<Vec<Extra>>,
 }
@@ -159,13 +162,19 @@ impl NativeServer {
             wake.lock().take();
             system_error(&error)
         })?;
-        Ok(Self { server, wake, sockets: Mutex::default(), extras: Mutex::default() })
+        Ok(Self { server, wake, row: Row::default(), sockets: Mutex::default(), extras: Mutex::default() })
     }
 
     /// See [`Server::port`].
     #[napi(getter)]
     pub fn port(&self) -> u16 {
         self.server.port()
+    }
+
+    /// Where methods write a worker's row.
+    #[napi]
+    pub fn row(&self) -> Float64Array {
+        self.row.to_array()
     }
 
     /// See [`Server::drain`] and [`crate::binding::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`] doubles, and gives the
@@ -214,9 +223,9 @@ impl NativeServer {
 
     /// See [`Server::register`]. Writes the new worker's row.
     #[napi]
-    pub fn register(&self, peer: f64, row: Float64ArraySlice<'_>) -> Option<NativeRegistered> {
+    pub fn register(&self, peer: f64) -> Option<NativeRegistered> {
         let registered = self.server.register(millis(peer))?;
-        write_row(row, &registered.snapshot);
+        self.row.write(&registered.snapshot);
         Some(NativeRegistered {
             session_id: registered.session_id,
             worker_id: registered.worker_id,
@@ -227,8 +236,8 @@ impl NativeServer {
 
     /// See [`Server::depart`]. Writes the worker's last row, if there was a worker.
     #[napi]
-    pub fn depart(&self, peer: f64, row: Float64ArraySlice<'_>) -> bool {
-        found(self.server.depart(millis(peer)), row)
+    pub fn depart(&self, peer: f64) -> bool {
+        self.row.found(self.server.depart(millis(peer)))
     }
 
     /// See [`Server::keep_unregistered`].
@@ -287,13 +296,7 @@ impl NativeServer {
     #[napi]
     pub fn room_page(&self, number: u32) -> Result<Float64Array> {
         let page = self.server.room_page(number as usize).ok_or_else(|| napi::Error::from_reason("no such page"))?;
-        let slots = Arc::into_raw(page);
-        // SAFETY: a slot holds the bits of a double. The page lives until JavaScript lets go of the array, which only reads.
-        Ok(unsafe {
-            Float64Array::with_external_data(slots.cast_mut().cast::<f64>(), PAGE_SLOTS, move |_, _| {
-                drop(Arc::from_raw(slots));
-            })
-        })
+        Ok(doubles(page))
     }
 
     /// See [`Server::broadcast`].
@@ -310,14 +313,14 @@ impl NativeServer {
 
     /// See [`Server::select`]. Writes the row of the worker, if there is one.
     #[napi]
-    pub fn select(&self, model: String, category: Option<String>, row: Float64ArraySlice<'_>) -> bool {
-        found(self.server.select(&model, category.as_deref()), row)
+    pub fn select(&self, model: String, category: Option<String>) -> bool {
+        self.row.found(self.server.select(&model, category.as_deref()))
     }
 
     /// See [`Server::select_any`]. Writes the row of the worker, if there is one.
     #[napi]
-    pub fn select_any(&self, row: Float64ArraySlice<'_>) -> bool {
-        found(self.server.select_any(), row)
+    pub fn select_any(&self) -> bool {
+        self.row.found(self.server.select_any())
     }
 
     /// See [`Server::free_slots`].
@@ -346,29 +349,18 @@ impl NativeServer {
 
     /// See [`Server::track`]. Writes the row of the worker, if there is one.
     #[napi]
-    pub fn track(
-        &self,
-        worker_id: String,
-        request: String,
-        category: Option<String>,
-        row: Float64ArraySlice<'_>,
-    ) -> bool {
-        found(self.server.track(&worker_id, &request, category.as_deref()), row)
+    pub fn track(&self, key: f64, request: String, category: Option<String>) -> bool {
+        self.row.found(self.server.track(WorkerKey(millis(key)), &request, category.as_deref()))
     }
 
     /// See [`Server::release`]. Writes the row of the worker; gives the category of the request, `true` if it had
     /// none, `false` if nobody holds the request.
     #[napi]
-    pub fn release(
-        &self,
-        request: String,
-        increment_completed: bool,
-        row: Float64ArraySlice<'_>,
-    ) -> Either<String, bool> {
+    pub fn release(&self, request: String, increment_completed: bool) -> Either<String, bool> {
         match self.server.release(&request, increment_completed) {
             None => Either::B(false),
-            Some((snapshot, category)) => {
-                write_row(row, &snapshot);
+            Some(Released { worker, category }) => {
+                self.row.write(&worker);
                 category.map_or(Either::B(true), |category| Either::A(category.to_string()))
             }
         }
@@ -409,12 +401,4 @@ impl NativeServer {
         *self.sockets.lock() = Sockets::default();
         self.server.shut_down();
     }
-}
-
-/// Writes the row of a worker that was found.
-fn found(snapshot: Option<Snapshot>, row: Float64ArraySlice<'_>) -> bool {
-    if let Some(snapshot) = &snapshot {
-        write_row(row, snapshot);
-    }
-    snapshot.is_some()
 }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use super::clock::Moment;
 use super::health::{Verdict, judge};
 use super::index::Index;
 use super::registration::Capabilities;
 use super::rules::{self, Status};
-use super::worker::{Worker, WorkerKey};
+use super::worker::{Snapshot, Worker, WorkerKey};
 
 /// A finding of [`Pool::check_health`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +32,10 @@ pub enum Finding {
 }
 
 /// A request that was released.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Released {
-    /// The worker that held it.
-    pub key: WorkerKey,
+    /// The worker that held it, as it is now.
+    pub worker: Snapshot,
     /// The category that it was tracked under.
     pub category: Option<Arc<str>>,
 }
@@ -56,7 +58,7 @@ pub struct Pool<P> {
     stale: Vec<WorkerKey>,
     available: usize,
     /// Which workers hold a request id, earliest registered first. It is one, but for ids used twice.
-    holders: HashMap<Arc<str>, Vec<WorkerKey>>,
+    holders: HashMap<Arc<str>, SmallVec<[WorkerKey; 1]>>,
 }
 
 impl<P> Default for Pool<P> {
@@ -144,7 +146,7 @@ impl<P> Pool<P> {
 
     /// The socket of a worker is closing or gone: selection passes it over from now on.
     pub fn mark_closed(&mut self, key: WorkerKey) {
-        self.update(key, |worker| worker.closed = true);
+        let _ = self.update(key, |worker| worker.closed = true);
     }
 
     /// A heartbeat that names `id`. False if there is no such worker, or its socket closed.
@@ -162,12 +164,11 @@ impl<P> Pool<P> {
         true
     }
 
-    /// Notes that a worker was given a request. Gives the worker, `None` if there is no such id.
-    pub fn track(&mut self, id: &str, request: &str, category: Option<&str>) -> Option<WorkerKey> {
-        let key = self.key_of(id)?;
+    /// Notes that a worker was given a request. Gives its new state, `None` if there is no such worker.
+    pub fn track(&mut self, key: WorkerKey, request: &str, category: Option<&str>) -> Option<Snapshot> {
         let request: Arc<str> = request.into();
         let category: Option<Arc<str>> = category.map(Into::into);
-        self.update(key, |worker| {
+        let tracked = self.update(key, |worker| {
             worker.active += 1;
             worker.status = rules::status_after_track(worker.status, worker.active as f64, worker.max);
             if let Some(category) = &category {
@@ -177,29 +178,32 @@ impl<P> Pool<P> {
             if category.is_some() {
                 *tracked_as = category;
             }
-        });
+            Snapshot::of(key, worker)
+        })?;
         let holders = self.holders.entry(request).or_default();
         if let Err(place) = holders.binary_search(&key) {
             holders.insert(place, key);
         }
-        Some(key)
+        Some(tracked)
     }
 
     /// Notes that a request ended, on the earliest registered worker that holds it. `None` if nobody does.
     pub fn release(&mut self, request: &str, increment_completed: bool) -> Option<Released> {
-        let key = *self.holders.get(request)?.first()?;
-        self.drop_holder(request, key);
-        let mut category = None;
+        let holders = self.holders.get_mut(request)?;
+        let key = holders.remove(0);
+        if holders.is_empty() {
+            self.holders.remove(request);
+        }
         self.update(key, |worker| {
-            category = worker.requests.remove(request).flatten();
+            let category = worker.requests.remove(request).flatten();
             worker.active = worker.active.saturating_sub(1);
             worker.completed += u64::from(increment_completed);
             worker.status = rules::status_after_release(worker.status, worker.active as f64, worker.max);
             if let Some(count) = category.as_ref().and_then(|category| worker.category_active.get_mut(category)) {
                 *count = count.saturating_sub(1);
             }
-        });
-        Some(Released { key, category })
+            Released { worker: Snapshot::of(key, worker), category }
+        })
     }
 
     /// The least loaded worker that supports `model` and may take a request of `category`.
@@ -247,18 +251,19 @@ impl<P> Pool<P> {
         findings
     }
 
-    /// Has a worker changed by `change`.
-    fn update(&mut self, key: WorkerKey, change: impl FnOnce(&mut Worker<P>)) {
-        let Some(worker) = self.workers.get_mut(&key) else { return };
+    /// Has a worker changed by `change`, and gives what that gives. `None` if there is no such worker.
+    fn update<T>(&mut self, key: WorkerKey, change: impl FnOnce(&mut Worker<P>) -> T) -> Option<T> {
+        if self.stale.len() >= MAX_STALE {
+            self.refresh();
+        }
+        let worker = self.workers.get_mut(&key)?;
         let was_available = is_available(worker);
-        change(worker);
+        let changed = change(worker);
         self.available = self.available - usize::from(was_available) + usize::from(is_available(worker));
         if !std::mem::replace(&mut worker.is_stale, true) {
             self.stale.push(key);
-            if self.stale.len() >= MAX_STALE {
-                self.refresh();
-            }
         }
+        Some(changed)
     }
 
     /// Tells the index of all that has changed.
@@ -276,7 +281,7 @@ impl<P> Pool<P> {
 
     fn drop_holder(&mut self, request: &str, key: WorkerKey) {
         if let Some(holders) = self.holders.get_mut(request) {
-            holders.retain(|&holder| holder != key);
+            holders.retain(|holder| *holder != key);
             if holders.is_empty() {
                 self.holders.remove(request);
             }

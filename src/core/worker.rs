@@ -12,6 +12,34 @@ use super::rules::{CategorySlots, Slots, Status};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerKey(pub u64);
 
+/// What may change in a worker from one moment to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Which worker.
+    pub key: WorkerKey,
+    /// Its status.
+    pub status: Status,
+    /// When it last gave a sign of life.
+    pub last_seen: Moment,
+    /// Its active requests.
+    pub active: u64,
+    /// Its completed requests.
+    pub completed: u64,
+}
+
+impl Snapshot {
+    /// How a worker is now.
+    pub fn of<P>(key: WorkerKey, worker: &Worker<P>) -> Self {
+        Self {
+            key,
+            status: worker.status,
+            last_seen: worker.last_seen,
+            active: worker.active,
+            completed: worker.completed,
+        }
+    }
+}
+
 /// A worker's limit for the requests of one category.
 #[derive(Clone, Debug)]
 pub struct Limit {

@@ -48,42 +48,14 @@ use self::peer::{Peer, PeerId};
 use self::room::Page;
 use self::shared::{Phase, Shared};
 use self::waker::Waker;
-use crate::core::clock::Moment;
 use crate::core::config::ServerConfig;
 use crate::core::log::Level;
+use crate::core::pool::Released;
 use crate::core::protocol::{Closing, registration_ack};
-use crate::core::rules::Status;
-use crate::core::worker::{Worker, WorkerKey};
+use crate::core::worker::{Snapshot, WorkerKey};
 
 /// Most threads for sockets. One serves many thousands of workers.
 const MAX_THREADS: usize = 4;
-
-/// What may change in a worker from one moment to the next.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Snapshot {
-    /// Which worker.
-    pub key: WorkerKey,
-    /// Its status.
-    pub status: Status,
-    /// When it last gave a sign of life.
-    pub last_seen: Moment,
-    /// Its active requests.
-    pub active: u64,
-    /// Its completed requests.
-    pub completed: u64,
-}
-
-impl Snapshot {
-    fn of(key: WorkerKey, worker: &Worker<Arc<Peer>>) -> Self {
-        Self {
-            key,
-            status: worker.status,
-            last_seen: worker.last_seen,
-            active: worker.active,
-            completed: worker.completed,
-        }
-    }
-}
 
 /// A worker that was registered.
 #[derive(Clone, Debug, PartialEq)]
@@ -343,18 +315,13 @@ impl Server {
     }
 
     /// See [`crate::core::pool::Pool::track`].
-    pub fn track(&self, worker_id: &str, request: &str, category: Option<&str>) -> Option<Snapshot> {
-        let mut pool = self.shared.pool.lock();
-        let key = pool.track(worker_id, request, category)?;
-        pool.get(key).map(|worker| Snapshot::of(key, worker))
+    pub fn track(&self, key: WorkerKey, request: &str, category: Option<&str>) -> Option<Snapshot> {
+        self.shared.pool.lock().track(key, request, category)
     }
 
-    /// See [`crate::core::pool::Pool::release`]. With the category that the request was tracked under.
-    pub fn release(&self, request: &str, increment_completed: bool) -> Option<(Snapshot, Option<Arc<str>>)> {
-        let mut pool = self.shared.pool.lock();
-        let released = pool.release(request, increment_completed)?;
-        let snapshot = pool.get(released.key).map(|worker| Snapshot::of(released.key, worker))?;
-        Some((snapshot, released.category))
+    /// See [`crate::core::pool::Pool::release`].
+    pub fn release(&self, request: &str, increment_completed: bool) -> Option<Released> {
+        self.shared.pool.lock().release(request, increment_completed)
     }
 
     /// WebSocket upgrades of this path are the application's own from now on.

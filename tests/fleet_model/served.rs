@@ -311,7 +311,7 @@ impl Fleet {
         let Some(known) = self.workers.get_mut(number % count) else { return };
         let request = format!("request {}", self.tracked);
         self.tracked += 1;
-        let tracked = self.server.track(IDS[known.id], &request, None);
+        let tracked = self.server.track(known.key, &request, None);
         assert_eq!(tracked.map(|snapshot| snapshot.key), Some(known.key), "I1: also when its socket is gone");
         known.pending.insert(request);
     }
@@ -321,7 +321,7 @@ impl Fleet {
         let pending: Vec<(WorkerKey, String)> = pending.collect();
         let Some((key, request)) = pending.get(number % pending.len().max(1)) else { return };
         let released = self.server.release(request, true);
-        assert_eq!(released.map(|(snapshot, _)| snapshot.key), Some(*key));
+        assert_eq!(released.map(|released| released.worker.key), Some(*key));
         assert!(self.server.release(request, true).is_none(), "a request is released once");
         let known = self.workers.iter_mut().find(|known| known.key == *key).unwrap();
         known.pending.remove(request);

@@ -37,6 +37,17 @@ fn active(pool: &Pool<()>, key: WorkerKey) -> u64 {
     pool.get(key).unwrap().active
 }
 
+fn track(pool: &mut Pool<()>, id: &str, request: &str, category: Option<&str>) -> Option<WorkerKey> {
+    let key = pool.key_of(id)?;
+    pool.track(key, request, category).map(|worker| worker.key)
+}
+
+/// Whose request it was, and under which category.
+fn release(pool: &mut Pool<()>, request: &str) -> Option<(WorkerKey, Option<String>)> {
+    let released = pool.release(request, false)?;
+    Some((released.worker.key, released.category.map(|category| category.to_string())))
+}
+
 #[track_caller]
 fn assert_free(pool: &mut Pool<()>, category: Option<&str>, expected: f64) {
     let free = pool.free_slots(MODEL, category);

@@ -1,14 +1,13 @@
 //! Requests: tracked, counted, released.
 
-use worker_server::core::pool::Released;
 use worker_server::core::rules::Status;
 
-use crate::{MODEL, active, at, pool_of, status};
+use crate::{MODEL, active, at, pool_of, release, status, track};
 
 #[test]
 fn tracking_on_an_unknown_worker_does_nothing() {
     let (mut pool, [key]) = pool_of([("w", 1.0)]);
-    assert_eq!(pool.track("nobody", "r", None), None);
+    assert_eq!(track(&mut pool, "nobody", "r", None), None);
     assert_eq!(active(&pool, key), 0);
     assert_eq!(pool.release("r", true), None);
 }
@@ -16,9 +15,9 @@ fn tracking_on_an_unknown_worker_does_nothing() {
 #[test]
 fn tracking_up_to_the_maximum_makes_a_worker_busy() {
     let (mut pool, [key]) = pool_of([("w", 2.0)]);
-    pool.track("w", "r0", None);
+    track(&mut pool, "w", "r0", None);
     assert_eq!(status(&pool, key), Status::Available);
-    pool.track("w", "r1", None);
+    track(&mut pool, "w", "r1", None);
     assert_eq!(status(&pool, key), Status::Busy);
 }
 
@@ -26,15 +25,15 @@ fn tracking_up_to_the_maximum_makes_a_worker_busy() {
 fn tracking_up_to_the_maximum_makes_an_unhealthy_worker_busy_too() {
     let (mut pool, [key]) = pool_of([("w", 1.0)]);
     pool.check_health(at(150), 100, |()| false);
-    pool.track("w", "r", None);
+    track(&mut pool, "w", "r", None);
     assert_eq!(status(&pool, key), Status::Busy);
 }
 
 #[test]
 fn an_id_tracked_twice_is_pending_once_and_counts_twice() {
     let (mut pool, [key]) = pool_of([("w", 4.0)]);
-    pool.track("w", "r", None);
-    pool.track("w", "r", None);
+    track(&mut pool, "w", "r", None);
+    track(&mut pool, "w", "r", None);
     assert_eq!(active(&pool, key), 2);
     assert_eq!(pool.get(key).unwrap().requests.len(), 1);
     assert!(pool.release("r", false).is_some());
@@ -45,10 +44,10 @@ fn an_id_tracked_twice_is_pending_once_and_counts_twice() {
 #[test]
 fn an_id_tracked_twice_is_released_from_its_last_category() {
     let (mut pool, [key]) = pool_of([("w", 9.0)]);
-    pool.track("w", "r", Some("chat"));
-    pool.track("w", "r", Some("embed"));
-    pool.track("w", "r", None);
-    assert_eq!(pool.release("r", false), Some(Released { key, category: Some("embed".into()) }));
+    track(&mut pool, "w", "r", Some("chat"));
+    track(&mut pool, "w", "r", Some("embed"));
+    track(&mut pool, "w", "r", None);
+    assert_eq!(release(&mut pool, "r"), Some((key, Some("embed".to_owned()))));
     let worker = pool.get(key).unwrap();
     assert_eq!((worker.category_count("chat"), worker.category_count("embed")), (1, 0));
 }
@@ -56,8 +55,8 @@ fn an_id_tracked_twice_is_released_from_its_last_category() {
 #[test]
 fn a_release_frees_the_slot_and_the_category_whose_count_stays_at_zero() {
     let (mut pool, [key]) = pool_of([("w", 1.0)]);
-    pool.track("w", "r", Some("chat"));
-    assert_eq!(pool.release("r", false), Some(Released { key, category: Some("chat".into()) }));
+    track(&mut pool, "w", "r", Some("chat"));
+    assert_eq!(release(&mut pool, "r"), Some((key, Some("chat".to_owned()))));
     let worker = pool.get(key).unwrap();
     assert_eq!((worker.active, worker.status), (0, Status::Available));
     assert!(worker.requests.is_empty());
@@ -67,8 +66,8 @@ fn a_release_frees_the_slot_and_the_category_whose_count_stays_at_zero() {
 #[test]
 fn only_a_release_that_says_so_counts_as_completed() {
     let (mut pool, [key]) = pool_of([("w", 2.0)]);
-    pool.track("w", "r0", None);
-    pool.track("w", "r1", None);
+    track(&mut pool, "w", "r0", None);
+    track(&mut pool, "w", "r1", None);
     pool.release("r0", false);
     assert_eq!(pool.get(key).unwrap().completed, 0);
     pool.release("r1", true);
@@ -78,7 +77,7 @@ fn only_a_release_that_says_so_counts_as_completed() {
 #[test]
 fn releasing_an_unknown_id_does_nothing() {
     let (mut pool, [key]) = pool_of([("w", 2.0)]);
-    pool.track("w", "r", None);
+    track(&mut pool, "w", "r", None);
     assert_eq!(pool.release("other", true), None);
     assert_eq!((active(&pool, key), pool.get(key).unwrap().completed), (1, 0));
 }
@@ -87,7 +86,7 @@ fn releasing_an_unknown_id_does_nothing() {
 fn a_release_that_leaves_a_worker_at_capacity_leaves_it_busy() {
     let (mut pool, [key]) = pool_of([("w", 1.0)]);
     for request in ["r0", "r1"] {
-        pool.track("w", request, None);
+        track(&mut pool, "w", request, None);
     }
     pool.release("r0", false);
     assert_eq!(status(&pool, key), Status::Busy);
@@ -98,7 +97,7 @@ fn a_release_that_leaves_a_worker_at_capacity_leaves_it_busy() {
 #[test]
 fn a_release_does_not_heal_an_unhealthy_worker() {
     let (mut pool, [key]) = pool_of([("w", 2.0)]);
-    pool.track("w", "r", None);
+    track(&mut pool, "w", "r", None);
     pool.check_health(at(150), 100, |()| false);
     pool.release("r", true);
     assert_eq!(status(&pool, key), Status::Unhealthy);
@@ -107,17 +106,17 @@ fn a_release_does_not_heal_an_unhealthy_worker() {
 #[test]
 fn an_id_that_two_workers_hold_is_released_on_the_earliest_registered_first() {
     let (mut pool, [first, second]) = pool_of([("a", 2.0), ("b", 2.0)]);
-    pool.track("b", "r", None);
-    pool.track("a", "r", None);
-    assert_eq!(pool.release("r", false).map(|released| released.key), Some(first));
-    assert_eq!(pool.release("r", false).map(|released| released.key), Some(second));
+    track(&mut pool, "b", "r", None);
+    track(&mut pool, "a", "r", None);
+    assert_eq!(release(&mut pool, "r").map(|(key, _)| key), Some(first));
+    assert_eq!(release(&mut pool, "r").map(|(key, _)| key), Some(second));
     assert_eq!(pool.release("r", false), None);
 }
 
 #[test]
 fn a_removed_worker_takes_its_requests_with_it() {
     let (mut pool, [key]) = pool_of([("w", 2.0)]);
-    pool.track("w", "r", Some("chat"));
+    track(&mut pool, "w", "r", Some("chat"));
     let removed = pool.remove(key).unwrap();
     assert!(removed.requests.contains_key("r"));
     assert_eq!(pool.release("r", true), None);
