@@ -16,7 +16,7 @@ use super::events::Event;
 use super::frame::encode;
 use super::outbox::Sent;
 use super::peer::Peer;
-use super::shared::Shared;
+use super::shared::{Admission, Shared};
 use super::socket::{Consumer, End, SocketLimits, WebSocket};
 use super::texts::Texts;
 use crate::core::log::Line;
@@ -28,35 +28,50 @@ const RECHECK: Duration = Duration::from_millis(50);
 /// Most messages in one event.
 pub const MAX_JOINED: usize = 256;
 
-/// Upgrades a connection that was let in, by the `response` to its handshake, and runs it to its end. `early` is what
-/// came behind the request head.
-pub async fn run(shared: Arc<Shared>, peer: Arc<Peer>, mut stream: TcpStream, response: String, early: Vec<u8>) {
-    // Whatever happens in this task, a panic included, the end of the connection is told.
-    let mut guard = EndGuard { shared: &shared, peer: &peer, code: 1006, reason: Utf8Bytes::default(), is_told: false };
-    if stream.write_all(response.as_bytes()).await.is_err() {
-        return;
-    }
-    drop(response);
-    shared.log_for(&peer, Line::debug("New WebSocket connection from potential worker", json!(null)));
-    let limits = &shared.config.limits;
-    let socket_limits =
-        SocketLimits { max_message_bytes: limits.max_message_bytes, stall_timeout: limits.stall_timeout };
-    let mut socket = WebSocket::new(stream, early, &peer.outbox, socket_limits);
-    match socket.run(&mut WorkerConsumer::new(&shared, &peer)).await {
-        End::Closed(code, reason) => (guard.code, guard.reason) = (code, reason),
-        End::Lost => {}
-        End::Broken(closing) => {
-            shared.shut(&peer);
-            guard.tell();
-            // The application need not wait for the goodbye.
-            Box::pin(socket.say_goodbye(closing)).await;
+/// A connection that was let in, before its upgrade.
+pub struct Setup {
+    /// Its socket.
+    pub stream: TcpStream,
+    /// The answer to its handshake.
+    pub response: String,
+    /// What came behind the request head.
+    pub early: Vec<u8>,
+}
+
+/// Upgrades a connection that was let in and runs it to its end.
+///
+/// What this future holds is held for each connection: so it is written as a block, since an `async fn` would hold its arguments
+/// twice, and what is needed only at the beginning is in a future of its own, or in a box.
+#[allow(clippy::manual_async_fn, reason = "for its size")]
+pub fn run(admission: Admission, setup: Box<Setup>) -> impl Future<Output = ()> + Send {
+    async move {
+        // Whatever happens in this task, a panic included, the end of the connection is told.
+        let mut guard = EndGuard { admission: &admission, code: 1006, reason: Utf8Bytes::default(), is_told: false };
+        let Some(mut socket) = upgrade(&admission, setup).await else { return };
+        match socket.run(&mut WorkerConsumer::new(&admission.shared, &admission.peer)).await {
+            End::Closed(code, reason) => (guard.code, guard.reason) = (code, reason),
+            End::Lost => {}
+            End::Broken(closing) => {
+                admission.shared.shut(&admission.peer);
+                guard.tell();
+                // The application need not wait for the goodbye.
+                Box::pin(socket.say_goodbye(closing)).await;
+            }
         }
     }
 }
 
+async fn upgrade(Admission { shared, peer, .. }: &Admission, setup: Box<Setup>) -> Option<WebSocket<'_>> {
+    let Setup { mut stream, response, early } = *setup;
+    stream.write_all(response.as_bytes()).await.ok()?;
+    shared.log_for(peer, Line::debug("New WebSocket connection from potential worker", json!(null)));
+    let limits = &shared.config.limits;
+    let limits = SocketLimits { max_message_bytes: limits.max_message_bytes, stall_timeout: limits.stall_timeout };
+    Some(WebSocket::new(stream, early, &peer.outbox, limits))
+}
+
 struct EndGuard<'a> {
-    shared: &'a Shared,
-    peer: &'a Arc<Peer>,
+    admission: &'a Admission,
     code: u16,
     reason: Utf8Bytes,
     is_told: bool,
@@ -66,16 +81,18 @@ impl EndGuard<'_> {
     /// Tells the application that the connection is gone.
     fn tell(&mut self) {
         if !std::mem::replace(&mut self.is_told, true) {
+            let Admission { shared, peer, .. } = self.admission;
             let reason = std::mem::take(&mut self.reason);
-            self.shared.events.push(Event::Closed { peer: Arc::clone(self.peer), code: self.code, reason });
+            shared.events.push(Event::Closed { peer: Arc::clone(peer), code: self.code, reason });
         }
     }
 }
 
 impl Drop for EndGuard<'_> {
     fn drop(&mut self) {
-        self.shared.shut(self.peer);
-        self.peer.outbox.detach();
+        let Admission { shared, peer, .. } = self.admission;
+        shared.shut(peer);
+        peer.outbox.detach();
         self.tell();
     }
 }

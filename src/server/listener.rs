@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +11,11 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 
-use super::connection;
+use super::connection::{self, Setup};
 use super::handover;
 use super::hang_up::hang_up_with;
 use super::head::{self, NoHead, Request};
-use super::shared::{Phase, Shared};
+use super::shared::Shared;
 use crate::core::log::Line;
 
 /// Length of the queue of connections that wait to be accepted, as Node's default.
@@ -73,7 +72,7 @@ const EAFNOSUPPORT: i32 = 10047;
 
 /// Accepts connections until the server stops.
 pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
-    while let Some(accepted) = shared.before(Phase::Stopping, listener.accept()).await {
+    while let Some(accepted) = shared.until_stop(listener.accept()).await {
         // In a storm of connections this thread may never be idle.
         shared.waker.on_progress();
         match accepted {
@@ -105,7 +104,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
     // As Node's http server does: small messages are not held back.
     stream.set_nodelay(true).ok();
     let mut read = BytesMut::new();
-    let request = shared.before(Phase::Stopping, read_head(&shared, &mut stream, &mut read)).await.flatten();
+    let request = shared.until_stop(read_head(&shared, &mut stream, &mut read)).await.flatten();
     match request {
         None => {}
         Some(Request::WebSocket { path, response, length }) if !shared.endpoints.read().contains(&path) => {
@@ -122,7 +121,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
 /// Serves a connection that Node gave back: it had served other requests of it, and then came an upgrade that is a
 /// worker's. `read` holds that request, and whatever came behind it.
 pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: BytesMut) {
-    let request = shared.before(Phase::Stopping, read_head(&shared, &mut stream, &mut read)).await.flatten();
+    let request = shared.until_stop(read_head(&shared, &mut stream, &mut read)).await.flatten();
     match request {
         None => {}
         Some(Request::WebSocket { response, length, .. }) => {
@@ -163,12 +162,8 @@ async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<S
     };
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
-    let shared = Arc::clone(shared);
-    let early = early.to_vec();
-    tokio::spawn(async move {
-        let peer = Arc::clone(&admission.peer);
-        // Pinned here: given away by value it would be in this task three times over.
-        let connection = pin!(connection::run(Arc::clone(&shared), peer, stream, response, early));
-        shared.before(Phase::Cut, connection).await;
-    });
+    let id = admission.peer.id;
+    let setup = Box::new(Setup { stream, response, early: early.to_vec() });
+    let task = tokio::spawn(connection::run(admission, setup));
+    shared.may_cut(id, task.abort_handle());
 }

@@ -46,7 +46,7 @@ use self::handover::Ends;
 use self::outbox::{Outbox, Sent};
 use self::peer::{Peer, PeerId};
 use self::room::Page;
-use self::shared::{Phase, Shared};
+use self::shared::Shared;
 use self::waker::Waker;
 use crate::core::config::ServerConfig;
 use crate::core::log::Level;
@@ -354,7 +354,7 @@ impl Server {
     pub fn stop(&self) {
         let Some(mut gone) = self.gone.lock().take() else { return };
         self.shared.events.close();
-        self.shared.enter(Phase::Stopping);
+        self.shared.begin_stop();
         self.shared.pool.lock().clear();
         for peer in self.shared.forget_all() {
             peer.forget_worker();
@@ -367,7 +367,7 @@ impl Server {
             runtime.spawn(async move {
                 // Whether they went by themselves or not, the grace is over then, however busy the application is.
                 timeout(shared.config.limits.stop_grace, gone.recv()).await.ok();
-                shared.enter(Phase::Cut);
+                shared.cut();
                 shared.events.push(Event::Stopped);
             });
         }
@@ -393,13 +393,13 @@ impl Drop for Server {
 }
 
 async fn tell_what_is_left_out(shared: Arc<Shared>) {
-    shared.before(Phase::Stopping, shared.tell_what_is_left_out()).await;
+    shared.until_stop(shared.tell_what_is_left_out()).await;
 }
 
 async fn check_health(shared: Arc<Shared>) {
     let mut ticks = interval(Duration::from_millis(shared.config.health_check_interval_ms.max(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while shared.before(Phase::Stopping, ticks.tick()).await.is_some() {
+    while shared.until_stop(ticks.tick()).await.is_some() {
         shared.check_health();
     }
 }

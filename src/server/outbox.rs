@@ -7,11 +7,13 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
@@ -377,13 +379,13 @@ impl Outbox {
         }
     }
 
-    /// Waits until the socket may take something again.
-    pub async fn writable(&self) {
+    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one waker.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let socket = self.queue.lock().socket.clone();
         match socket {
             // What is wrong with the socket shows when it is written.
-            Some(socket) => drop(socket.writable().await),
-            None => std::future::pending().await,
+            Some(socket) => (*socket).as_ref().poll_write_ready(cx).map(drop),
+            None => Poll::Pending,
         }
     }
 
@@ -393,8 +395,8 @@ impl Outbox {
     }
 
     /// Waits for [`Outbox::alert`].
-    pub async fn attention(&self) {
-        self.attention.notified().await;
+    pub fn attention(&self) -> Notified<'_> {
+        self.attention.notified()
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
 use super::departures::Departures;
@@ -45,7 +46,7 @@ pub struct Shared {
     pub endpoints: RwLock<HashSet<String>>,
     /// The connections that are relayed to Node, by the port that the relay comes from.
     pub relayed: Mutex<HashMap<u16, Ends>>,
-    phase: watch::Sender<Phase>,
+    is_stopping: watch::Sender<bool>,
     peers: Mutex<Peers>,
     next_peer: AtomicU64,
     strangers: AtomicUsize,
@@ -55,31 +56,23 @@ pub struct Shared {
     left_out: Notify,
 }
 
-/// How far a server has come. Later phases are greater.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// It serves.
-    Running,
-    /// It lets nobody in, and those who are in are being closed.
-    Stopping,
-    /// Whoever is still there is cut off.
-    Cut,
-}
-
 /// The connections that the application's thread has not seen the end of.
 #[derive(Debug)]
 struct Peers {
     by_id: HashMap<PeerId, Arc<Peer>>,
     /// Held by each connection's task, so that their end can be awaited. `None` once the server stops.
     alive: Option<mpsc::Sender<()>>,
-    connections: usize,
+    /// The tasks of all connections that have one, those included whose end was told.
+    tasks: HashMap<PeerId, Option<AbortHandle>>,
+    are_cut: bool,
 }
 
 /// A connection that was let in, and the proof that its task is alive.
 pub struct Admission {
     /// The connection.
     pub peer: Arc<Peer>,
-    shared: Arc<Shared>,
+    /// The server's state.
+    pub shared: Arc<Shared>,
     _alive: mpsc::Sender<()>,
 }
 
@@ -87,8 +80,8 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.shared.forget_stranger(&self.peer);
         let mut peers = self.shared.peers.lock();
-        peers.connections -= 1;
-        if peers.connections < self.shared.config.limits.max_connections {
+        peers.tasks.remove(&self.peer.id);
+        if peers.tasks.len() < self.shared.config.limits.max_connections {
             self.shared.refusing.store(false, Ordering::Relaxed);
         }
     }
@@ -113,8 +106,13 @@ impl Shared {
             departures,
             endpoints: RwLock::default(),
             relayed: Mutex::default(),
-            phase: watch::Sender::new(Phase::Running),
-            peers: Mutex::new(Peers { by_id: HashMap::new(), alive: Some(alive), connections: 0 }),
+            is_stopping: watch::Sender::new(false),
+            peers: Mutex::new(Peers {
+                by_id: HashMap::new(),
+                alive: Some(alive),
+                tasks: HashMap::new(),
+                are_cut: false,
+            }),
             next_peer: AtomicU64::new(0),
             strangers: AtomicUsize::new(0),
             refusing: AtomicBool::new(false),
@@ -124,16 +122,16 @@ impl Shared {
         (Arc::new(shared), gone)
     }
 
-    /// The server has come so far.
-    pub fn enter(&self, phase: Phase) {
-        self.phase.send_replace(phase);
+    /// The server stops: it lets nobody in, and those who are in are being closed.
+    pub fn begin_stop(&self) {
+        self.is_stopping.send_replace(true);
     }
 
-    /// Runs `step` to its end, unless the server comes to `phase` before.
-    pub async fn before<T>(&self, phase: Phase, step: impl Future<Output = T>) -> Option<T> {
-        let mut reached = self.phase.subscribe();
+    /// Runs `step` to its end, unless the server stops before.
+    pub async fn until_stop<T>(&self, step: impl Future<Output = T>) -> Option<T> {
+        let mut is_stopping = self.is_stopping.subscribe();
         tokio::select! {
-            _ = reached.wait_for(|reached| *reached >= phase) => None,
+            _ = is_stopping.wait_for(|is_stopping| *is_stopping) => None,
             done = step => Some(done),
         }
     }
@@ -145,7 +143,7 @@ impl Shared {
         let mut peers = self.peers.lock();
         let alive = peers.alive.clone()?;
         // Those whose end the application has not seen still take memory.
-        let connections = peers.connections.max(peers.by_id.len());
+        let connections = peers.tasks.len().max(peers.by_id.len());
         let strangers = self.strangers.load(Ordering::Relaxed);
         if connections >= limits.max_connections || strangers >= limits.max_unregistered {
             drop(peers);
@@ -157,10 +155,32 @@ impl Shared {
         }
         let id = self.next_peer.fetch_add(1, Ordering::Relaxed) + 1;
         let peer = Arc::new(Peer::new(id, limits.max_queued_bytes));
-        peers.connections += 1;
+        peers.tasks.insert(id, None);
         peers.by_id.insert(id, Arc::clone(&peer));
         self.strangers.fetch_add(1, Ordering::Relaxed);
         Some(Admission { peer, shared: Arc::clone(self), _alive: alive })
+    }
+
+    /// A connection that was let in has a task, which [`Shared::cut`] may end.
+    pub fn may_cut(&self, id: PeerId, task: AbortHandle) {
+        let mut peers = self.peers.lock();
+        if peers.are_cut {
+            task.abort();
+        } else if let Some(entry) = peers.tasks.get_mut(&id) {
+            *entry = Some(task);
+        }
+    }
+
+    /// Whoever is still there is cut off.
+    pub fn cut(&self) {
+        let tasks: Vec<_> = {
+            let mut peers = self.peers.lock();
+            peers.are_cut = true;
+            peers.tasks.values_mut().filter_map(Option::take).collect()
+        };
+        for task in tasks {
+            task.abort();
+        }
     }
 
     /// A connection whose end the application's thread has not seen.

@@ -4,14 +4,17 @@
 //! goes through memory that all connections of a thread share, so that an idle one has no buffer of its own.
 
 use std::cell::RefCell;
-use std::pin::Pin;
-use std::task::{Poll, ready};
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::futures::Notified;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
@@ -108,43 +111,75 @@ impl<'a> WebSocket<'a> {
     /// Gives what comes to `consumer` until the connection is over.
     pub async fn run(&mut self, consumer: &mut impl Consumer) -> End {
         let outbox = self.outbox;
+        let mut attention = pin!(outbox.attention());
         let mut is_unwritable = false;
         loop {
-            if self.inbound.held.is_some() && consumer.is_ready() {
-                let held = self.inbound.held.take().unwrap_or_default();
-                if let Some(closing) = self.inbound.feed(&held, outbox, consumer) {
-                    return End::Broken(closing);
-                }
-            }
-            outbox.write();
-            let outgoing = outbox.outgoing();
-            if outgoing.has_failed && !std::mem::replace(&mut is_unwritable, true) {
-                consumer.on_unwritable();
-            }
-            let is_closed = self.inbound.closed.is_some();
-            if is_closed && (outgoing.is_empty || outgoing.has_failed) {
-                return self.end();
-            }
-            let deadline = self.deadline(&outgoing, consumer);
-            tokio::select! {
-                biased;
-                () = outbox.attention() => {}
-                () = outbox.writable(), if outgoing.blocked_since.is_some() => outbox.write_on(),
-                () = self.timer.reached(deadline) => {
-                    if self.on_deadline(&outgoing, consumer) {
-                        return self.end();
-                    }
-                }
-                read = read(&mut self.reader, &mut self.inbound, outbox, consumer),
-                    if !is_closed && self.inbound.held.is_none() => match read {
-                    Read::Some => {}
-                    // More waits in the socket, and others wait for this thread.
-                    Read::Much => tokio::task::yield_now().await,
-                    Read::End => return self.end(),
-                    Read::Broken(closing) => return End::Broken(closing),
-                },
+            let (is_blocked, deadline) = match self.prepare(consumer, &mut is_unwritable) {
+                Ok(awaited) => awaited,
+                Err(end) => return end,
+            };
+            match poll_fn(|cx| self.poll(cx, attention.as_mut(), is_blocked, deadline, consumer)).await {
+                Turn::Attention => attention.set(outbox.attention()),
+                Turn::Writable => outbox.write_on(),
+                Turn::Deadline if self.on_deadline(consumer) => return self.end(),
+                Turn::Deadline | Turn::Read(Read::Some) => {}
+                // More waits in the socket, and others wait for this thread.
+                Turn::Read(Read::Much) => yield_now().await,
+                Turn::Read(Read::End) => return self.end(),
+                Turn::Read(Read::Broken(closing)) => return End::Broken(closing),
             }
         }
+    }
+
+    /// Does what can be done without waiting. Gives whether the socket takes nothing, and when something must be done if
+    /// nothing happens before.
+    fn prepare(
+        &mut self,
+        consumer: &mut impl Consumer,
+        is_unwritable: &mut bool,
+    ) -> Result<(bool, Option<Instant>), End> {
+        let outbox = self.outbox;
+        if self.inbound.held.is_some() && consumer.is_ready() {
+            let held = self.inbound.held.take().unwrap_or_default();
+            if let Some(closing) = self.inbound.feed(&held, outbox, consumer) {
+                return Err(End::Broken(closing));
+            }
+        }
+        outbox.write();
+        let outgoing = outbox.outgoing();
+        if outgoing.has_failed && !std::mem::replace(is_unwritable, true) {
+            consumer.on_unwritable();
+        }
+        if self.inbound.closed.is_some() && (outgoing.is_empty || outgoing.has_failed) {
+            return Err(self.end());
+        }
+        let deadlines = [close_deadline(&outgoing), self.stall_deadline(&outgoing), consumer.deadline()];
+        Ok((outgoing.blocked_since.is_some(), deadlines.into_iter().flatten().min()))
+    }
+
+    /// Waits for whatever comes next. What this needs it has at hand: futures, which would be kept for each connection, take
+    /// much more memory.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        attention: Pin<&mut Notified<'_>>,
+        is_blocked: bool,
+        deadline: Option<Instant>,
+        consumer: &mut impl Consumer,
+    ) -> Poll<Turn> {
+        if attention.poll(cx).is_ready() {
+            return Poll::Ready(Turn::Attention);
+        }
+        if is_blocked && self.outbox.poll_writable(cx).is_ready() {
+            return Poll::Ready(Turn::Writable);
+        }
+        if self.timer.poll_reached(cx, deadline).is_ready() {
+            return Poll::Ready(Turn::Deadline);
+        }
+        if self.inbound.closed.is_some() || self.inbound.held.is_some() {
+            return Poll::Pending;
+        }
+        poll_read(&mut self.reader, &mut self.inbound, self.outbox, consumer, cx).map(Turn::Read)
     }
 
     /// Tells a peer that broke the protocol, and hangs up so that it can read that.
@@ -158,7 +193,7 @@ impl<'a> WebSocket<'a> {
                 if outgoing.is_empty || outgoing.has_failed {
                     return;
                 }
-                outbox.writable().await;
+                poll_fn(|cx| outbox.poll_writable(cx)).await;
                 outbox.write_on();
             }
         };
@@ -172,25 +207,21 @@ impl<'a> WebSocket<'a> {
         self.inbound.closed.take().map_or(End::Lost, |(code, reason)| End::Closed(code, reason))
     }
 
-    /// When something must be done if nothing happens before.
-    fn deadline(&self, outgoing: &Outgoing, consumer: &impl Consumer) -> Option<Instant> {
-        [close_deadline(outgoing), self.stall_deadline(outgoing), consumer.deadline()].into_iter().flatten().min()
-    }
-
     fn stall_deadline(&self, outgoing: &Outgoing) -> Option<Instant> {
         // Once it is closing the close deadline counts.
         outgoing.blocked_since.filter(|_| outgoing.closed_at.is_none()).map(|since| since + self.limits.stall_timeout)
     }
 
     /// Does what is due. True if the connection is given up.
-    fn on_deadline(&self, before: &Outgoing, consumer: &mut impl Consumer) -> bool {
+    fn on_deadline(&self, consumer: &mut impl Consumer) -> bool {
         let now = Instant::now();
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
-        if is_due(close_deadline(before)) {
+        // As it is now: somebody else may have written meanwhile.
+        let outgoing = self.outbox.outgoing();
+        if is_due(close_deadline(&outgoing)) {
             return true;
         }
-        // Somebody else may have written meanwhile.
-        if is_due(self.stall_deadline(&self.outbox.outgoing())) {
+        if is_due(self.stall_deadline(&outgoing)) {
             consumer.on_stall();
         }
         if is_due(consumer.deadline()) {
@@ -250,6 +281,18 @@ impl Inbound {
     }
 }
 
+/// What a connection's task has to do next.
+enum Turn {
+    /// See how things stand with the outbox.
+    Attention,
+    /// The socket takes something again.
+    Writable,
+    /// A deadline has come.
+    Deadline,
+    /// Something was read.
+    Read(Read),
+}
+
 /// What came of reading.
 enum Read {
     Some,
@@ -260,28 +303,26 @@ enum Read {
     Broken(Closing),
 }
 
-/// Waits until there is something to read, and gives it to the consumer.
-async fn read(
+/// Gives the consumer what there is to read.
+fn poll_read(
     reader: &mut OwnedReadHalf,
     inbound: &mut Inbound,
     outbox: &Outbox,
     consumer: &mut impl Consumer,
-) -> Read {
-    std::future::poll_fn(|cx| {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buffer = ReadBuf::new(scratch);
-            Poll::Ready(match ready!(Pin::new(&mut *reader).poll_read(cx, &mut buffer)) {
-                Ok(()) if buffer.filled().is_empty() => Read::End,
-                Err(_) => Read::End,
-                Ok(()) => match inbound.feed(buffer.filled(), outbox, consumer) {
-                    Some(closing) => Read::Broken(closing),
-                    None if buffer.remaining() == 0 => Read::Much,
-                    None => Read::Some,
-                },
-            })
+    cx: &mut Context<'_>,
+) -> Poll<Read> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut buffer = ReadBuf::new(scratch);
+        Poll::Ready(match ready!(Pin::new(reader).poll_read(cx, &mut buffer)) {
+            Ok(()) if buffer.filled().is_empty() => Read::End,
+            Err(_) => Read::End,
+            Ok(()) => match inbound.feed(buffer.filled(), outbox, consumer) {
+                Some(closing) => Read::Broken(closing),
+                None if buffer.remaining() == 0 => Read::Much,
+                None => Read::Some,
+            },
         })
     })
-    .await
 }
 
 /// A timer that costs nothing while there is no deadline.
@@ -289,15 +330,15 @@ async fn read(
 struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
-    async fn reached(&mut self, deadline: Option<Instant>) {
+    fn poll_reached(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         let Some(deadline) = deadline else {
             self.0 = None;
-            return std::future::pending().await;
+            return Poll::Pending;
         };
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if sleep.deadline() != deadline {
             sleep.as_mut().reset(deadline);
         }
-        sleep.await;
+        sleep.as_mut().poll(cx)
     }
 }

@@ -1,5 +1,7 @@
 //! What an outbox does, over real sockets.
 
+use std::future::poll_fn;
+
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -94,7 +96,7 @@ async fn what_the_socket_does_not_take_is_left_to_the_connection() {
     let frame = text_frame(&text);
     let reading = tokio::spawn(async move { read(&mut peer, frame.len()).await == frame[..] });
     while !outbox.outgoing().is_empty {
-        outbox.writable().await;
+        poll_fn(|cx| outbox.poll_writable(cx)).await;
         outbox.write_on();
     }
     assert!(reading.await.unwrap());
@@ -113,7 +115,7 @@ async fn cutting_drops_what_waits_but_not_the_rest_of_a_frame_that_has_begun_to_
     expected.extend_from_slice(b"\x88\x0f\x0f\xa8Slow consumer");
     let reading = tokio::spawn(async move { read(&mut peer, expected.len()).await == expected });
     while !outbox.outgoing().is_empty {
-        outbox.writable().await;
+        poll_fn(|cx| outbox.poll_writable(cx)).await;
         outbox.write_on();
     }
     assert!(reading.await.unwrap());
