@@ -29,7 +29,7 @@ impl Kind {
     }
 
     /// The models that its workers serve.
-    pub fn models(&self) -> &[Arc<str>] {
+    pub fn models(&self) -> &Arc<[Arc<str>]> {
         &self.models
     }
 }

@@ -11,6 +11,7 @@ pub mod health;
 pub mod index;
 pub mod json;
 pub mod log;
+pub mod models;
 pub mod pool;
 pub mod protocol;
 pub mod registration;

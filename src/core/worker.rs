@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::clock::Moment;
-use super::index::GroupId;
+use super::models::GroupId;
 use super::registration::Capabilities;
 use super::rules::{CategorySlots, Slots, Status};
 

@@ -3,6 +3,8 @@
 //! The model scans all workers for each answer, in the words of the pool's documented semantics, and shares no
 //! code with the crate but its types.
 
+mod names;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
