@@ -6,10 +6,10 @@ use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
+use super::boundary::Boundary;
 use crate::core::protocol::Closing;
 
-/// What the codec keeps for a frame that has not come whole. It grows for a longer one, and all the time of an idle
-/// connection it costs as much as this.
+/// What the codec reads at once. It keeps what has not come whole.
 const BUFFER_BYTES: usize = 512;
 
 /// What a peer did that its connection must be closed for.
@@ -24,17 +24,16 @@ pub struct Violation {
 /// The server's end of a WebSocket.
 #[derive(Debug)]
 pub struct Codec {
-    context: WebSocketContext,
+    max_message_bytes: usize,
+    /// While something has begun to come. Between messages it has nothing to remember, and an idle connection needs none.
+    context: Option<Box<WebSocketContext>>,
+    boundary: Boundary,
 }
 
 impl Codec {
     /// A codec for messages of up to `max_message_bytes`.
     pub fn new(max_message_bytes: usize) -> Self {
-        let config = WebSocketConfig::default()
-            .read_buffer_size(BUFFER_BYTES)
-            .max_message_size(Some(max_message_bytes))
-            .max_frame_size(Some(max_message_bytes));
-        Self { context: WebSocketContext::new(Role::Server, Some(config)) }
+        Self { max_message_bytes, context: None, boundary: Boundary::default() }
     }
 
     /// The next message in `input`, of which it takes what it needs. `None` when the rest is no whole message. The answer to a
@@ -43,15 +42,30 @@ impl Codec {
     /// # Errors
     /// If the peer breaks the protocol or a limit; nothing more can be read then.
     pub fn next(&mut self, input: &mut &[u8], answer: &mut Vec<u8>) -> Result<Option<Message>, Violation> {
-        let mut ends = Ends { input, answer };
-        let message = match self.context.read(&mut ends) {
+        if self.context.is_none() && input.is_empty() {
+            return Ok(None);
+        }
+        let context = self.context.get_or_insert_with(|| {
+            let config = WebSocketConfig::default()
+                .read_buffer_size(BUFFER_BYTES)
+                .max_message_size(Some(self.max_message_bytes))
+                .max_frame_size(Some(self.max_message_bytes));
+            Box::new(WebSocketContext::new(Role::Server, Some(config)))
+        });
+        let mut ends = Ends { input, answer, boundary: &mut self.boundary };
+        let message = match context.read(&mut ends) {
             Ok(message) => message,
-            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
+            Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
+                if self.boundary.is_whole() {
+                    self.context = None;
+                }
+                return Ok(None);
+            }
             Err(error) => return Err(Violation { closing: closing_for(&error), error }),
         };
         if matches!(message, Message::Ping(_) | Message::Close(_)) {
             // The answer was made already. After a close frame this is an error, of no interest here.
-            self.context.flush(&mut ends).ok();
+            context.flush(&mut ends).ok();
         }
         Ok(Some(message))
     }
@@ -69,14 +83,17 @@ fn closing_for(error: &Error) -> Closing {
 struct Ends<'a, 'b> {
     input: &'a mut &'b [u8],
     answer: &'a mut Vec<u8>,
+    boundary: &'a mut Boundary,
 }
 
 impl Read for Ends<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self.input.read(buffer) {
-            Ok(0) => Err(ErrorKind::WouldBlock.into()),
-            result => result,
+        let length = self.input.read(buffer)?;
+        if length == 0 {
+            return Err(ErrorKind::WouldBlock.into());
         }
+        self.boundary.pass(&buffer[..length]);
+        Ok(length)
     }
 }
 
@@ -88,5 +105,42 @@ impl Write for Ends<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: [u8; 8] = [0x81, 0x82, 0, 0, 0, 0, b'o', b'k'];
+
+    fn read(codec: &mut Codec, mut input: &[u8]) -> usize {
+        std::iter::from_fn(|| codec.next(&mut input, &mut Vec::new()).unwrap()).count()
+    }
+
+    #[test]
+    fn between_messages_it_keeps_nothing() {
+        let mut codec = Codec::new(1024);
+        assert!(codec.context.is_none());
+        assert_eq!(read(&mut codec, &[TEXT, TEXT].concat()), 2);
+        assert!(codec.context.is_none());
+        assert_eq!(read(&mut codec, &[]), 0);
+        assert!(codec.context.is_none());
+    }
+
+    #[test]
+    fn what_has_begun_it_keeps_until_it_is_whole() {
+        let mut codec = Codec::new(1024);
+        for cut in 1..TEXT.len() {
+            assert_eq!(read(&mut codec, &TEXT[..cut]), 0);
+            assert!(codec.context.is_some());
+            assert_eq!(read(&mut codec, &TEXT[cut..]), 1);
+            assert!(codec.context.is_none());
+        }
+        let [begin, end] = [[0x01, 0x81, 0, 0, 0, 0, b'o'], [0x80, 0x81, 0, 0, 0, 0, b'k']];
+        assert_eq!(read(&mut codec, &begin), 0);
+        assert!(codec.context.is_some());
+        assert_eq!(read(&mut codec, &end), 1);
+        assert!(codec.context.is_none());
     }
 }

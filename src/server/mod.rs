@@ -4,6 +4,7 @@
 //! ([`handover`]) or becomes a [`connection`], whose task owns its socket to the end. The application's thread
 //! hears of everything through the [`events`] queue, and it alone lets workers into the pool and out of it.
 
+pub mod boundary;
 pub mod codec;
 pub mod connection;
 pub mod departures;
