@@ -162,7 +162,7 @@ fn questions(criterion: &mut Criterion) {
             for size in SIZES {
                 let (mut pool, scan) = fleets(fleet, size);
                 let asked = fleet.asked(size);
-                // The first question for a name looks through all models; it is the others that are many.
+                // The first question for a name looks for the models that it supports; it is the others that are many.
                 for name in asked.iter().take(ASKED) {
                     pool.select(name, category);
                 }
@@ -182,7 +182,7 @@ fn questions(criterion: &mut Criterion) {
             for size in SIZES {
                 let (mut pool, scan) = fleets(fleet, size);
                 let asked = fleet.asked(size);
-                // The first question for a name looks through all models; it is the others that are many.
+                // The first question for a name looks for the models that it supports; it is the others that are many.
                 for name in asked.iter().take(ASKED) {
                     pool.select(name, category);
                 }

@@ -63,9 +63,7 @@ impl Index {
         if group.is_empty() {
             self.groups.remove(worker.group);
             self.ids.remove(&Kind::of(worker));
-            for model in &*worker.models {
-                self.models.remove(model, worker.group);
-            }
+            self.models.remove(&worker.models, worker.group);
             self.names.changes += 1;
         }
     }
@@ -90,9 +88,7 @@ impl Index {
 
     fn add_group(&mut self, kind: Kind) -> GroupId {
         let id = self.groups.insert(Group::default());
-        for model in &**kind.models() {
-            self.models.add(model, id);
-        }
+        self.models.add(kind.models(), id);
         self.ids.insert(kind, id);
         self.names.changes += 1;
         id

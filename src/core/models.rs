@@ -17,6 +17,8 @@ type Gram = [u8; 3];
 /// Longer models are not listed by their parts, but looked at one by one: lists cost many times the bytes that they
 /// are of.
 const LONGEST_LISTED: usize = 96;
+/// Nor are those of a group that has more bytes of them: listing them would take long, and others wait.
+const MOST_LISTED: usize = 4 << 10;
 /// What follows a model's last byte in its grams, so that one begins with each of its bytes. UTF-8 never has it.
 const END: u8 = 0xff;
 
@@ -27,8 +29,8 @@ pub struct Models {
     entries: Slab<Model>,
     lengths: BTreeMap<usize, BTreeSet<ModelId>>,
     grams: BTreeMap<Gram, BTreeSet<ModelId>>,
-    /// Those too long for grams.
-    long: BTreeSet<ModelId>,
+    /// Those that are not listed by their parts.
+    unlisted: BTreeSet<ModelId>,
 }
 
 #[derive(Debug)]
@@ -38,22 +40,27 @@ struct Model {
 }
 
 impl Models {
-    /// A group serves a model.
-    pub fn add(&mut self, name: &Arc<str>, group: GroupId) {
-        let id = match self.ids.get(name) {
-            Some(&id) => id,
-            None => self.add_model(name),
-        };
-        self.entries[id].groups.insert(group);
+    /// A group serves these models.
+    pub fn add(&mut self, names: &[Arc<str>], group: GroupId) {
+        let is_small = names.iter().map(|name| name.len()).sum::<usize>() <= MOST_LISTED;
+        for name in names {
+            let id = match self.ids.get(name) {
+                Some(&id) => id,
+                None => self.add_model(name, is_small && name.len() <= LONGEST_LISTED),
+            };
+            self.entries[id].groups.insert(group);
+        }
     }
 
-    /// A group is gone that served a model.
-    pub fn remove(&mut self, name: &Arc<str>, group: GroupId) {
-        let Some(&id) = self.ids.get(name) else { return };
-        let groups = &mut self.entries[id].groups;
-        groups.remove(&group);
-        if groups.is_empty() {
-            self.remove_model(name, id);
+    /// A group is gone that served these models.
+    pub fn remove(&mut self, names: &[Arc<str>], group: GroupId) {
+        for name in names {
+            let Some(&id) = self.ids.get(name) else { continue };
+            let groups = &mut self.entries[id].groups;
+            groups.remove(&group);
+            if groups.is_empty() {
+                self.remove_model(name, id);
+            }
         }
     }
 
@@ -99,7 +106,7 @@ impl Models {
                 visit(model);
             }
         };
-        self.long.iter().for_each(&mut consider);
+        self.unlisted.iter().for_each(&mut consider);
         if name.len() >= LONGEST_LISTED {
             return;
         }
@@ -122,16 +129,16 @@ impl Models {
         }
     }
 
-    fn add_model(&mut self, name: &Arc<str>) -> ModelId {
+    fn add_model(&mut self, name: &Arc<str>, is_listed: bool) -> ModelId {
         let id = self.entries.insert(Model { name: name.clone(), groups: BTreeSet::new() });
         self.ids.insert(name.clone(), id);
         self.lengths.entry(name.len()).or_default().insert(id);
-        if name.len() > LONGEST_LISTED {
-            self.long.insert(id);
-        } else {
+        if is_listed {
             for gram in grams(name) {
                 self.grams.entry(gram).or_default().insert(id);
             }
+        } else {
+            self.unlisted.insert(id);
         }
         id
     }
@@ -140,7 +147,7 @@ impl Models {
         self.entries.remove(id);
         self.ids.remove(name);
         remove_from(&mut self.lengths, &name.len(), id);
-        if !self.long.remove(&id) {
+        if !self.unlisted.remove(&id) {
             for gram in grams(name) {
                 remove_from(&mut self.grams, &gram, id);
             }
@@ -188,7 +195,7 @@ mod tests {
         let names = names();
         let mut models = Models::default();
         for (group, name) in names.iter().enumerate() {
-            models.add(&name.as_str().into(), group);
+            models.add(&[name.as_str().into()], group);
         }
         for asked in &names {
             let expected: Vec<GroupId> = (0..names.len()).filter(|&group| supports(&names[group], asked)).collect();
@@ -201,27 +208,36 @@ mod tests {
         let names: Vec<Arc<str>> = names().iter().map(|name| name.as_str().into()).collect();
         let mut models = Models::default();
         for group in [0, 1] {
-            for name in &names {
-                models.add(name, group);
-            }
+            models.add(&names, group);
         }
-        for name in &names {
-            models.remove(name, 0);
-        }
+        models.remove(&names, 0);
         assert_eq!(models.groups_for("a"), [1]);
-        for name in &names {
-            models.remove(name, 1);
-        }
+        models.remove(&names, 1);
         assert!(models.ids.is_empty() && models.entries.is_empty() && models.lengths.is_empty());
-        assert!(models.grams.is_empty() && models.long.is_empty());
+        assert!(models.grams.is_empty() && models.unlisted.is_empty());
     }
 
     #[test]
     fn one_model_of_many_is_found_in_a_name_that_is_much_longer() {
         let mut models = Models::default();
         for group in 0..1_000 {
-            models.add(&format!("model-{group:03}").into(), group);
+            models.add(&[format!("model-{group:03}").into()], group);
         }
         assert_eq!(models.groups_for("some/model-007:q4_K_M and model-700 é"), [7, 700]);
+    }
+
+    #[test]
+    fn a_group_of_very_many_models_is_found_though_they_are_not_listed_by_their_parts() {
+        let names: Vec<Arc<str>> = (0..MOST_LISTED).map(|number| format!("model-{number}").into()).collect();
+        let mut models = Models::default();
+        models.add(&names, 7);
+        assert!(models.grams.is_empty());
+        models.add(&["model-1".into()], 8);
+        assert_eq!(models.groups_for("del-1"), [7, 8]);
+        assert_eq!(models.groups_for("a model-4000"), [7]);
+        models.remove(&names, 7);
+        assert_eq!(models.groups_for("del-1"), [8]);
+        models.remove(&["model-1".into()], 8);
+        assert!(models.entries.is_empty() && models.unlisted.is_empty());
     }
 }
