@@ -26,7 +26,8 @@ function endOfArray(from, lengths, at, count) {
 
 /** Its elements, those that `parse` knows nothing of as undefined. */
 function parseArray(joined, from, lengths, at, count) {
-  const elements = count > 1 ? parse(joined.slice(from, endOfArray(from, lengths, at, count))) : undefined;
+  if (count === 1) return [parse(joined.slice(from + 1, from + 1 + lengths[at]))];
+  const elements = parse(joined.slice(from, endOfArray(from, lengths, at, count)));
   if (elements?.length === count) return elements;
   return Array.from({ length: count }, (_, index) => {
     const start = endOfArray(from, lengths, at, index);

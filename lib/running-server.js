@@ -30,7 +30,7 @@ const ROW_FIELDS = 5;
 /** How long events are handled before the event loop has its turn. */
 const SLICE_MS = 2;
 /** After so many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
-const BUSY_EVENTS = 16;
+const BUSY_EVENTS = 64;
 /** Events in one turn: at least, to begin with, and at most. */
 const MIN_QUOTA = 8;
 const FIRST_QUOTA = 64;
