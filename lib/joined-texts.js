@@ -24,10 +24,10 @@ function endOfArray(from, lengths, at, count) {
   return end;
 }
 
-/** Its elements, those that `parse` knows nothing of as undefined. */
-function parseArray(joined, from, lengths, at, count) {
-  if (count === 1) return [parse(joined.slice(from + 1, from + 1 + lengths[at]))];
-  const elements = parse(joined.slice(from, endOfArray(from, lengths, at, count)));
+/** The elements of the array that ends at `end`, those that `parse` knows nothing of as undefined. The others as for `endOfArray`. */
+function parseArray(joined, from, end, lengths, at, count) {
+  if (count === 1) return [parse(joined.slice(from + 1, end - 1))];
+  const elements = parse(joined.slice(from, end));
   if (elements?.length === count) return elements;
   return Array.from({ length: count }, (_, index) => {
     const start = endOfArray(from, lengths, at, index);

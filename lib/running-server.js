@@ -309,8 +309,9 @@ class RunningServer {
   #parseNext(batch) {
     const count = Math.min(batch.left, ARRAY_TEXTS);
     const from = batch.joinedAt;
-    batch.joinedAt = endOfArray(from, this.#fields, batch.at, count);
-    batch.messages = parseArray(batch.joined, from, this.#fields, batch.at, count);
+    const end = endOfArray(from, this.#fields, batch.at, count);
+    batch.messages = parseArray(batch.joined, from, end, this.#fields, batch.at, count);
+    batch.joinedAt = end;
     batch.messagesAt = 0;
     batch.at += count;
   }

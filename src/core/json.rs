@@ -30,14 +30,12 @@ pub fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<[Op
     let bytes = text.as_bytes();
     let start = skip_space(bytes, 0);
     let mut found = [None; N];
-    let end =
-        if bytes.get(start) == Some(&b'{') { pick(text, start, &names, &mut found) } else { skip_value(bytes, start) };
-    match end {
-        Some(end) if skip_space(bytes, end) != bytes.len() => Err(NoFields::NotJson),
-        None => Err(NoFields::NotJson),
-        Some(_) if bytes.get(start) == Some(&b'{') => Ok(found),
-        Some(_) => Err(NoFields::NotAnObject),
+    let is_object = bytes.get(start) == Some(&b'{');
+    let end = if is_object { pick(text, start, &names, &mut found) } else { skip_value(bytes, start) };
+    if end.is_none_or(|end| skip_space(bytes, end) != bytes.len()) {
+        return Err(NoFields::NotJson);
     }
+    if is_object { Ok(found) } else { Err(NoFields::NotAnObject) }
 }
 
 /// Looks through the object that begins at `at` for fields of these names. Gives its end.

@@ -112,13 +112,13 @@ impl Models {
         }
         match name.as_bytes() {
             [] => self.lengths.range(..=LONGEST_LISTED).flat_map(|(_, ids)| ids).for_each(consider),
-            &[first] => {
-                let starting = self.grams.range([first, 0, 0]..=[first, END, END]);
-                starting.flat_map(|(_, ids)| ids).for_each(consider);
-            }
-            &[first, second] => {
-                let starting = self.grams.range([first, second, 0]..=[first, second, END]);
-                starting.flat_map(|(_, ids)| ids).for_each(consider);
+            short @ ([_] | [_, _]) => {
+                let [first, last] = [0, END].map(|filler| {
+                    let mut gram = [filler; 3];
+                    gram[..short.len()].copy_from_slice(short);
+                    gram
+                });
+                self.grams.range(first..=last).flat_map(|(_, ids)| ids).for_each(consider);
             }
             bytes => {
                 let lists: Option<Vec<_>> =

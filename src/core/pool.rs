@@ -40,6 +40,8 @@ pub struct Released {
     pub category: Option<Arc<str>>,
 }
 
+type Holders = SmallVec<[WorkerKey; 1]>;
+
 /// So many workers may have changed without the index being told.
 const MAX_STALE: usize = 1024;
 
@@ -58,7 +60,7 @@ pub struct Pool<P> {
     stale: Vec<WorkerKey>,
     available: usize,
     /// Which workers hold a request id, earliest registered first. It is one, but for ids used twice.
-    holders: HashMap<Arc<str>, SmallVec<[WorkerKey; 1]>>,
+    holders: HashMap<Arc<str>, Holders>,
 }
 
 impl<P> Default for Pool<P> {
@@ -103,7 +105,7 @@ impl<P> Pool<P> {
         self.available -= usize::from(is_available(&worker));
         self.ids.remove(&worker.id);
         for request in worker.requests.keys() {
-            self.drop_holder(request, key);
+            self.change_holders(request, |holders| holders.retain(|holder| *holder != key));
         }
         Some(worker)
     }
@@ -146,7 +148,7 @@ impl<P> Pool<P> {
 
     /// The socket of a worker is closing or gone: selection passes it over from now on.
     pub fn mark_closed(&mut self, key: WorkerKey) {
-        let _ = self.update(key, |worker| worker.closed = true);
+        self.update(key, |worker| worker.closed = true);
     }
 
     /// A heartbeat that names `id`. False if there is no such worker, or its socket closed.
@@ -189,11 +191,11 @@ impl<P> Pool<P> {
 
     /// Notes that a request ended, on the earliest registered worker that holds it. `None` if nobody does.
     pub fn release(&mut self, request: &str, increment_completed: bool) -> Option<Released> {
-        let holders = self.holders.get_mut(request)?;
-        let key = holders.remove(0);
-        if holders.is_empty() {
-            self.holders.remove(request);
-        }
+        let key = self.change_holders(request, |holders| {
+            let earliest = *holders.first()?;
+            holders.remove(0);
+            Some(earliest)
+        })??;
         self.update(key, |worker| {
             let category = worker.requests.remove(request).flatten();
             worker.active = worker.active.saturating_sub(1);
@@ -279,13 +281,14 @@ impl<P> Pool<P> {
         }
     }
 
-    fn drop_holder(&mut self, request: &str, key: WorkerKey) {
-        if let Some(holders) = self.holders.get_mut(request) {
-            holders.retain(|holder| *holder != key);
-            if holders.is_empty() {
-                self.holders.remove(request);
-            }
+    /// Has the holders of a request changed by `change`, and gives what that gives. Of a request that nobody holds then nothing is kept.
+    fn change_holders<T>(&mut self, request: &str, change: impl FnOnce(&mut Holders) -> T) -> Option<T> {
+        let holders = self.holders.get_mut(request)?;
+        let changed = change(holders);
+        if holders.is_empty() {
+            self.holders.remove(request);
         }
+        Some(changed)
     }
 }
 

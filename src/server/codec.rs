@@ -42,9 +42,6 @@ impl Codec {
     /// # Errors
     /// If the peer breaks the protocol or a limit; nothing more can be read then.
     pub fn next(&mut self, input: &mut &[u8], answer: &mut Vec<u8>) -> Result<Option<Message>, Violation> {
-        if self.context.is_none() && input.is_empty() {
-            return Ok(None);
-        }
         let context = self.context.get_or_insert_with(|| {
             let config = WebSocketConfig::default()
                 .read_buffer_size(BUFFER_BYTES)

@@ -83,7 +83,8 @@ impl Departures {
     /// Writes all that was sent, as far as the sockets take it, before it returns.
     pub fn write_all(&self) {
         let mut waiting = self.waiting.lock();
-        while self.write_some(usize::MAX) {}
+        // While `waiting` is locked nothing more is left to the task.
+        self.write_some(usize::MAX);
         waiting.drain(..).for_each(|peer| write(&peer));
     }
 
