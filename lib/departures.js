@@ -67,21 +67,21 @@ class Departures {
     this.#texts += text;
     this.#count += 1;
     if (this.#count === MAX_MESSAGES || this.#texts.length > MAX_CHARACTERS) this.cross();
-    this.#plan();
+    this.plan();
     return true;
   }
 
   #sendAlone(record, text) {
     this.cross();
     const sent = this.#native.send(record.id, text);
-    if (sent) this.#plan();
+    if (sent) this.plan();
     return sent;
   }
 
   broadcast(text) {
     this.cross();
     this.#native.broadcast(text);
-    this.#plan();
+    this.plan();
   }
 
   /** Hands what was collected to the native side. Whatever it does next comes after that. */
@@ -125,7 +125,8 @@ class Departures {
     started.delete(this);
   }
 
-  #plan() {
+  /** Sees to it that the native side is called by the end of the turn. */
+  plan() {
     if (this.#planned) return;
     this.#planned = true;
     process.nextTick(this.#leave);

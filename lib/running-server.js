@@ -7,6 +7,7 @@ const { Departures } = require('./departures.js');
 const { writeLine } = require('./handlers.js');
 const { unknownWorkerInfo } = require('./worker-info.js');
 const { WorkerRecord } = require('./worker-record.js');
+const { Requests } = require('./requests.js');
 const { HttpFront } = require('./http-front.js');
 const { LEVELS, limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
@@ -37,15 +38,6 @@ const FIRST_QUOTA = 64;
 const MAX_QUOTA = 16 * 1024;
 
 const now = performance.now.bind(performance);
-
-/**
- * A request id as the native side knows it. Ids are strings, but JavaScript callers have used others, and strings that
- * are no well-formed Unicode; each stays different from all others.
- */
-function requestKey(id) {
-  if (typeof id !== 'string') return `\0${typeof id} ${String(id)}`;
-  return id.isWellFormed() ? id : `\0${JSON.stringify(id)}`;
-}
 
 const NO_MESSAGES = [];
 
@@ -78,6 +70,7 @@ class RunningServer {
     this.#drain();
   };
   #departures;
+  #requests;
   #stopped = null;
   #onStopped = null;
 
@@ -100,6 +93,7 @@ class RunningServer {
       ? limitedLogger(logger, (level, message) => this.#native.admitsLine(level, message))
       : logger;
     this.#departures = new Departures(this.#native, options.limits.maxQueuedBytes);
+    this.#requests = new Requests(this.#native, this.#departures);
     for (const path of endpoints.keys()) this.#native.addEndpoint(path);
     this.#front = new HttpFront({
       handlers: httpHandlers,
@@ -167,15 +161,11 @@ class RunningServer {
 
   track(workerId, requestId, category) {
     const record = this.#byId.get(workerId);
-    if (record === undefined || !this.#native.track(record.key, requestKey(requestId), category)) return;
-    record.update(this.#row, 0);
-    record.track(requestId, category);
+    if (record !== undefined) this.#requests.track(record, requestId, category);
   }
 
   release(requestId, incrementCompleted) {
-    const released = this.#native.release(requestKey(requestId), incrementCompleted);
-    const record = this.#updated(released !== false);
-    record?.release(requestId, released === true ? undefined : released);
+    this.#requests.release(requestId, incrementCompleted);
   }
 
   /** Ends when every connection is gone, or cut after the grace period. */
@@ -193,6 +183,7 @@ class RunningServer {
     this.#workers.clear();
     this.#byId.clear();
     this.#byPeer.clear();
+    this.#requests.clear();
     await Promise.all([gone, this.#front.close(this.#graceMs)]);
     this.#relay?.close();
     this.#native.shutDown();
@@ -200,15 +191,10 @@ class RunningServer {
 
   /** The info of the worker whose row was written, if one was. */
   #found(written) {
-    return this.#updated(written)?.toInfo() ?? null;
-  }
-
-  /** The record of the worker whose row was written, brought up to date. */
-  #updated(written) {
-    if (!written) return undefined;
+    if (!written) return null;
     const record = this.#workers.get(this.#row[0]);
-    record?.update(this.#row, 0);
-    return record;
+    record.update(this.#row, 0);
+    return record.toInfo();
   }
 
   // ---- Events ----
@@ -356,8 +342,10 @@ class RunningServer {
   #onRegister(peer, text) {
     // What was sent to the worker's old session comes before the answer to the new one.
     this.#departures.cross();
-    const rows = this.#native.displace(peer);
-    for (let at = 0; at < rows.length; at += ROW_FIELDS) this.#replace(rows, at);
+    for (const record of this.#displace(peer)) {
+      this.#logger.debug('Replacing existing worker connection', { workerId: record.id });
+      this.#handlers.replaced(record);
+    }
     // A handler may have stopped the server.
     const registered = this.stopping ? null : this.#native.register(peer);
     if (registered === null) return;
@@ -376,12 +364,17 @@ class RunningServer {
     this.#handlers.connected(() => record.toInfo());
   }
 
-  #replace(rows, at) {
-    const record = this.#workers.get(rows[at]);
-    this.#remove(record);
-    record.update(rows, at);
-    this.#logger.debug('Replacing existing worker connection', { workerId: record.id });
-    this.#handlers.replaced(record);
+  /** The records of the workers that leave since a peer registers. */
+  #displace(peer) {
+    const rows = this.#native.displace(peer);
+    const records = [];
+    for (let at = 0; at < rows.length; at += ROW_FIELDS) {
+      const record = this.#workers.get(rows[at]);
+      record.update(rows, at);
+      this.#remove(record);
+      records.push(record);
+    }
+    return records;
   }
 
   #onClosed(peer, code, reason) {
@@ -405,6 +398,7 @@ class RunningServer {
     this.#workers.delete(record.key);
     this.#byId.delete(record.id);
     this.#byPeer.delete(record.peer);
+    this.#requests.forget(record);
   }
 }
 

@@ -1,25 +1,33 @@
 'use strict';
 
+const { transitionsFor } = require('./transitions.js');
 const { STATUSES, toWorkerInfo } = require('./worker-info.js');
 
 /**
- * JavaScript's side of a worker of the server: what only JavaScript can hold (its collections, its capabilities as
+ * JavaScript's side of a worker of the server: what only JavaScript can hold (its requests, its capabilities as
  * they came) and a copy of the native side's state, which is brought up to date from rows of doubles.
  */
 class WorkerRecord {
   #pendingRequests;
   #categoryActiveRequests;
+  /** The category of each request that has one, and the places of those that are limited in the native side's list. */
+  #requestCategories = null;
+  #limited;
+  #transitions;
   /** What `toSharedInfo` gave, while it is true. */
   #info = null;
   #seen = NaN;
 
   /** `row` is the worker's first state. */
-  constructor(peer, { workerId, workerName, sessionId, room }, capabilities, row) {
+  constructor(peer, { workerId, workerName, sessionId, room, max, limited }, capabilities, row) {
     this.peer = peer;
     this.key = row[0];
     /** Its slot in the native side's memory, and bytes that were sent and have not crossed to there. */
     this.room = room;
     this.departing = 0;
+    this.hasLeft = false;
+    this.#limited = limited.length === 0 ? null : new Map(limited.map((category, place) => [category, place]));
+    this.#transitions = transitionsFor(max);
     this.id = workerId;
     this.name = workerName;
     this.capabilities = capabilities;
@@ -64,13 +72,34 @@ class WorkerRecord {
 
   track(requestId, category) {
     this.pendingRequests.add(requestId);
-    if (category !== undefined) this.#count(category, 1);
+    this.activeRequests += 1;
+    if (category !== undefined) {
+      this.#requestCategories ??= new Map();
+      this.#requestCategories.set(requestId, category);
+      this.#count(category, 1);
+    }
+    this.#transitions.track.apply(this);
+    this.#info = null;
   }
 
-  /** `category` is the one that the request was tracked under. */
-  release(requestId, category) {
+  /** Gives the category that the request was tracked under. */
+  release(requestId, incrementCompleted) {
     this.pendingRequests.delete(requestId);
-    if (category !== undefined) this.#count(category, -1);
+    this.activeRequests = Math.max(0, this.activeRequests - 1);
+    if (incrementCompleted) this.completedRequests += 1;
+    const category = this.#requestCategories?.get(requestId);
+    if (category !== undefined) {
+      this.#requestCategories.delete(requestId);
+      this.#count(category, -1);
+    }
+    this.#transitions.release.apply(this);
+    this.#info = null;
+    return category;
+  }
+
+  /** The place of a category in the native side's list of those that the worker limits, or -1. */
+  placeOf(category) {
+    return (category === undefined ? undefined : this.#limited?.get(category)) ?? -1;
   }
 
   #count(category, change) {

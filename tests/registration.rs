@@ -6,11 +6,18 @@ mod support;
 use support::client::{Client, Raw, TEXT, frame, registration};
 use support::{App, Seen, eventually};
 use worker_server::core::config::ServerConfig;
+use worker_server::core::worker::WorkerKey;
 use worker_server::server::Server;
 
-/// Tracks a request on the worker that registered last. False if nobody is there.
-fn track_on_last(server: &Server, request: &str) -> bool {
-    server.workers().last().is_some_and(|worker| server.track(worker.key, request, None).is_some())
+/// Tracks a request on the worker that registered last. Gives its key, if anybody is there.
+fn track_on_last(server: &Server) -> Option<WorkerKey> {
+    let key = server.workers().last()?.key;
+    server.track(key, None).then_some(key)
+}
+
+/// The active requests of a worker, if it is there.
+fn active(server: &Server, key: WorkerKey) -> Option<u64> {
+    server.worker(key).map(|worker| worker.active)
 }
 
 #[tokio::test]
@@ -34,7 +41,7 @@ async fn i3_a_worker_that_has_its_ack_is_in_the_pool() {
     let app = App::start(ServerConfig::default());
     for count in 1..=20 {
         let _client = Client::registered(app.port(), &format!("w{count}")).await;
-        assert!(track_on_last(&app.server, "r"));
+        assert!(track_on_last(&app.server).is_some());
     }
 }
 
@@ -63,10 +70,11 @@ async fn i1_a_worker_whose_socket_died_stays_with_its_requests_until_its_end_is_
     eventually(|| app.server.select_any().is_none()).await;
     assert_eq!(app.server.worker_count(), 1);
     assert!(!app.server.send("w", "{}".into()));
-    assert!(track_on_last(&app.server, "r"), "tracked on an entry that is still there");
+    let key = track_on_last(&app.server).expect("tracked on an entry that is still there");
+    assert_eq!(active(&app.server, key), Some(1));
     hold.release();
     assert!(matches!(app.event().await, Seen::Gone { worker: Some(id), count: 0, .. } if id == "w"));
-    assert!(app.server.release("r", false).is_none(), "left with its worker");
+    assert_eq!(active(&app.server, key), None, "it has left");
 }
 
 #[tokio::test]
@@ -184,10 +192,11 @@ async fn i2_no_message_of_a_replaced_session_comes_from_the_worker() {
 async fn the_same_id_on_the_same_socket_starts_a_new_session_and_keeps_the_socket() {
     let mut app = App::start(ServerConfig::default());
     let (mut client, first) = Client::registered(app.port(), "w").await;
-    assert!(track_on_last(&app.server, "r"));
+    let key = track_on_last(&app.server).expect("it is there");
     let second = client.register("w").await;
     assert_ne!(first, second);
-    assert!(app.server.release("r", false).is_none(), "the old session left with its requests");
+    assert_eq!(active(&app.server, key), None, "the old session has left");
+    assert_eq!(app.server.workers().iter().map(|worker| worker.active).collect::<Vec<_>>(), [0]);
     client.send(r#"{"type":"x"}"#).await;
     assert_eq!(app.message().await.0.as_deref(), Some("w"));
     assert_eq!(app.server.worker_count(), 1);

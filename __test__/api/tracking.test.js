@@ -231,3 +231,72 @@ test('a request that is moved in the disconnected handler runs on the other work
   expect((await other.next('work')).requestId).toBe('r1');
   expect(server.getWorkerInfo()[0]).toMatchObject({ id: 'other', activeRequests: 1 });
 });
+
+test('thousands of requests can begin and end in one turn', async () => {
+  const { server, state } = await withWorker(5000);
+  const ids = Array.from({ length: 4000 }, (_, index) => `r${index}`);
+  for (const id of ids) server.trackRequest('w', id);
+  expect(server.getAvailableSlotCount('m')).toBe(1000);
+  for (const id of ids) server.releaseRequest(id, { incrementCompleted: true });
+  expect(server.getAvailableSlotCount('m')).toBe(5000);
+  expect(state()).toEqual(['available', 0, 4000, []]);
+});
+
+test('categories are counted apart, whatever their order, and also those that have no limit', async () => {
+  const { server } = await withWorker(9, { zebra: 1, 7: 2, ape: 3 });
+  const free = () => ['zebra', '7', 'ape', 'unlimited'].map((category) => server.getAvailableSlotCount('m', category));
+  server.trackRequest('w', 'r1', '7');
+  expect(free()).toEqual([1, 1, 3, 8]);
+  server.trackRequest('w', 'r2', 'zebra');
+  expect(free()).toEqual([0, 1, 3, 7]);
+  server.trackRequest('w', 'r3', 'unlimited');
+  expect(free()).toEqual([0, 1, 3, 6]);
+  server.releaseRequest('r2');
+  expect(free()).toEqual([1, 1, 3, 7]);
+});
+
+test('what the application does to the set of pending requests does not keep them from being released', async () => {
+  const { server, state } = await withWorker(5);
+  server.trackRequest('w', 'r1');
+  server.getWorkerInfo()[0].pendingRequestIds.clear();
+  server.releaseRequest('r1', { incrementCompleted: true });
+  expect(state()).toEqual(['available', 0, 1, []]);
+});
+
+test('an id that the application took out of the set of a worker that left can be tracked on others', async () => {
+  const { server } = await startServer();
+  const [first, second] = [await connectWorker(server, 'first'), await connectWorker(server, 'second')];
+  await connectWorker(server, 'third');
+  const leave = async (worker) => {
+    const left = nextCall((handler) => server.onWorkerDisconnected(handler));
+    await worker.die();
+    await left;
+  };
+  const active = () => server.getWorkerInfo().map(({ activeRequests }) => activeRequests);
+  server.trackRequest('first', 'r1');
+  server.getWorkerInfo()[0].pendingRequestIds.delete('r1');
+  await leave(first);
+  server.trackRequest('second', 'r1');
+  server.trackRequest('third', 'r1');
+  expect(active()).toEqual([1, 1]);
+  server.getWorkerInfo()[0].pendingRequestIds.delete('r1');
+  await leave(second);
+  server.releaseRequest('r1');
+  expect(active()).toEqual([0]);
+});
+
+test('of three workers that hold an id the one that leaves takes only its own', async () => {
+  const { server } = await startServer();
+  await connectWorker(server, 'a');
+  const b = await connectWorker(server, 'b');
+  await connectWorker(server, 'c');
+  for (const id of ['c', 'b', 'a']) server.trackRequest(id, 'r1');
+  const left = nextCall((handler) => server.onWorkerDisconnected(handler));
+  await b.die();
+  expect([...(await left)[1]]).toEqual(['r1']);
+  const active = () => server.getWorkerInfo().map(({ activeRequests }) => activeRequests);
+  server.releaseRequest('r1');
+  expect(active()).toEqual([0, 1]);
+  server.releaseRequest('r1');
+  expect(active()).toEqual([0, 0]);
+});

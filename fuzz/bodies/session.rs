@@ -125,8 +125,8 @@ pub struct Fleet {
     peers: Vec<Peer>,
     events: VecDeque<Event>,
     now: Moment,
-    /// What the application believes: who is there, and with which pending requests.
-    believed: BTreeMap<WorkerKey, (String, BTreeSet<String>)>,
+    /// What the application believes: who is there, and with which pending requests, of which category.
+    believed: BTreeMap<WorkerKey, (String, BTreeMap<String, Option<&'static str>>)>,
     tracked: usize,
     ended: BTreeSet<String>,
 }
@@ -271,7 +271,7 @@ impl Fleet {
             self.pool.mark_closed(key);
         }
         (peer.worker, peer.is_registering) = (Some(key), false);
-        self.believed.insert(key, (registration.worker_id.clone(), BTreeSet::new()));
+        self.believed.insert(key, (registration.worker_id.clone(), BTreeMap::new()));
     }
 
     /// A worker leaves: what it held ends with it, exactly once.
@@ -279,10 +279,9 @@ impl Fleet {
         let worker = self.pool.remove(key).expect("who leaves was there");
         let (id, pending) = self.believed.remove(&key).expect("who leaves was known");
         assert_eq!(*worker.id, *id);
-        let held: BTreeSet<String> = worker.requests.keys().map(ToString::to_string).collect();
-        assert_eq!(held, pending, "I1: what was tracked on it and not released");
-        for request in held {
-            assert_eq!(self.pool.release(&request, false), None, "nobody holds {request} any more");
+        assert_eq!(worker.active, pending.len() as u64, "I1: what was tracked on it and not released");
+        assert!(!self.pool.release(key, None, false), "it is out");
+        for (request, _) in pending {
             assert!(self.ended.insert(request), "a request ends once");
         }
     }
@@ -293,21 +292,28 @@ impl Fleet {
         let request = format!("request {}", self.tracked);
         self.tracked += 1;
         let category = ["chat", "embed"].get(self.tracked % 3).copied();
-        assert!(self.pool.track(key, &request, category).is_some(), "a worker that is there takes it");
-        pending.insert(request);
+        pending.insert(request, category);
+        let limit = self.limit(key, category);
+        assert!(self.pool.track(key, limit), "a worker that is there takes it");
     }
 
     fn release(&mut self, number: usize) {
         let all: Vec<(WorkerKey, String)> = self
             .believed
             .iter()
-            .flat_map(|(&key, (_, pending))| pending.iter().map(move |id| (key, id.clone())))
+            .flat_map(|(&key, (_, pending))| pending.keys().map(move |id| (key, id.clone())))
             .collect();
         let Some((key, request)) = all.get(number % all.len().max(1)) else { return };
-        assert_eq!(self.pool.release(request, true).map(|released| released.worker.key), Some(*key));
-        assert_eq!(self.pool.release(request, true), None, "a request is released once");
-        self.believed.get_mut(key).expect("it was just found").1.remove(request);
+        let (_, pending) = self.believed.get_mut(key).expect("it was just found");
+        let category = pending.remove(request).expect("it is pending");
+        let limit = self.limit(*key, category);
+        assert!(self.pool.release(*key, limit, true));
         assert!(self.ended.insert(request.clone()), "a request ends once");
+    }
+
+    /// The place of a category among those that a worker limits.
+    fn limit(&self, key: WorkerKey, category: Option<&str>) -> Option<usize> {
+        category.and_then(|category| self.pool.get(key)?.place_of(category))
     }
 
     fn check_health(&mut self) {
@@ -336,11 +342,11 @@ impl Fleet {
             assert_eq!((peer.worker, worker.closed), (Some(key), !peer.is_open), "its peer is tied to it");
             assert!(!peer.is_gone, "I2: a worker whose end was told is out");
             assert_eq!(worker.active, pending.len() as u64);
-            assert!(
-                worker.requests.len() == pending.len() && pending.iter().all(|id| worker.requests.contains_key(&**id))
-            );
-            let of_category = worker.requests.values().flatten().count() as u64;
-            assert_eq!(worker.category_active.values().sum::<u64>(), of_category);
+            for limit in &worker.limits {
+                let of_category =
+                    pending.values().filter(|category| category.is_some_and(|name| *name == *limit.category));
+                assert_eq!(limit.active, of_category.count() as u64);
+            }
             let is_full = worker.active as f64 >= worker.max;
             assert!(is_full || worker.status != Status::Busy, "{worker:?}");
             assert!(!is_full || worker.active == 0 || worker.status != Status::Available, "{worker:?}");

@@ -6,6 +6,7 @@
 #![allow(clippy::needless_pass_by_value, reason = "napi-rs makes the values that it passes")]
 
 pub mod batch;
+pub mod notes;
 pub mod server;
 pub mod shared_memory;
 pub mod standalone;

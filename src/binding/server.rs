@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use napi::JsString;
 use napi::Status;
-use napi::bindgen_prelude::{Either, Float64Array, Float64ArraySlice, Function, Latin1String, Result};
+use napi::bindgen_prelude::{Float64Array, Float64ArraySlice, Function, Latin1String, Result};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
 use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Row, Sockets, rows};
+use super::notes::Notes;
 use super::shared_memory::doubles;
 use crate::core::config::{Limits, ServerConfig};
 use crate::core::log::Level;
-use crate::core::pool::Released;
 use crate::core::worker::WorkerKey;
 use crate::server::Server;
 use crate::server::handover::Ends;
@@ -121,6 +121,8 @@ pub struct NativeRegistered {
     pub worker_id: String,
     pub worker_name: String,
     pub room: u32,
+    pub max: f64,
+    pub limited: Vec<String>,
 }
 
 /// Slots in what [`NativeServer::room_page`] gives.
@@ -134,6 +136,7 @@ pub struct NativeServer {
     server: Server,
     wake: Arc<Mutex<Option<Wake>>>,
     row: Row,
+    notes: Notes,
     sockets: Mutex<Sockets>,
     extras: Mutex<Vec<Extra>>,
 }
@@ -162,7 +165,14 @@ impl NativeServer {
             wake.lock().take();
             system_error(&error)
         })?;
-        Ok(Self { server, wake, row: Row::default(), sockets: Mutex::default(), extras: Mutex::default() })
+        Ok(Self {
+            server,
+            wake,
+            row: Row::default(),
+            notes: Notes::default(),
+            sockets: Mutex::default(),
+            extras: Mutex::default(),
+        })
     }
 
     /// See [`Server::port`].
@@ -177,17 +187,36 @@ impl NativeServer {
         self.row.to_array()
     }
 
+    /// Where JavaScript writes that requests began or ended: see [`crate::binding::notes`].
+    #[napi]
+    pub fn notes(&self) -> Float64Array {
+        self.notes.to_array()
+    }
+
+    /// Takes the notes. Whatever asks for workers does so first, and so does the end of a turn.
+    #[napi]
+    pub fn take_notes(&self) {
+        self.notes.take(&self.server);
+    }
+
+    /// The server, once it knows what was noted.
+    fn informed(&self) -> &Server {
+        self.notes.take(&self.server);
+        &self.server
+    }
+
     /// See [`Server::drain`] and [`crate::binding::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`] doubles, and gives the
     /// joined texts. `null` when there is nothing.
     #[napi]
     pub fn drain(&self, returns: bool, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
-        let events = self.server.drain(MAX_EVENTS, MAX_BYTES, returns);
+        let server = self.informed();
+        let events = server.drain(MAX_EVENTS, MAX_BYTES, returns);
         if events.is_empty() {
             return None;
         }
         // SAFETY: JavaScript runs again only when this call has returned.
         let fields = unsafe { fields.as_mut() };
-        let batch = Batch::pack(&self.server, &mut self.sockets.lock(), events, fields);
+        let batch = Batch::pack(server, &mut self.sockets.lock(), events, fields);
         *self.extras.lock() = batch.extras;
         Some(batch.joined.into())
     }
@@ -218,7 +247,7 @@ impl NativeServer {
     /// See [`Server::displace`]: one row after the other.
     #[napi]
     pub fn displace(&self, peer: f64) -> Float64Array {
-        rows(self.server.displace(millis(peer))).into()
+        rows(self.informed().displace(millis(peer))).into()
     }
 
     /// See [`Server::register`]. Writes the new worker's row.
@@ -231,13 +260,15 @@ impl NativeServer {
             worker_id: registered.worker_id,
             worker_name: registered.worker_name,
             room: u32::try_from(registered.room).unwrap_or(u32::MAX),
+            max: registered.max,
+            limited: registered.limited,
         })
     }
 
     /// See [`Server::depart`]. Writes the worker's last row, if there was a worker.
     #[napi]
     pub fn depart(&self, peer: f64) -> bool {
-        self.row.found(self.server.depart(millis(peer)))
+        self.row.found(self.informed().depart(millis(peer)))
     }
 
     /// See [`Server::keep_unregistered`].
@@ -285,7 +316,7 @@ impl NativeServer {
                 Some((WorkerKey(millis(key)), String::from_utf16_lossy(text).into()))
             }));
         }
-        self.server.flush();
+        self.informed().flush();
         Ok(())
     }
 
@@ -308,25 +339,25 @@ impl NativeServer {
     /// See [`Server::flush`].
     #[napi]
     pub fn flush(&self) {
-        self.server.flush();
+        self.informed().flush();
     }
 
     /// See [`Server::select`]. Writes the row of the worker, if there is one.
     #[napi]
     pub fn select(&self, model: String, category: Option<String>) -> bool {
-        self.row.found(self.server.select(&model, category.as_deref()))
+        self.row.found(self.informed().select(&model, category.as_deref()))
     }
 
     /// See [`Server::select_any`]. Writes the row of the worker, if there is one.
     #[napi]
     pub fn select_any(&self) -> bool {
-        self.row.found(self.server.select_any())
+        self.row.found(self.informed().select_any())
     }
 
     /// See [`Server::free_slots`].
     #[napi]
     pub fn free_slots(&self, model: String, category: Option<String>) -> f64 {
-        self.server.free_slots(&model, category.as_deref())
+        self.informed().free_slots(&model, category.as_deref())
     }
 
     /// See [`Server::worker_count`].
@@ -338,32 +369,13 @@ impl NativeServer {
     /// See [`Server::available_count`].
     #[napi]
     pub fn available_count(&self) -> f64 {
-        self.server.available_count() as f64
+        self.informed().available_count() as f64
     }
 
     /// See [`Server::workers`]: one row after the other.
     #[napi]
     pub fn workers(&self) -> Float64Array {
-        rows(self.server.workers()).into()
-    }
-
-    /// See [`Server::track`]. Writes the row of the worker, if there is one.
-    #[napi]
-    pub fn track(&self, key: f64, request: String, category: Option<String>) -> bool {
-        self.row.found(self.server.track(WorkerKey(millis(key)), &request, category.as_deref()))
-    }
-
-    /// See [`Server::release`]. Writes the row of the worker; gives the category of the request, `true` if it had
-    /// none, `false` if nobody holds the request.
-    #[napi]
-    pub fn release(&self, request: String, increment_completed: bool) -> Either<String, bool> {
-        match self.server.release(&request, increment_completed) {
-            None => Either::B(false),
-            Some(Released { worker, category }) => {
-                self.row.write(&worker);
-                category.map_or(Either::B(true), |category| Either::A(category.to_string()))
-            }
-        }
+        rows(self.informed().workers()).into()
     }
 
     /// See [`Server::add_endpoint`].

@@ -3,14 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
 use super::clock::Moment;
 use super::health::{Verdict, judge};
 use super::index::Index;
 use super::registration::Capabilities;
 use super::rules::{self, Status};
-use super::worker::{Snapshot, Worker, WorkerKey};
+use super::worker::{Worker, WorkerKey};
 
 /// A finding of [`Pool::check_health`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,21 +29,12 @@ pub enum Finding {
     },
 }
 
-/// A request that was released.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Released {
-    /// The worker that held it, as it is now.
-    pub worker: Snapshot,
-    /// The category that it was tracked under.
-    pub category: Option<Arc<str>>,
-}
-
-type Holders = SmallVec<[WorkerKey; 1]>;
-
 /// So many workers may have changed without the index being told.
 const MAX_STALE: usize = 1024;
 
 /// Workers in the order of their registration. `P` is whatever reaches a worker's peer.
+///
+/// It counts requests; their ids, and the collections that show them, are the application's.
 ///
 /// Requests come and go far more often than the index is asked, so it learns of what has changed only then.
 #[derive(Debug)]
@@ -59,8 +48,6 @@ pub struct Pool<P> {
     /// Workers that have changed since, and some that are gone.
     stale: Vec<WorkerKey>,
     available: usize,
-    /// Which workers hold a request id, earliest registered first. It is one, but for ids used twice.
-    holders: HashMap<Arc<str>, Holders>,
 }
 
 impl<P> Default for Pool<P> {
@@ -73,7 +60,6 @@ impl<P> Default for Pool<P> {
             reachable: BTreeSet::new(),
             stale: Vec::new(),
             available: 0,
-            holders: HashMap::new(),
         }
     }
 }
@@ -97,16 +83,13 @@ impl<P> Pool<P> {
         key
     }
 
-    /// Takes a worker out, with all that it held.
+    /// Takes a worker out.
     pub fn remove(&mut self, key: WorkerKey) -> Option<Worker<P>> {
         let worker = self.workers.remove(&key)?;
         self.index.remove(key, &worker);
         self.reachable.remove(&key);
         self.available -= usize::from(is_available(&worker));
         self.ids.remove(&worker.id);
-        for request in worker.requests.keys() {
-            self.change_holders(request, |holders| holders.retain(|holder| *holder != key));
-        }
         Some(worker)
     }
 
@@ -166,46 +149,30 @@ impl<P> Pool<P> {
         true
     }
 
-    /// Notes that a worker was given a request. Gives its new state, `None` if there is no such worker.
-    pub fn track(&mut self, key: WorkerKey, request: &str, category: Option<&str>) -> Option<Snapshot> {
-        let request: Arc<str> = request.into();
-        let category: Option<Arc<str>> = category.map(Into::into);
+    /// A worker was given a request; `limit` is the place in [`Worker::limits`] of its category, if that is limited. False if there is
+    /// no such worker.
+    pub fn track(&mut self, key: WorkerKey, limit: Option<usize>) -> bool {
         let tracked = self.update(key, |worker| {
             worker.active += 1;
             worker.status = rules::status_after_track(worker.status, worker.active as f64, worker.max);
-            if let Some(category) = &category {
-                *worker.category_active.entry(category.clone()).or_default() += 1;
+            if let Some(limit) = limit.and_then(|place| worker.limits.get_mut(place)) {
+                limit.active += 1;
             }
-            let tracked_as = worker.requests.entry(request.clone()).or_default();
-            if category.is_some() {
-                *tracked_as = category;
-            }
-            Snapshot::of(key, worker)
-        })?;
-        let holders = self.holders.entry(request).or_default();
-        if let Err(place) = holders.binary_search(&key) {
-            holders.insert(place, key);
-        }
-        Some(tracked)
+        });
+        tracked.is_some()
     }
 
-    /// Notes that a request ended, on the earliest registered worker that holds it. `None` if nobody does.
-    pub fn release(&mut self, request: &str, increment_completed: bool) -> Option<Released> {
-        let key = self.change_holders(request, |holders| {
-            let earliest = *holders.first()?;
-            holders.remove(0);
-            Some(earliest)
-        })??;
-        self.update(key, |worker| {
-            let category = worker.requests.remove(request).flatten();
+    /// A request ended that a worker was given; `limit` as it was then. False if there is no such worker.
+    pub fn release(&mut self, key: WorkerKey, limit: Option<usize>, increment_completed: bool) -> bool {
+        let released = self.update(key, |worker| {
             worker.active = worker.active.saturating_sub(1);
             worker.completed += u64::from(increment_completed);
             worker.status = rules::status_after_release(worker.status, worker.active as f64, worker.max);
-            if let Some(count) = category.as_ref().and_then(|category| worker.category_active.get_mut(category)) {
-                *count = count.saturating_sub(1);
+            if let Some(limit) = limit.and_then(|place| worker.limits.get_mut(place)) {
+                limit.active = limit.active.saturating_sub(1);
             }
-            Released { worker: Snapshot::of(key, worker), category }
-        })
+        });
+        released.is_some()
     }
 
     /// The least loaded worker that supports `model` and may take a request of `category`.
@@ -279,16 +246,6 @@ impl<P> Pool<P> {
                 self.reachable.remove(&key);
             }
         }
-    }
-
-    /// Has the holders of a request changed by `change`, and gives what that gives. Of a request that nobody holds then nothing is kept.
-    fn change_holders<T>(&mut self, request: &str, change: impl FnOnce(&mut Holders) -> T) -> Option<T> {
-        let holders = self.holders.get_mut(request)?;
-        let changed = change(holders);
-        if holders.is_empty() {
-            self.holders.remove(request);
-        }
-        Some(changed)
     }
 }
 

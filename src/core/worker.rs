@@ -1,6 +1,5 @@
 //! The record of one registered worker.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::clock::Moment;
@@ -47,7 +46,9 @@ pub struct Limit {
     pub category: Arc<str>,
     /// How many of its requests may be active.
     pub max: f64,
-    /// How many were active when the worker was entered in the index.
+    /// How many are.
+    pub active: u64,
+    /// How many were when the worker was entered in the index.
     entered: u64,
 }
 
@@ -82,10 +83,6 @@ pub struct Worker<P> {
     pub connected_at: Moment,
     /// When it last gave a sign of life.
     pub last_seen: Moment,
-    /// Pending request ids, each with the category that it was last tracked under.
-    pub requests: HashMap<Arc<str>, Option<Arc<str>>>,
-    /// Active requests by category. A category that was once counted stays, at 0 if need be.
-    pub category_active: HashMap<Arc<str>, u64>,
 }
 
 impl<P> Worker<P> {
@@ -99,7 +96,7 @@ impl<P> Worker<P> {
             limits: capabilities
                 .limits
                 .iter()
-                .map(|(category, max)| Limit { category: category.as_str().into(), max: *max, entered: 0 })
+                .map(|(category, max)| Limit { category: category.as_str().into(), max: *max, active: 0, entered: 0 })
                 .collect(),
             group: GroupId::default(),
             entered: (Status::Available, 0),
@@ -110,21 +107,23 @@ impl<P> Worker<P> {
             completed: 0,
             connected_at: now,
             last_seen: now,
-            requests: HashMap::new(),
-            category_active: HashMap::new(),
         }
     }
 
     /// What selection sees of it.
     pub fn slots(&self, category: Option<&str>) -> Slots {
-        let limit = category.and_then(|category| self.limits.iter().find(|limit| *limit.category == *category));
+        let limit = category.and_then(|category| self.limits.get(self.place_of(category)?));
         Slots {
             status: self.shown_status(),
             active: self.active as f64,
             max: self.max,
-            category: limit
-                .map(|limit| CategorySlots { active: self.category_count(&limit.category) as f64, limit: limit.max }),
+            category: limit.map(|limit| CategorySlots { active: limit.active as f64, limit: limit.max }),
         }
+    }
+
+    /// The place in its limits of a category that it limits.
+    pub fn place_of(&self, category: &str) -> Option<usize> {
+        self.limits.iter().position(|limit| *limit.category == *category)
     }
 
     /// What selection saw of it when it was entered in the index, of requests without a category and of those that `limit`
@@ -144,18 +143,13 @@ impl<P> Worker<P> {
         self.is_stale = false;
         self.entered = (self.shown_status(), self.active);
         for limit in &mut self.limits {
-            limit.entered = self.category_active.get(&limit.category).copied().unwrap_or(0);
+            limit.entered = limit.active;
         }
     }
 
     /// Its status. A worker whose socket closed is shown as unhealthy.
     fn shown_status(&self) -> Status {
         if self.closed { Status::Unhealthy } else { self.status }
-    }
-
-    /// Active requests of a category.
-    pub fn category_count(&self, category: &str) -> u64 {
-        self.category_active.get(category).copied().unwrap_or(0)
     }
 
     /// Whether it can be reached and is available or busy.

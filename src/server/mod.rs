@@ -51,7 +51,6 @@ use self::shared::Shared;
 use self::waker::Waker;
 use crate::core::config::ServerConfig;
 use crate::core::log::Level;
-use crate::core::pool::Released;
 use crate::core::protocol::{Closing, registration_ack};
 use crate::core::worker::{Snapshot, WorkerKey};
 
@@ -63,6 +62,10 @@ const MAX_THREADS: usize = 4;
 pub struct Registered {
     /// Its state.
     pub snapshot: Snapshot,
+    /// Its `maxConcurrentRequests`.
+    pub max: f64,
+    /// The categories that it limits. Their places are those in [`crate::core::worker::Worker::limits`].
+    pub limited: Vec<String>,
     /// The session id that it was told.
     pub session_id: String,
     /// Its id.
@@ -182,6 +185,8 @@ impl Server {
         peer.settle();
         Some(Registered {
             snapshot,
+            max: registration.capabilities.max,
+            limited: registration.capabilities.limits.into_iter().map(|(category, _)| category).collect(),
             session_id,
             worker_id: registration.worker_id,
             worker_name: registration.worker_name,
@@ -316,13 +321,13 @@ impl Server {
     }
 
     /// See [`crate::core::pool::Pool::track`].
-    pub fn track(&self, key: WorkerKey, request: &str, category: Option<&str>) -> Option<Snapshot> {
-        self.shared.pool.lock().track(key, request, category)
+    pub fn track(&self, key: WorkerKey, limit: Option<usize>) -> bool {
+        self.shared.pool.lock().track(key, limit)
     }
 
     /// See [`crate::core::pool::Pool::release`].
-    pub fn release(&self, request: &str, increment_completed: bool) -> Option<Released> {
-        self.shared.pool.lock().release(request, increment_completed)
+    pub fn release(&self, key: WorkerKey, limit: Option<usize>, increment_completed: bool) -> bool {
+        self.shared.pool.lock().release(key, limit, increment_completed)
     }
 
     /// WebSocket upgrades of this path are the application's own from now on.

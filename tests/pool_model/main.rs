@@ -5,7 +5,7 @@
 
 mod names;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use worker_server::core::clock::Moment;
@@ -22,14 +22,13 @@ const ASKED: [&str; 5] = ["llama-3", "gpt", "a", "", "none"];
 /// Asked for in steps of their own, so they are first heard of when there are workers.
 const ASKED_LATE: [&str; 5] = ["llama", "llama-3-70b-instruct", "pt", "embed", "m"];
 const CATEGORIES: [&str; 3] = ["chat", "embed", "vision"];
-const REQUESTS: [&str; 6] = ["r0", "r1", "r2", "r3", "r4", "r5"];
 
 #[derive(Clone, Debug)]
 enum Step {
     Add { id: usize, capabilities: Capabilities, excused: bool },
     Remove { id: usize },
-    Track { id: usize, request: usize, category: Option<usize> },
-    Release { request: usize, increment_completed: bool },
+    Track { id: usize, category: Option<usize> },
+    Release { id: usize, category: Option<usize>, increment_completed: bool },
     Heartbeat { id: usize, after_ms: u64 },
     MarkClosed { id: usize },
     CheckHealth { after_ms: u64, timeout_ms: u64 },
@@ -56,16 +55,14 @@ fn capabilities() -> impl Strategy<Value = Capabilities> {
 
 fn step() -> impl Strategy<Value = Step> {
     let id = 0..IDS.len();
-    let request = 0..REQUESTS.len();
     let category = prop::option::of(0..CATEGORIES.len());
     prop_oneof![
         20 => (id.clone(), capabilities(), prop::bool::weighted(0.2))
             .prop_map(|(id, capabilities, excused)| Step::Add { id, capabilities, excused }),
         6 => id.clone().prop_map(|id| Step::Remove { id }),
-        40 => (id.clone(), request.clone(), category.clone())
-            .prop_map(|(id, request, category)| Step::Track { id, request, category }),
-        25 => (request, any::<bool>())
-            .prop_map(|(request, increment_completed)| Step::Release { request, increment_completed }),
+        40 => (id.clone(), category.clone()).prop_map(|(id, category)| Step::Track { id, category }),
+        25 => (id.clone(), category.clone(), any::<bool>())
+            .prop_map(|(id, category, increment_completed)| Step::Release { id, category, increment_completed }),
         12 => (id.clone(), 0_u64..50).prop_map(|(id, after_ms)| Step::Heartbeat { id, after_ms }),
         4 => id.prop_map(|id| Step::MarkClosed { id }),
         10 => (0_u64..50, 1_u64..60).prop_map(|(after_ms, timeout_ms)| Step::CheckHealth { after_ms, timeout_ms }),
@@ -87,8 +84,6 @@ struct Naive {
     active: u64,
     completed: u64,
     last_seen: u64,
-    pending: BTreeSet<&'static str>,
-    request_categories: BTreeMap<&'static str, &'static str>,
     category_active: BTreeMap<&'static str, u64>,
 }
 
@@ -162,25 +157,21 @@ impl Model {
         self.workers.iter().find(reachable).map(|worker| worker.key)
     }
 
-    fn track(&mut self, id: &str, request: &'static str, category: Option<&'static str>) -> Option<WorkerKey> {
-        let worker = self.find(id)?;
+    fn track(&mut self, id: &str, category: Option<&'static str>) -> bool {
+        let Some(worker) = self.find(id) else { return false };
         worker.active += 1;
-        worker.pending.insert(request);
         if let Some(category) = category {
-            worker.request_categories.insert(request, category);
             *worker.category_active.entry(category).or_insert(0) += 1;
         }
         if worker.active as f64 >= worker.capabilities.max {
             worker.status = Status::Busy;
         }
-        Some(worker.key)
+        true
     }
 
-    fn release(&mut self, request: &str, increment_completed: bool) -> Option<(WorkerKey, Option<&'static str>)> {
-        let worker = self.workers.iter_mut().find(|worker| worker.pending.contains(request))?;
-        worker.pending.remove(request);
+    fn release(&mut self, id: &str, category: Option<&str>, increment_completed: bool) -> bool {
+        let Some(worker) = self.find(id) else { return false };
         worker.active = worker.active.saturating_sub(1);
-        let category = worker.request_categories.remove(request);
         if let Some(count) = category.and_then(|category| worker.category_active.get_mut(category)) {
             *count = count.saturating_sub(1);
         }
@@ -190,7 +181,7 @@ impl Model {
         if worker.status == Status::Busy && (worker.active as f64) < worker.capabilities.max {
             worker.status = Status::Available;
         }
-        Some((worker.key, category))
+        true
     }
 
     fn heartbeat(&mut self, id: &str) -> bool {
@@ -220,6 +211,12 @@ impl Model {
     }
 }
 
+/// A worker's key, and the place of a category among its limits.
+fn place(pool: &Pool<bool>, id: &str, category: Option<&str>) -> Option<(WorkerKey, Option<usize>)> {
+    let key = pool.key_of(id)?;
+    Some((key, category.and_then(|category| pool.get(key)?.place_of(category))))
+}
+
 /// Whether two sums of slots are the same, but for the order in which fractions were added.
 fn same_sum(left: f64, right: f64) -> bool {
     (left - right).abs() <= 1e-9 * left.abs().max(right.abs()).max(1.0)
@@ -246,32 +243,24 @@ fn take(step: Step, pool: &mut Pool<bool>, model: &mut Model) -> Result<(), Test
                 active: 0,
                 completed: 0,
                 last_seen: model.now,
-                pending: BTreeSet::new(),
-                request_categories: BTreeMap::new(),
                 category_active: BTreeMap::new(),
             });
         }
         Step::Remove { id } => {
             let removed = pool.key_of(IDS[id]).and_then(|key| pool.remove(key));
-            let expected = model.find(IDS[id]).map(|worker| worker.pending.clone());
+            prop_assert_eq!(removed.map(|worker| worker.active), model.find(IDS[id]).map(|worker| worker.active));
             model.workers.retain(|worker| worker.id != IDS[id]);
-            let pending = removed.map(|worker| worker.requests.into_keys().collect::<BTreeSet<_>>());
-            prop_assert_eq!(
-                pending.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>()),
-                expected.map(|ids| ids.iter().map(ToString::to_string).collect::<Vec<_>>())
-            );
         }
-        Step::Track { id, request, category } => {
-            let (id, request, category) = (IDS[id], REQUESTS[request], category.map(|category| CATEGORIES[category]));
-            let tracked = pool.key_of(id).and_then(|key| pool.track(key, request, category));
-            prop_assert_eq!(tracked.map(|worker| worker.key), model.track(id, request, category));
+        Step::Track { id, category } => {
+            let (id, category) = (IDS[id], category.map(|category| CATEGORIES[category]));
+            let tracked = place(pool, id, category).is_some_and(|(key, limit)| pool.track(key, limit));
+            prop_assert_eq!(tracked, model.track(id, category));
         }
-        Step::Release { request, increment_completed } => {
-            let released = pool.release(REQUESTS[request], increment_completed);
-            let expected = model.release(REQUESTS[request], increment_completed);
+        Step::Release { id, category, increment_completed } => {
+            let (id, category) = (IDS[id], category.map(|category| CATEGORIES[category]));
             let released =
-                released.map(|released| (released.worker.key, released.category.map(|name| name.to_string())));
-            prop_assert_eq!(released, expected.map(|(key, category)| (key, category.map(str::to_owned))));
+                place(pool, id, category).is_some_and(|(key, limit)| pool.release(key, limit, increment_completed));
+            prop_assert_eq!(released, model.release(id, category, increment_completed));
         }
         Step::Heartbeat { id, after_ms } => {
             model.now += after_ms;
@@ -340,11 +329,9 @@ fn compare(pool: &mut Pool<bool>, model: &Model) -> Result<(), TestCaseError> {
             (worker.status, worker.closed, worker.active, worker.completed, worker.last_seen.elapsed_ms),
             (expected.status, expected.closed, expected.active, expected.completed, expected.last_seen)
         );
-        let pending: BTreeSet<&str> = worker.requests.keys().map(|id| &**id).collect();
-        prop_assert_eq!(&pending, &expected.pending);
-        let counts: BTreeMap<&str, u64> =
-            worker.category_active.iter().map(|(name, &count)| (&**name, count)).collect();
-        prop_assert_eq!(&counts, &expected.category_active);
+        for limit in &worker.limits {
+            prop_assert_eq!(limit.active, expected.category_active.get(&*limit.category).copied().unwrap_or(0));
+        }
     }
     Ok(())
 }

@@ -75,8 +75,8 @@ struct Known {
     models: Vec<String>,
     max: f64,
     limit: Option<f64>,
-    /// All of them are of the category.
-    requests: Vec<String>,
+    /// Its requests. All of them are of the category.
+    active: usize,
 }
 
 impl Known {
@@ -85,13 +85,13 @@ impl Known {
     }
 
     fn free(&self, category: Option<&str>) -> f64 {
-        let active = self.requests.len() as f64;
+        let active = self.active as f64;
         let own = (self.max - active).max(0.0);
         self.limit.filter(|_| category == Some(CATEGORY)).map_or(own, |limit| own.min((limit - active).max(0.0)))
     }
 
     fn load(&self) -> f64 {
-        self.requests.len() as f64 / self.max
+        self.active as f64 / self.max
     }
 }
 
@@ -109,7 +109,7 @@ impl Both {
         let limits = limit.map(|limit| (CATEGORY.to_owned(), limit)).into_iter().collect();
         let capabilities = Capabilities { models, max, limits };
         let key = self.pool.add(&id, &capabilities, (), NOW);
-        self.known.push(Known { key, models: capabilities.models, max, limit, requests: Vec::new() });
+        self.known.push(Known { key, models: capabilities.models, max, limit, active: 0 });
     }
 
     fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
@@ -130,20 +130,16 @@ impl Both {
             Step::Track(places) => {
                 for (place, worker) in self.known.iter_mut().enumerate() {
                     if places.contains(&place) {
-                        self.numbers += 1;
-                        let request = format!("request-{}", self.numbers);
-                        prop_assert!(self.pool.track(worker.key, &request, Some(CATEGORY)).is_some());
-                        worker.requests.push(request);
+                        prop_assert!(self.pool.track(worker.key, worker.limit.map(|_| 0)));
+                        worker.active += 1;
                     }
                 }
             }
             Step::Release(places) => {
                 for (place, worker) in self.known.iter_mut().enumerate() {
-                    if let Some(request) = worker.requests.pop_if(|_| places.contains(&place)) {
-                        prop_assert_eq!(
-                            self.pool.release(&request, true).map(|released| released.worker.key),
-                            Some(worker.key)
-                        );
+                    if places.contains(&place) && worker.active > 0 {
+                        prop_assert!(self.pool.release(worker.key, worker.limit.map(|_| 0), true));
+                        worker.active -= 1;
                     }
                 }
             }

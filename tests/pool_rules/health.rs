@@ -3,7 +3,7 @@
 use worker_server::core::pool::Finding;
 use worker_server::core::rules::Status;
 
-use crate::{MODEL, assert_free, at, pool_of, status, track};
+use crate::{MODEL, active, assert_free, at, pool_of, release, status, track};
 
 #[test]
 fn silence_beyond_the_timeout_makes_a_worker_unhealthy_and_is_reported_once() {
@@ -45,7 +45,7 @@ fn a_heartbeat_of_an_unhealthy_worker_makes_it_available() {
 #[test]
 fn a_heartbeat_of_an_unhealthy_worker_at_capacity_makes_it_busy() {
     let (mut pool, [key]) = pool_of([("w", 1.0)]);
-    track(&mut pool, "w", "r", None);
+    track(&mut pool, "w", None);
     pool.check_health(at(101), 100, |()| false);
     assert!(pool.heartbeat("w", at(110)));
     assert_eq!(status(&pool, key), Status::Busy);
@@ -60,8 +60,8 @@ fn a_heartbeat_of_an_unknown_worker_is_told_apart() {
 #[test]
 fn tracking_and_releasing_are_no_sign_of_life() {
     let (mut pool, [_]) = pool_of([("w", 2.0)]);
-    track(&mut pool, "w", "r", None);
-    pool.release("r", true);
+    track(&mut pool, "w", None);
+    release(&mut pool, "w", None);
     assert_eq!(pool.check_health(at(101), 100, |()| false).len(), 1);
 }
 
@@ -72,6 +72,6 @@ fn a_worker_whose_socket_closed_stays_to_hold_requests_but_gets_no_new_ones() {
     assert_eq!((pool.select(MODEL, None), pool.select_any(), pool.available(), pool.len()), (None, None, 0, 1));
     assert_free(&mut pool, None, 0.0);
     assert!(!pool.heartbeat("w", at(1)));
-    assert_eq!(track(&mut pool, "w", "r", None), Some(key));
-    assert!(pool.remove(key).unwrap().requests.contains_key("r"));
+    assert_eq!(track(&mut pool, "w", None), Some(key));
+    assert_eq!(active(&pool, key), 1);
 }

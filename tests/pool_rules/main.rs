@@ -37,15 +37,21 @@ fn active(pool: &Pool<()>, key: WorkerKey) -> u64 {
     pool.get(key).unwrap().active
 }
 
-fn track(pool: &mut Pool<()>, id: &str, request: &str, category: Option<&str>) -> Option<WorkerKey> {
-    let key = pool.key_of(id)?;
-    pool.track(key, request, category).map(|worker| worker.key)
+/// A worker is given a request of a category.
+fn track(pool: &mut Pool<()>, id: &str, category: Option<&str>) -> Option<WorkerKey> {
+    let (key, limit) = place(pool, id, category)?;
+    pool.track(key, limit).then_some(key)
 }
 
-/// Whose request it was, and under which category.
-fn release(pool: &mut Pool<()>, request: &str) -> Option<(WorkerKey, Option<String>)> {
-    let released = pool.release(request, false)?;
-    Some((released.worker.key, released.category.map(|category| category.to_string())))
+/// A request of a category ends, and counts as completed.
+fn release(pool: &mut Pool<()>, id: &str, category: Option<&str>) -> Option<WorkerKey> {
+    let (key, limit) = place(pool, id, category)?;
+    pool.release(key, limit, true).then_some(key)
+}
+
+fn place(pool: &Pool<()>, id: &str, category: Option<&str>) -> Option<(WorkerKey, Option<usize>)> {
+    let key = pool.key_of(id)?;
+    Some((key, category.and_then(|category| pool.get(key)?.place_of(category))))
 }
 
 #[track_caller]

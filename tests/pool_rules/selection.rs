@@ -11,7 +11,6 @@ fn a_worker_that_has_just_registered_is_available_and_idle() {
     let (pool, [key]) = pool_of([("w", 2.0)]);
     let worker = pool.get(key).unwrap();
     assert_eq!((worker.status, worker.active, worker.completed), (Status::Available, 0, 0));
-    assert!(worker.requests.is_empty() && worker.category_active.is_empty());
 }
 
 #[test]
@@ -53,13 +52,13 @@ fn a_worker_without_models_supports_nothing() {
 #[test]
 fn the_worker_with_the_lowest_share_of_active_requests_is_selected() {
     let (mut pool, [small, big]) = pool_of([("small", 2.0), ("big", 10.0)]);
-    track(&mut pool, "small", "r0", None);
-    for request in ["r1", "r2", "r3", "r4"] {
-        track(&mut pool, "big", request, None);
+    track(&mut pool, "small", None);
+    for _ in 0..4 {
+        track(&mut pool, "big", None);
     }
     assert_eq!(pool.select(MODEL, None), Some(big), "4 of 10 is less than 1 of 2");
-    track(&mut pool, "big", "r5", None);
-    track(&mut pool, "big", "r6", None);
+    track(&mut pool, "big", None);
+    track(&mut pool, "big", None);
     assert_eq!(pool.select(MODEL, None), Some(small), "1 of 2 is less than 6 of 10");
 }
 
@@ -67,11 +66,11 @@ fn the_worker_with_the_lowest_share_of_active_requests_is_selected() {
 fn of_equally_loaded_workers_the_earliest_registered_is_selected() {
     let (mut pool, [first, second, _]) = pool_of([("z", 2.0), ("a", 4.0), ("m", 2.0)]);
     assert_eq!(pool.select(MODEL, None), Some(first));
-    track(&mut pool, "z", "r0", None);
+    track(&mut pool, "z", None);
     assert_eq!(pool.select(MODEL, None), Some(second));
-    track(&mut pool, "a", "r1", None);
-    track(&mut pool, "a", "r2", None);
-    track(&mut pool, "m", "r3", None);
+    track(&mut pool, "a", None);
+    track(&mut pool, "a", None);
+    track(&mut pool, "m", None);
     assert_eq!(pool.select(MODEL, None), Some(first), "1 of 2 equals 2 of 4");
 }
 
@@ -81,14 +80,14 @@ fn workers_of_different_kinds_compete_by_the_same_measure() {
     let plain = pool.add("plain", &capabilities("llama-3", 1.0, &[]), (), at(0));
     let large = pool.add("large", &capabilities("llama-3-70b", 1.0, &[("chat", 1.0)]), (), at(0));
     assert_eq!(pool.select("llama-3", Some("chat")), Some(plain));
-    track(&mut pool, "plain", "r0", None);
+    track(&mut pool, "plain", None);
     assert_eq!(pool.select("llama-3", Some("chat")), Some(large));
 }
 
 #[test]
 fn a_worker_at_its_maximum_is_not_selected() {
     let (mut pool, [_]) = pool_of([("w", 1.0)]);
-    track(&mut pool, "w", "r", None);
+    track(&mut pool, "w", None);
     assert_eq!(pool.select(MODEL, None), None);
 }
 
@@ -101,10 +100,10 @@ fn a_worker_that_takes_no_requests_is_never_selected() {
 #[test]
 fn a_fractional_maximum_lets_one_more_request_in_while_below_it() {
     let (mut pool, [key]) = pool_of([("w", 1.5)]);
-    track(&mut pool, "w", "r0", None);
+    track(&mut pool, "w", None);
     assert_eq!(pool.select(MODEL, None), Some(key));
     assert_free(&mut pool, None, 0.5);
-    track(&mut pool, "w", "r1", None);
+    track(&mut pool, "w", None);
     assert_eq!(pool.select(MODEL, None), None);
 }
 
@@ -112,7 +111,7 @@ fn a_fractional_maximum_lets_one_more_request_in_while_below_it() {
 fn a_category_at_its_limit_excludes_the_worker_for_that_category_only() {
     let mut pool = Pool::new();
     let key = pool.add("w", &capabilities(MODEL, 4.0, &[("chat", 1.0), ("embed", 1.0)]), (), at(0));
-    track(&mut pool, "w", "r", Some("chat"));
+    track(&mut pool, "w", Some("chat"));
     assert_eq!(pool.select(MODEL, Some("chat")), None);
     assert_eq!(pool.select(MODEL, Some("embed")), Some(key));
     assert_eq!(pool.select(MODEL, None), Some(key));
@@ -122,8 +121,8 @@ fn a_category_at_its_limit_excludes_the_worker_for_that_category_only() {
 fn a_category_without_a_limit_is_not_limited() {
     let mut pool = Pool::new();
     let key = pool.add("w", &capabilities(MODEL, 3.0, &[("chat", 1.0)]), (), at(0));
-    track(&mut pool, "w", "r0", Some("vision"));
-    track(&mut pool, "w", "r1", Some("vision"));
+    track(&mut pool, "w", Some("vision"));
+    track(&mut pool, "w", Some("vision"));
     assert_eq!(pool.select(MODEL, Some("vision")), Some(key));
 }
 
@@ -142,10 +141,10 @@ fn free_slots_are_summed_over_available_workers_that_support_the_model() {
     let (mut pool, [..]) = pool_of([("a", 3.0), ("b", 2.0)]);
     pool.add("other", &capabilities("gpt", 7.0, &[]), (), at(0));
     assert_free(&mut pool, None, 5.0);
-    track(&mut pool, "a", "r0", None);
+    track(&mut pool, "a", None);
     assert_free(&mut pool, None, 4.0);
-    track(&mut pool, "b", "r1", None);
-    track(&mut pool, "b", "r2", None);
+    track(&mut pool, "b", None);
+    track(&mut pool, "b", None);
     assert_free(&mut pool, None, 2.0);
 }
 
@@ -154,7 +153,7 @@ fn free_slots_of_each_worker_are_capped_by_its_limit_for_the_category() {
     let (mut pool, [_]) = pool_of([("unlimited", 3.0)]);
     pool.add("limited", &capabilities(MODEL, 5.0, &[("chat", 2.0)]), (), at(0));
     assert_free(&mut pool, Some("chat"), 5.0);
-    track(&mut pool, "limited", "r", Some("chat"));
+    track(&mut pool, "limited", Some("chat"));
     assert_free(&mut pool, Some("chat"), 4.0);
     assert_free(&mut pool, None, 7.0);
 }
@@ -163,8 +162,8 @@ fn free_slots_of_each_worker_are_capped_by_its_limit_for_the_category() {
 fn a_worker_or_category_beyond_its_limit_takes_no_slots_from_the_others() {
     let (mut pool, [_]) = pool_of([("roomy", 3.0)]);
     pool.add("over", &capabilities(MODEL, 9.0, &[("chat", 1.0)]), (), at(0));
-    for request in ["r0", "r1", "r2"] {
-        track(&mut pool, "over", request, Some("chat"));
+    for _ in 0..3 {
+        track(&mut pool, "over", Some("chat"));
     }
     assert_free(&mut pool, Some("chat"), 3.0);
 }
@@ -172,7 +171,7 @@ fn a_worker_or_category_beyond_its_limit_takes_no_slots_from_the_others() {
 #[test]
 fn the_first_reachable_worker_is_the_earliest_that_is_available_or_busy() {
     let (mut pool, [first, second]) = pool_of([("a", 1.0), ("b", 1.0)]);
-    track(&mut pool, "a", "r", None);
+    track(&mut pool, "a", None);
     assert_eq!(pool.select_any(), Some(first), "busy will do");
     pool.heartbeat("b", at(100));
     pool.check_health(at(150), 100, |()| false);
@@ -184,7 +183,7 @@ fn the_first_reachable_worker_is_the_earliest_that_is_available_or_busy() {
 #[test]
 fn only_available_workers_count_as_available() {
     let (mut pool, [..]) = pool_of([("idle", 2.0), ("busy", 1.0), ("silent", 2.0)]);
-    track(&mut pool, "busy", "r", None);
+    track(&mut pool, "busy", None);
     pool.heartbeat("idle", at(100));
     pool.heartbeat("busy", at(100));
     pool.check_health(at(150), 100, |()| false);
@@ -194,10 +193,10 @@ fn only_available_workers_count_as_available() {
 #[test]
 fn a_cleared_pool_is_empty_and_never_uses_a_key_again() {
     let (mut pool, [key]) = pool_of([("w", 2.0)]);
-    track(&mut pool, "w", "r", None);
+    track(&mut pool, "w", None);
     pool.clear();
     assert!(pool.is_empty());
-    assert_eq!((pool.key_of("w"), pool.select_any(), pool.release("r", true)), (None, None, None));
+    assert_eq!((pool.key_of("w"), pool.select_any(), pool.release(key, None, true)), (None, None, false));
     assert!(pool.add("w", &capabilities(MODEL, 1.0, &[]), (), at(0)) > key);
 }
 

@@ -1,0 +1,102 @@
+'use strict';
+
+const { MAX_NOTES } = require('./native.js');
+
+/** Doubles for each note: the worker's key, the place of the category among those that the worker limits, and a kind. */
+const NOTE_FIELDS = 3;
+/** Kinds of notes, as the native side numbers them. */
+const TRACKED = 0;
+const RELEASED = 1;
+const COMPLETED = 2;
+
+/**
+ * The requests that the workers of a server hold. Their ids stay here; the native side is told only whose count changes, and
+ * that by notes in memory which both sides see: it takes them when it is next asked for workers, at the latest at the end
+ * of the turn.
+ */
+class Requests {
+  #native;
+  /** How many notes there are, and the notes. */
+  #notes;
+  /** The record that holds a request; of an id that several hold all of them, the earliest registered first. */
+  #holders = new Map();
+
+  #departures;
+
+  constructor(native, departures) {
+    this.#native = native;
+    this.#notes = native.notes();
+    this.#departures = departures;
+  }
+
+  track(record, requestId, category) {
+    record.track(requestId, category);
+    this.#note(record, category, TRACKED);
+    const holder = this.#holders.get(requestId);
+    if (holder === undefined) this.#holders.set(requestId, record);
+    else if (holder !== record) this.#share(requestId, holder, record);
+  }
+
+  /** Ends a request on the earliest registered worker that holds it. */
+  release(requestId, incrementCompleted) {
+    const record = this.#takeHolder(requestId);
+    if (record === undefined) return;
+    const category = record.release(requestId, incrementCompleted);
+    this.#note(record, category, incrementCompleted ? COMPLETED : RELEASED);
+  }
+
+  /** A worker has left, and what it held with it. */
+  forget(record) {
+    record.hasLeft = true;
+    for (const requestId of record.pendingRequests) {
+      const holder = this.#holders.get(requestId);
+      if (holder === record) this.#holders.delete(requestId);
+      else if (Array.isArray(holder)) this.#settle(requestId, holder);
+    }
+  }
+
+  /** All workers have left. */
+  clear() {
+    this.#holders.clear();
+  }
+
+  /** One more record holds a request. Keys grow from registration to registration. */
+  #share(requestId, holder, record) {
+    const records = new Set(Array.isArray(holder) ? holder : [holder]).add(record);
+    this.#settle(requestId, [...records].sort((left, right) => left.key - right.key));
+  }
+
+  #takeHolder(requestId) {
+    const holder = this.#holders.get(requestId);
+    if (!Array.isArray(holder)) {
+      this.#holders.delete(requestId);
+      return holder;
+    }
+    const [first, ...others] = holder.filter(isThere);
+    this.#settle(requestId, others);
+    return first;
+  }
+
+  /** Some of the records may have left: a worker's set of pending requests is public, and may lack what it holds. */
+  #settle(requestId, records) {
+    const there = records.filter(isThere);
+    if (there.length === 0) this.#holders.delete(requestId);
+    else this.#holders.set(requestId, there.length === 1 ? there[0] : there);
+  }
+
+  #note(record, category, kind) {
+    const notes = this.#notes;
+    const count = notes[0];
+    const at = 1 + count * NOTE_FIELDS;
+    notes[at] = record.key;
+    notes[at + 1] = record.placeOf(category);
+    notes[at + 2] = kind;
+    notes[0] = count + 1;
+    if (count + 1 === MAX_NOTES) this.#native.takeNotes();
+    this.#departures.plan();
+  }
+}
+
+const isThere = (record) => !record.hasLeft;
+
+module.exports = { Requests };
