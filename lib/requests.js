@@ -4,6 +4,8 @@ const { MAX_NOTES } = require('./native.js');
 
 /** Doubles for each note: the worker's key, the place of the category among those that the worker limits, and a kind. */
 const NOTE_FIELDS = 3;
+/** The place of a category that is not limited. */
+const NO_PLACE = -1;
 /** Kinds of notes, as the native side numbers them. */
 const TRACKED = 0;
 const RELEASED = 1;
@@ -47,7 +49,7 @@ class Requests {
 
   /** A worker has left, and what it held with it. */
   forget(record) {
-    record.hasLeft = true;
+    record.peer = null;
     for (const requestId of record.pendingRequests) {
       const holder = this.#holders.get(requestId);
       if (holder === record) this.#holders.delete(requestId);
@@ -84,12 +86,17 @@ class Requests {
     else this.#holders.set(requestId, there.length === 1 ? there[0] : there);
   }
 
+  #placeOf(record, category) {
+    record.places ??= new Map(this.#native.limited(record.key).map((limited, place) => [limited, place]));
+    return record.places.get(category) ?? NO_PLACE;
+  }
+
   #note(record, category, kind) {
     const notes = this.#notes;
     const count = notes[0];
     const at = 1 + count * NOTE_FIELDS;
     notes[at] = record.key;
-    notes[at + 1] = record.placeOf(category);
+    notes[at + 1] = category === undefined ? NO_PLACE : this.#placeOf(record, category);
     notes[at + 2] = kind;
     notes[0] = count + 1;
     if (count + 1 === MAX_NOTES) this.#native.takeNotes();
@@ -97,6 +104,6 @@ class Requests {
   }
 }
 
-const isThere = (record) => !record.hasLeft;
+const isThere = (record) => record.peer !== null;
 
 module.exports = { Requests };

@@ -10,27 +10,28 @@ const { STATUSES, toWorkerInfo } = require('./worker-info.js');
 class WorkerRecord {
   #pendingRequests;
   #categoryActiveRequests;
-  /** The category of each request that has one, and the places of those that are limited in the native side's list. */
+  /** The category of each request that has one. */
   #requestCategories = null;
-  #limited;
-  #transitions;
   /** What `toSharedInfo` gave, while it is true. */
   #info = null;
   #seen = NaN;
+  /** As it came: the capabilities are the application's as well. */
+  #max;
 
   /** `row` is the worker's first state. */
-  constructor(peer, { workerId, workerName, sessionId, room, max, limited }, capabilities, row) {
+  constructor(peer, { workerId, workerName, sessionId, room }, capabilities, row) {
+    /** Its connection, until it leaves. */
     this.peer = peer;
     this.key = row[0];
     /** Its slot in the native side's memory, and bytes that were sent and have not crossed to there. */
     this.room = room;
     this.departing = 0;
-    this.hasLeft = false;
-    this.#limited = limited.length === 0 ? null : new Map(limited.map((category, place) => [category, place]));
-    this.#transitions = transitionsFor(max);
+    /** The places in the native side's list of the categories that it limits; null while nobody has asked. */
+    this.places = null;
     this.id = workerId;
     this.name = workerName;
     this.capabilities = capabilities;
+    this.#max = capabilities.maxConcurrentRequests;
     this.sessionId = sessionId;
     this.update(row, 0);
     this.connectedAt = this.lastHeartbeat;
@@ -78,7 +79,7 @@ class WorkerRecord {
       this.#requestCategories.set(requestId, category);
       this.#count(category, 1);
     }
-    this.#transitions.track.apply(this);
+    transitionsFor(this.#max).track.apply(this);
     this.#info = null;
   }
 
@@ -92,14 +93,9 @@ class WorkerRecord {
       this.#requestCategories.delete(requestId);
       this.#count(category, -1);
     }
-    this.#transitions.release.apply(this);
+    transitionsFor(this.#max).release.apply(this);
     this.#info = null;
     return category;
-  }
-
-  /** The place of a category in the native side's list of those that the worker limits, or -1. */
-  placeOf(category) {
-    return (category === undefined ? undefined : this.#limited?.get(category)) ?? -1;
   }
 
   #count(category, change) {

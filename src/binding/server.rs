@@ -121,8 +121,6 @@ pub struct NativeRegistered {
     pub worker_id: String,
     pub worker_name: String,
     pub room: u32,
-    pub max: f64,
-    pub limited: Vec<String>,
 }
 
 /// Slots in what [`NativeServer::room_page`] gives.
@@ -193,6 +191,12 @@ impl NativeServer {
         self.notes.to_array()
     }
 
+    /// See [`Server::limited`].
+    #[napi]
+    pub fn limited(&self, key: f64) -> Vec<String> {
+        self.server.limited(WorkerKey(millis(key))).iter().map(ToString::to_string).collect()
+    }
+
     /// Takes the notes. Whatever asks for workers does so first, and so does the end of a turn.
     #[napi]
     pub fn take_notes(&self) {
@@ -260,8 +264,6 @@ impl NativeServer {
             worker_id: registered.worker_id,
             worker_name: registered.worker_name,
             room: u32::try_from(registered.room).unwrap_or(u32::MAX),
-            max: registered.max,
-            limited: registered.limited,
         })
     }
 

@@ -62,10 +62,6 @@ const MAX_THREADS: usize = 4;
 pub struct Registered {
     /// Its state.
     pub snapshot: Snapshot,
-    /// Its `maxConcurrentRequests`.
-    pub max: f64,
-    /// The categories that it limits. Their places are those in [`crate::core::worker::Worker::limits`].
-    pub limited: Vec<String>,
     /// The session id that it was told.
     pub session_id: String,
     /// Its id.
@@ -185,8 +181,6 @@ impl Server {
         peer.settle();
         Some(Registered {
             snapshot,
-            max: registration.capabilities.max,
-            limited: registration.capabilities.limits.into_iter().map(|(category, _)| category).collect(),
             session_id,
             worker_id: registration.worker_id,
             worker_name: registration.worker_name,
@@ -318,6 +312,13 @@ impl Server {
     /// One worker.
     pub fn worker(&self, key: WorkerKey) -> Option<Snapshot> {
         self.shared.pool.lock().get(key).map(|worker| Snapshot::of(key, worker))
+    }
+
+    /// The categories that a worker limits. Their places are those in [`crate::core::worker::Worker::limits`].
+    pub fn limited(&self, key: WorkerKey) -> Vec<Arc<str>> {
+        let pool = self.shared.pool.lock();
+        let limits = pool.get(key).map(|worker| &*worker.limits).unwrap_or_default();
+        limits.iter().map(|limit| Arc::clone(&limit.category)).collect()
     }
 
     /// See [`crate::core::pool::Pool::track`].
