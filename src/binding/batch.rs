@@ -154,7 +154,9 @@ impl Batch {
     /// Packs events into `fields`: the head, the events, and the rows of the workers that sent messages, as they are now. The
     /// sockets among them wait in `sockets` to be taken.
     pub fn pack(server: &Server, sockets: &mut Sockets, events: Vec<Event>, fields: &mut [f64]) -> Self {
-        let mut packer = Packer { sockets, batch: Self::default(), fields, at: HEAD_FIELDS, workers: Vec::new() };
+        let workers = Vec::with_capacity(events.len());
+        let mut packer = Packer { sockets, batch: Self::default(), fields, at: HEAD_FIELDS, workers };
+        packer.make_room(&events);
         for event in events {
             packer.add(event);
         }
@@ -191,14 +193,25 @@ impl Packer<'_> {
         }
     }
 
+    /// One message, or one peer's at a time, is most of the time all there is: its string is taken as it is.
+    fn make_room(&mut self, events: &[Event]) {
+        let lengths = events.iter().filter_map(|event| match event {
+            Event::Texts { texts, .. } => Some(texts.joined().len()),
+            _ => None,
+        });
+        let (count, bytes) = lengths.fold((0, 0), |(count, bytes), length| (count + 1, bytes + length));
+        if count > 1 {
+            self.batch.joined.reserve(bytes);
+        }
+    }
+
     fn add(&mut self, event: Event) {
         let fields = match event {
             Event::Texts { peer, texts } => {
                 self.workers.extend(peer.worker());
                 self.write(&[kind::TEXTS, peer.id as f64, texts.len() as f64, 0.0]);
                 texts.lengths().iter().for_each(|&length| self.write(&[f64::from(length)]));
-                // One message, or one peer's at a time, is most of the time all there is.
-                if self.batch.joined.is_empty() {
+                if self.batch.joined.capacity() == 0 {
                     self.batch.joined = texts.into_joined();
                 } else {
                     self.batch.joined.push_str(texts.joined());

@@ -27,6 +27,8 @@ use crate::core::protocol::Closing;
 const COPIED_BYTES: usize = 4 << 10;
 /// A piece of memory for short frames grows no further.
 const CHUNK_BYTES: usize = 64 << 10;
+/// By at least so much one grows when a second frame comes.
+const GROWTH_BYTES: usize = 3 << 10;
 /// While more than this waits, only the last ping is answered (RFC 6455, section 5.5.3).
 const PONG_BYTES: usize = 64 << 10;
 /// When more waits it should be written soon.
@@ -124,6 +126,10 @@ impl Queue {
         self.bytes += length;
         match self.chunks.back_mut() {
             Some(Chunk::Own(tail)) if tail.len() + length <= CHUNK_BYTES => {
+                // Growing bit by bit would cost more than the bytes: this memory was given back by another thread.
+                if tail.capacity() < tail.len() + length {
+                    tail.reserve(length.max(GROWTH_BYTES));
+                }
                 for part in parts {
                     tail.extend_from_slice(part);
                 }
