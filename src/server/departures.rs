@@ -60,13 +60,13 @@ impl Departures {
         }
     }
 
-    /// The end of a turn: what was sent in it leaves.
-    pub fn flush(&self) {
+    /// The end of a turn: what was sent in it leaves. False if that was nothing.
+    pub fn flush(&self) -> bool {
         self.turns.fetch_add(1, Ordering::Relaxed);
         // Held to the end, so that what was sent later is not written before.
         let mut waiting = self.waiting.lock();
         if waiting.is_empty() {
-            return;
+            return false;
         }
         let is_direct = waiting.len() <= MAX_DIRECT_PEERS
             && self.unwritten.load(Ordering::SeqCst) == 0
@@ -78,6 +78,7 @@ impl Departures {
             self.left.lock().extend(waiting.drain(..));
             self.ready.notify_one();
         }
+        true
     }
 
     /// Writes all that was sent, as far as the sockets take it, before it returns.

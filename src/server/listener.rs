@@ -73,6 +73,7 @@ const EAFNOSUPPORT: i32 = 10047;
 /// Accepts connections until the server stops.
 pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     while let Some(accepted) = shared.until_stop(listener.accept()).await {
+        shared.waker.on_exchange();
         // In a storm of connections this thread may never be idle.
         shared.waker.on_progress();
         match accepted {

@@ -18,6 +18,7 @@ pub mod listener;
 pub mod outbox;
 pub mod peer;
 pub mod queue;
+pub mod rest;
 pub mod room;
 pub mod shared;
 pub mod socket;
@@ -272,7 +273,9 @@ impl Server {
 
     /// What was sent since the last time leaves. To be called at the end of each turn in which something was sent.
     pub fn flush(&self) {
-        self.shared.departures.flush();
+        if self.shared.departures.flush() {
+            self.shared.waker.on_exchange();
+        }
     }
 
     /// See [`crate::core::pool::Pool::select`].

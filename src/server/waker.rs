@@ -2,15 +2,16 @@
 //!
 //! Waking a thread takes a system call, and being woken for each socket takes it many turns. So a wake that is due on a
 //! thread of the runtime waits until that thread has nothing left to do, or until it has waited for long: whatever else
-//! came in meanwhile is handed over with it.
+//! came in meanwhile is handed over with it. Where that is little, again and again, the thread rests: see [`rest`](super::rest).
 
 use std::cell::Cell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
+
+use super::rest::{REST, Rests};
 
 /// A wake does not wait longer, however busy the runtime is.
 const PATIENCE: Duration = Duration::from_micros(100);
@@ -25,6 +26,7 @@ pub struct Waker {
     wake: Box<dyn Fn() + Send + Sync>,
     is_due: AtomicBool,
     due_since: Mutex<Option<Instant>>,
+    rests: Rests,
 }
 
 impl fmt::Debug for Waker {
@@ -36,7 +38,12 @@ impl fmt::Debug for Waker {
 impl Waker {
     /// One that calls `wake`, on any thread.
     pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self { wake: Box::new(wake), is_due: AtomicBool::new(false), due_since: Mutex::default() }
+        Self {
+            wake: Box::new(wake),
+            is_due: AtomicBool::new(false),
+            due_since: Mutex::default(),
+            rests: Rests::default(),
+        }
     }
 
     /// This thread will call [`Waker::on_idle`] whenever it has nothing left to do.
@@ -54,19 +61,35 @@ impl Waker {
         }
     }
 
-    /// A thread of the runtime has nothing left to do.
+    /// A thread of the runtime has nothing left to do. It may have to rest.
     pub fn on_idle(&self) {
-        if self.is_due.swap(false, Ordering::SeqCst) {
-            (self.wake)();
+        if self.wake_if_due()
+            && let Some(since) = self.due_since.lock().take()
+        {
+            self.rests.after_wake(since);
         }
+    }
+
+    /// Something was sent, or somebody connected: see [`Rests::interrupt`].
+    pub fn on_exchange(&self) {
+        self.rests.interrupt();
     }
 
     /// A task has done a part of its work and goes on.
     pub fn on_progress(&self) {
-        let is_late = || self.due_since.lock().is_some_and(|since| since.elapsed() > PATIENCE);
+        let patience = || if self.rests.are_good() { REST } else { PATIENCE };
+        let is_late = || self.due_since.lock().is_some_and(|since| since.elapsed() > patience());
         if self.is_due.load(Ordering::SeqCst) && is_late() {
-            self.on_idle();
+            self.wake_if_due();
         }
+    }
+
+    fn wake_if_due(&self) -> bool {
+        let is_due = self.is_due.swap(false, Ordering::SeqCst);
+        if is_due {
+            (self.wake)();
+        }
+        is_due
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
@@ -58,6 +58,8 @@ pub struct Paced {
     chunk: Rc<[u8]>,
     frame: usize,
     pace: Option<Pace>,
+    /// When the first one is due, in milliseconds since 1970.
+    start_ms: f64,
     span: Span,
 }
 
@@ -65,7 +67,15 @@ impl Paced {
     /// So many messages of `size` bytes, `rate` of them a second.
     pub fn new(seed: u64, messages: u64, rate: f64, size: usize) -> Self {
         let (chunk, frame) = Texts::new(seed).reports(size);
-        Self { messages, every: Duration::from_secs_f64(1.0 / rate), chunk, frame, pace: None, span: Span::default() }
+        Self {
+            messages,
+            every: Duration::from_secs_f64(1.0 / rate),
+            chunk,
+            frame,
+            pace: None,
+            start_ms: 0.0,
+            span: Span::default(),
+        }
     }
 
     fn sent(&self) -> u64 {
@@ -76,6 +86,8 @@ impl Paced {
 impl Work for Paced {
     fn go(&mut self, _fleet: &mut Fleet, now: Instant) -> io::Result<()> {
         self.pace = Some(Pace::new(now, self.every));
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.start_ms = since.saturating_sub(now.elapsed()).as_secs_f64() * 1e3;
         Ok(())
     }
 
@@ -100,6 +112,8 @@ impl Work for Paced {
     }
 
     fn report(&mut self) -> Value {
-        counted(self.sent(), self.span)
+        let mut report = counted(self.sent(), self.span);
+        report["startMs"] = self.start_ms.into();
+        report
     }
 }
