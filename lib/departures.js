@@ -37,6 +37,8 @@ class Departures {
   /** How many were sent in this turn, and whether they are collected. */
   #sent = 0;
   #collects = false;
+  /** Whether something was sent since somebody asked. */
+  #hasSent = false;
   /** Something will have left by the end of this turn. */
   #planned = false;
   #leave = () => this.leave();
@@ -50,6 +52,7 @@ class Departures {
   /** Sends a text to a worker. False if its socket is not open, or too much waits for it. */
   send(record, text) {
     this.#sent += 1;
+    this.#hasSent = true;
     if (!this.#collects) {
       this.#collects = this.#sent === VERY_MANY_MESSAGES;
       return this.#sendAlone(record, text);
@@ -82,6 +85,13 @@ class Departures {
     this.cross();
     this.#native.broadcast(text);
     this.plan();
+  }
+
+  /** Whether something was sent to a worker since this was last asked. */
+  takeHasSent() {
+    const hasSent = this.#hasSent;
+    this.#hasSent = false;
+    return hasSent;
   }
 
   /** Hands what was collected to the native side. Whatever it does next comes after that. */

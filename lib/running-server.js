@@ -11,6 +11,7 @@ const { Requests } = require('./requests.js');
 const { HttpFront } = require('./http-front.js');
 const { LEVELS, limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
+const { Lookout } = require('./lookout.js');
 const native = require('./native.js');
 const { ARRAY_TEXTS, endOfArray, parse, parseArray } = require('./joined-texts.js');
 
@@ -69,6 +70,8 @@ class RunningServer {
     this.#learn(this.#round);
     this.#drain();
   };
+  #lookout = new Lookout();
+  #look = () => this.#drain();
   #departures;
   #requests;
   #stopped = null;
@@ -201,22 +204,29 @@ class RunningServer {
 
   /**
    * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned. The native
-   * side calls it once, and again only after it was told that nobody will come by itself.
+   * side calls it once, and again only after it was told that nobody will come by itself: not while it is looked for more.
    */
   #drain() {
     const begun = now();
     const end = begun + SLICE_MS;
     let handled = 0;
     for (;;) {
-      this.#batch ??= this.#fetch(handled >= BUSY_EVENTS);
       if (this.#batch === null) {
-        if (handled >= BUSY_EVENTS) this.#goOnLater(begun, handled);
-        return;
+        const isBusy = handled >= BUSY_EVENTS;
+        const looksOn = !isBusy && this.#lookout.goesOn(now());
+        this.#batch = this.#fetch(isBusy || looksOn);
+        if (this.#batch === null) {
+          if (isBusy) this.#goOnLater(begun, handled);
+          else if (looksOn) setImmediate(this.#look);
+          return;
+        }
+        this.#lookout.onEvents(now(), this.#departures.takeHasSent());
       }
       const batch = this.#batch;
       handled += this.#departures.during(() => this.#handle(batch, end, this.#quota - handled));
       const isDone = batch.left === 0 && batch.at === batch.end;
       if (isDone) this.#batch = null;
+      this.#lookout.onHandled(now());
       if (!isDone || now() > end) {
         this.#goOnLater(begun, handled);
         return;
