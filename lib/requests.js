@@ -22,7 +22,6 @@ class Requests {
   #notes;
   /** The record that holds a request; of an id that several hold all of them, the earliest registered first. */
   #holders = new Map();
-
   #departures;
 
   constructor(native, departures) {
@@ -49,7 +48,6 @@ class Requests {
 
   /** A worker has left, and what it held with it. */
   forget(record) {
-    record.peer = null;
     for (const requestId of record.pendingRequests) {
       const holder = this.#holders.get(requestId);
       if (holder === record) this.#holders.delete(requestId);

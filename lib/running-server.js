@@ -71,7 +71,7 @@ class RunningServer {
     this.#drain();
   };
   #lookout = new Lookout();
-  #look = () => this.#drain();
+  #drainNow = () => this.#drain();
   #departures;
   #requests;
   #stopped = null;
@@ -87,7 +87,7 @@ class RunningServer {
     this.#logger = logger;
     this.#graceMs = options.limits.stopGraceMs;
     try {
-      this.#native = new native.NativeServer({ ...settings, relayPort: relay?.port }, () => this.#drain());
+      this.#native = new native.NativeServer({ ...settings, relayPort: relay?.port }, this.#drainNow);
     } catch (error) {
       throw listenError(error, options.host ?? '::', options.port);
     }
@@ -196,8 +196,8 @@ class RunningServer {
   #found(written) {
     if (!written) return null;
     const record = this.#workers.get(this.#row[0]);
-    record.update(this.#row, 0);
-    return record.toInfo();
+    record?.update(this.#row, 0);
+    return record?.toInfo() ?? null;
   }
 
   // ---- Events ----
@@ -209,25 +209,27 @@ class RunningServer {
   #drain() {
     const begun = now();
     const end = begun + SLICE_MS;
+    let time = begun;
     let handled = 0;
     for (;;) {
       if (this.#batch === null) {
         const isBusy = handled >= BUSY_EVENTS;
-        const looksOn = !isBusy && this.#lookout.goesOn(now());
+        const looksOn = !isBusy && this.#lookout.goesOn(time);
         this.#batch = this.#fetch(isBusy || looksOn);
         if (this.#batch === null) {
           if (isBusy) this.#goOnLater(begun, handled);
-          else if (looksOn) setImmediate(this.#look);
+          else if (looksOn) setImmediate(this.#drainNow);
           return;
         }
-        this.#lookout.onEvents(now(), this.#departures.takeHasSent());
+        this.#lookout.onEvents(time, this.#departures.takeHasSent());
       }
       const batch = this.#batch;
       handled += this.#departures.during(() => this.#handle(batch, end, this.#quota - handled));
       const isDone = batch.left === 0 && batch.at === batch.end;
       if (isDone) this.#batch = null;
-      this.#lookout.onHandled(now());
-      if (!isDone || now() > end) {
+      time = now();
+      this.#lookout.onHandled(time);
+      if (!isDone || time > end) {
         this.#goOnLater(begun, handled);
         return;
       }
@@ -408,6 +410,7 @@ class RunningServer {
     this.#workers.delete(record.key);
     this.#byId.delete(record.id);
     this.#byPeer.delete(record.peer);
+    record.peer = null;
     this.#requests.forget(record);
   }
 }

@@ -2,6 +2,7 @@
 
 const native = require('./native.js');
 const { CandidateLists } = require('./candidates.js');
+const { beginRequest, endRequest } = require('./counting.js');
 const { capabilitiesText, checkWorker } = require('./caller-worker.js');
 const { SILENT_LOGGER, wrongType } = require('./handlers.js');
 const { RequestIndex } = require('./request-index.js');
@@ -40,8 +41,8 @@ class WorkerPool {
     const replaced = this.#records.get(id);
     // A worker that replaces one of its id takes its place, and so its number, which stands for the place.
     const number = replaced?.number ?? this.#lastNumber + 1;
-    const { track, release } = transitionsFor(this.#read(worker, number));
-    const record = { worker, number, track, release, isMember: true };
+    const transitions = transitionsFor(this.#read(worker, number));
+    const record = { worker, number, transitions, isMember: true };
     if (replaced === undefined) this.#lastNumber = number;
     else this.#dismiss(replaced);
     this.#records.set(id, record);
@@ -106,31 +107,14 @@ class WorkerPool {
   trackRequest(workerId, requestId, category) {
     const record = this.#records.get(workerId);
     if (record === undefined) return;
-    const { worker } = record;
-    worker.activeRequests += 1;
-    worker.pendingRequests.add(requestId);
-    if (category !== undefined && category !== null) {
-      worker.requestCategories.set(requestId, category);
-      worker.categoryActiveRequests.set(category, (worker.categoryActiveRequests.get(category) ?? 0) + 1);
-    }
-    record.track.apply(worker);
+    beginRequest(record.worker, record.transitions, requestId, category ?? undefined);
     this.#requests.note(requestId, record);
   }
 
   releaseRequest(requestId, options) {
     const record = this.#takeHolder(requestId);
     if (record === undefined) return;
-    const { worker } = record;
-    worker.activeRequests = Math.max(0, worker.activeRequests - 1);
-    worker.pendingRequests.delete(requestId);
-    const category = worker.requestCategories.get(requestId);
-    if (category !== undefined) {
-      worker.requestCategories.delete(requestId);
-      const count = worker.categoryActiveRequests.get(category) ?? 0;
-      worker.categoryActiveRequests.set(category, Math.max(0, count - 1));
-    }
-    if (options?.incrementCompleted === true) worker.completedRequests += 1;
-    record.release.apply(worker);
+    endRequest(record.worker, record.transitions, requestId, options?.incrementCompleted === true);
   }
 
   checkHealth(timeoutMs) {

@@ -1,5 +1,6 @@
 'use strict';
 
+const { beginRequest, endRequest } = require('./counting.js');
 const { transitionsFor } = require('./transitions.js');
 const { STATUSES, toWorkerInfo } = require('./worker-info.js');
 
@@ -10,8 +11,7 @@ const { STATUSES, toWorkerInfo } = require('./worker-info.js');
 class WorkerRecord {
   #pendingRequests;
   #categoryActiveRequests;
-  /** The category of each request that has one. */
-  #requestCategories = null;
+  #requestCategories;
   /** What `toSharedInfo` gave, while it is true. */
   #info = null;
   #seen = NaN;
@@ -49,6 +49,12 @@ class WorkerRecord {
     return this.#categoryActiveRequests;
   }
 
+  /** The category of each request that has one. As the others. */
+  get requestCategories() {
+    this.#requestCategories ??= new Map();
+    return this.#requestCategories;
+  }
+
   /** Takes over the state in `rows` from `at` on: key, status, last heartbeat, active and completed requests. */
   update(rows, at) {
     const status = STATUSES[rows[at + 1]];
@@ -72,35 +78,14 @@ class WorkerRecord {
   }
 
   track(requestId, category) {
-    this.pendingRequests.add(requestId);
-    this.activeRequests += 1;
-    if (category !== undefined) {
-      this.#requestCategories ??= new Map();
-      this.#requestCategories.set(requestId, category);
-      this.#count(category, 1);
-    }
-    transitionsFor(this.#max).track.apply(this);
+    beginRequest(this, transitionsFor(this.#max), requestId, category);
     this.#info = null;
   }
 
   /** Gives the category that the request was tracked under. */
   release(requestId, incrementCompleted) {
-    this.pendingRequests.delete(requestId);
-    this.activeRequests = Math.max(0, this.activeRequests - 1);
-    if (incrementCompleted) this.completedRequests += 1;
-    const category = this.#requestCategories?.get(requestId);
-    if (category !== undefined) {
-      this.#requestCategories.delete(requestId);
-      this.#count(category, -1);
-    }
-    transitionsFor(this.#max).release.apply(this);
     this.#info = null;
-    return category;
-  }
-
-  #count(category, change) {
-    const count = this.categoryActiveRequests.get(category) ?? 0;
-    this.categoryActiveRequests.set(category, Math.max(0, count + change));
+    return endRequest(this, transitionsFor(this.#max), requestId, incrementCompleted);
   }
 
   /** A new `WorkerInfo`. */

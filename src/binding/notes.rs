@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use napi::bindgen_prelude::Float64Array;
 use napi_derive::napi;
 
+use super::server::{count, millis};
 use super::shared_memory::doubles;
 use crate::core::worker::WorkerKey;
 use crate::server::Server;
@@ -46,24 +47,19 @@ impl Notes {
     }
 
     /// Tells the server what was noted. What is said of workers that are gone changes nothing.
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "they were whole numbers before they were doubles"
-    )]
     pub fn take(&self, server: &Server) {
-        let Some((count, notes)) = self.0.split_first() else { return };
+        let Some((length, notes)) = self.0.split_first() else { return };
         // JavaScript writes on this thread, and before this call.
         let read = |slot: &AtomicU64| f64::from_bits(slot.load(Ordering::Relaxed));
-        let there_are = read(count) as usize;
+        let there_are = count(read(length));
         if there_are == 0 {
             return;
         }
-        count.store(0.0_f64.to_bits(), Ordering::Relaxed);
+        length.store(0.0_f64.to_bits(), Ordering::Relaxed);
         for [key, limit, kind] in
             notes.as_chunks::<NOTE_FIELDS>().0.iter().take(there_are).map(|note| note.each_ref().map(read))
         {
-            let (key, limit) = (WorkerKey(key as u64), (limit >= 0.0).then_some(limit as usize));
+            let (key, limit) = (WorkerKey(millis(key)), (limit >= 0.0).then(|| count(limit)));
             if kind == kind::TRACKED {
                 server.track(key, limit);
             } else {

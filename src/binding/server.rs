@@ -59,12 +59,12 @@ pub struct NativeLimits {
 
 /// A double from JavaScript as a count: at least 0, at most what fits.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
-fn count(value: f64) -> usize {
+pub(super) fn count(value: f64) -> usize {
     value as usize
 }
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
-fn millis(value: f64) -> u64 {
+pub(super) fn millis(value: f64) -> u64 {
     value as u64
 }
 

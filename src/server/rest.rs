@@ -18,7 +18,7 @@ pub const REST: Duration = Duration::from_millis(1);
 const ENOUGH: u32 = 16;
 /// It grows no higher.
 const MAX_SCORE: u32 = 32;
-/// What a wake that comes late takes from it: more than half of all wakes must come soon.
+/// What a wake that comes late takes from it: two of three must come soon.
 const LATE: u32 = 2;
 
 /// When threads of the runtime rest.
