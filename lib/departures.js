@@ -1,13 +1,17 @@
 'use strict';
 
+const { performance } = require('node:perf_hooks');
+
 const { ROOM_PAGE_SLOTS } = require('./native.js');
 
 /** More text, or more messages, are not kept back until the end of the turn. */
 const MAX_CHARACTERS = 64 * 1024;
 const MAX_MESSAGES = 512;
 /** In a turn after one with fewer messages they cross at once: there it costs little, and they leave even if the turn is long. */
-const MANY_MESSAGES = 8;
-const VERY_MANY_MESSAGES = 64;
+const SEVERAL_MESSAGES = 3;
+/** The same after a turn that was longer, from the first of them on. More than that in one turn are always collected. */
+const MANY_MESSAGES = 64;
+const LONG_TURN_MS = 2;
 /** A longer text goes by itself. */
 const MAX_SHORT = 4 * 1024;
 /** What a frame adds to a short text, in bytes. */
@@ -15,6 +19,8 @@ const HEADER_BYTES = 4;
 
 /** Those whose messages must not be lost when the process exits in the middle of a turn. */
 const started = new Set();
+
+const now = performance.now.bind(performance);
 
 process.on('exit', () => {
   for (const departures of started) departures.leave();
@@ -34,8 +40,9 @@ class Departures {
   #keys = new Float64Array(MAX_MESSAGES);
   #lengths = new Float64Array(MAX_MESSAGES);
   #records = [];
-  /** How many were sent in this turn, and whether they are collected. */
+  /** How many were sent in this turn, since when, and whether they are collected. */
   #sent = 0;
+  #since = 0;
   #collects = false;
   /** Whether something was sent since somebody asked. */
   #hasSent = false;
@@ -51,10 +58,11 @@ class Departures {
 
   /** Sends a text to a worker. False if its socket is not open, or too much waits for it. */
   send(record, text) {
+    if (this.#sent === 0) this.#since = now();
     this.#sent += 1;
     this.#hasSent = true;
     if (!this.#collects) {
-      this.#collects = this.#sent === VERY_MANY_MESSAGES;
+      this.#collects = this.#sent === MANY_MESSAGES;
       return this.#sendAlone(record, text);
     }
     const { room } = record;
@@ -111,10 +119,16 @@ class Departures {
   /** The end of a turn. */
   leave() {
     this.#planned = false;
-    this.#collects = this.#sent >= MANY_MESSAGES;
-    this.#sent = 0;
+    this.#learn();
     if (this.#count > 0) this.cross();
     else this.#native.flush();
+  }
+
+  /** Whether what is sent in the next turn is collected: so it is if it pays, and keeps nothing back for long. */
+  #learn() {
+    const isLong = now() - this.#since > LONG_TURN_MS;
+    this.#collects = this.#sent >= (isLong ? MANY_MESSAGES : SEVERAL_MESSAGES);
+    this.#sent = 0;
   }
 
   /** Runs `handle`; what it sends leaves when it is done. */
