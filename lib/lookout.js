@@ -4,6 +4,8 @@ const os = require('node:os');
 
 /** For so long it is looked for the next events, in milliseconds, before the native side is asked to wake this thread. */
 const LOOK_MS = 0.1;
+/** So much of it in one turn of the event loop, in microseconds: others have something for that, too. */
+const LOOK_IN_TURN_US = 50;
 /** It is looked for them while the score is so high. */
 const ENOUGH = 16;
 /** The score grows no higher. */
@@ -41,4 +43,4 @@ class Lookout {
   }
 }
 
-module.exports = { Lookout };
+module.exports = { LOOK_IN_TURN_US, Lookout };

@@ -11,7 +11,7 @@ const { Requests } = require('./requests.js');
 const { HttpFront } = require('./http-front.js');
 const { LEVELS, limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
-const { Lookout } = require('./lookout.js');
+const { LOOK_IN_TURN_US, Lookout } = require('./lookout.js');
 const native = require('./native.js');
 const { ARRAY_TEXTS, endOfArray, parse, parseArray } = require('./joined-texts.js');
 
@@ -72,6 +72,7 @@ class RunningServer {
   };
   #lookout = new Lookout();
   #drainNow = () => this.#drain();
+  #lookAgain = () => this.#drain(LOOK_IN_TURN_US);
   #departures;
   #requests;
   #stopped = null;
@@ -204,9 +205,10 @@ class RunningServer {
 
   /**
    * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned. The native
-   * side calls it once, and again only after it was told that nobody will come by itself: not while it is looked for more.
+   * side calls it once, and again only after it was told that nobody will come by itself: not while it is looked for more. For
+   * the first of them it waits up to `lookUs` microseconds.
    */
-  #drain() {
+  #drain(lookUs = 0) {
     const begun = now();
     const end = begun + SLICE_MS;
     let time = begun;
@@ -215,10 +217,10 @@ class RunningServer {
       if (this.#batch === null) {
         const isBusy = handled >= BUSY_EVENTS;
         const looksOn = !isBusy && this.#lookout.goesOn(time);
-        this.#batch = this.#fetch(isBusy || looksOn);
+        this.#batch = this.#fetch(isBusy || looksOn, handled === 0 ? lookUs : 0);
         if (this.#batch === null) {
           if (isBusy) this.#goOnLater(begun, handled);
-          else if (looksOn) setImmediate(this.#drainNow);
+          else if (looksOn) setImmediate(this.#lookAgain);
           return;
         }
         this.#lookout.onEvents(time, this.#departures.takeHasSent());
@@ -251,10 +253,10 @@ class RunningServer {
     else this.#quota = Math.max(MIN_QUOTA, Math.floor((handled * SLICE_MS) / took));
   }
 
-  /** Takes a batch from the native side; `null` if there is none. */
-  #fetch(returns) {
+  /** Takes a batch from the native side; `null` if there is none, and none comes within `lookUs` microseconds. */
+  #fetch(returns, lookUs) {
     const fields = this.#fields;
-    const joined = this.#native.drain(returns, fields);
+    const joined = this.#native.drain(returns, lookUs, fields);
     if (joined === null) return null;
     const [eventsEnd, rowsEnd, extras] = fields;
     for (let at = eventsEnd; at < rowsEnd; at += ROW_FIELDS) this.#workers.get(fields[at])?.update(fields, at);

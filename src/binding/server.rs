@@ -210,10 +210,13 @@ impl NativeServer {
     }
 
     /// See [`Server::drain`] and [`crate::binding::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`] doubles, and gives the
-    /// joined texts. `null` when there is nothing.
+    /// joined texts. `null` when there is nothing, and nothing comes within `look_us` microseconds: see [`Server::look`].
     #[napi]
-    pub fn drain(&self, returns: bool, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
+    pub fn drain(&self, returns: bool, look_us: u32, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
         let server = self.informed();
+        if look_us > 0 {
+            server.look(Duration::from_micros(u64::from(look_us)));
+        }
         let events = server.drain(MAX_EVENTS, MAX_BYTES, returns);
         if events.is_empty() {
             return None;
@@ -318,7 +321,7 @@ impl NativeServer {
                 Some((WorkerKey(millis(key)), String::from_utf16_lossy(text).into()))
             }));
         }
-        self.informed().flush();
+        self.flush();
         Ok(())
     }
 
@@ -338,10 +341,11 @@ impl NativeServer {
         self.server.broadcast(&text);
     }
 
-    /// See [`Server::flush`].
+    /// See [`Server::flush`]. What was noted is taken afterwards: a peer may wait for what is written.
     #[napi]
     pub fn flush(&self) {
-        self.informed().flush();
+        self.server.flush();
+        self.notes.take(&self.server);
     }
 
     /// See [`Server::select`]. Writes the row of the worker, if there is one.

@@ -1,9 +1,9 @@
 //! The way of the application's messages into the sockets.
 //!
 //! What the application sends in one turn is only put into the outboxes, and leaves when the turn ends: many messages
-//! for one peer take one system call. To one or two peers it is written right there, on the application's thread, which is
-//! the shortest way; to more it is left to a task, so that the application does not wait for their sockets. What
-//! was sent earlier is written earlier, whichever peer it is for.
+//! for one peer take one system call. To one or two peers it is written right there, on the application's thread, or by a
+//! thread of the runtime if one stands by for that, see [`standby`](super::standby); to more it is left to a task, so that
+//! the application does not wait for their sockets. What was sent earlier is written earlier, whichever peer it is for.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use super::peer::Peer;
+use super::standby::Standby;
 use super::waker::Waker;
 
 /// To so many peers the application's thread writes by itself.
@@ -46,6 +47,8 @@ pub struct Departures {
     turns: AtomicU64,
     watched: AtomicBool,
     watch: Notify,
+    /// Whoever writes to one or two peers for the application, if somebody does.
+    pub standby: Standby,
 }
 
 impl Departures {
@@ -71,14 +74,24 @@ impl Departures {
         let is_direct = waiting.len() <= MAX_DIRECT_PEERS
             && self.unwritten.load(Ordering::SeqCst) == 0
             && waiting.iter().all(|peer| peer.outbox.waiting() <= MAX_DIRECT_BYTES);
-        if is_direct {
+        if is_direct && !self.standby.is_there() {
             waiting.drain(..).for_each(|peer| write(&peer));
-        } else {
-            self.unwritten.fetch_add(waiting.len(), Ordering::SeqCst);
-            self.left.lock().extend(waiting.drain(..));
+            return true;
+        }
+        self.unwritten.fetch_add(waiting.len(), Ordering::SeqCst);
+        self.left.lock().extend(waiting.drain(..));
+        if !is_direct {
             self.ready.notify_one();
+        } else if !self.standby.give() {
+            self.write_some(usize::MAX);
         }
         true
+    }
+
+    /// A thread of the runtime has nothing left to do. It may stand by, and write something then: see [`Standby::wait`]. Gives
+    /// whether it has.
+    pub fn stand_by(&self, may_come: impl Fn() -> bool) -> bool {
+        self.standby.wait(may_come) && self.write_some(usize::MAX)
     }
 
     /// Writes all that was sent, as far as the sockets take it, before it returns.
@@ -151,10 +164,58 @@ pub async fn watch_turns(departures: Arc<Departures>) {
 
 #[cfg(test)]
 mod tests {
+    use std::{hint, thread};
+
     use tokio::io::AsyncReadExt;
+    use tokio::net::tcp::OwnedReadHalf;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+
+    /// A peer that has been sent an `a`, and its end of the connection.
+    async fn peer_to_write_to(id: u64, listener: &TcpListener) -> (Arc<Peer>, TcpStream, OwnedReadHalf) {
+        let end = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (reader, writer) = listener.accept().await.unwrap().0.into_split();
+        writer.writable().await.unwrap();
+        let peer = Arc::new(Peer::new(id, usize::MAX));
+        peer.outbox.open(writer);
+        peer.outbox.send("a".into());
+        (peer, end, reader)
+    }
+
+    async fn assert_was_written(end: &mut TcpStream) {
+        let mut frame = [0; 3];
+        end.read_exact(&mut frame).await.unwrap();
+        assert_eq!(&frame, b"\x81\x01a");
+    }
+
+    #[tokio::test]
+    async fn what_goes_to_one_peer_is_written_by_the_thread_that_stands_by_or_else_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let departures = Departures::default();
+        departures.standby.set_wanted(true);
+        for (id, stands_by) in [(1, true), (2, false)] {
+            let (peer, mut end, _reader) = peer_to_write_to(id, &listener).await;
+            let may_come = AtomicBool::new(true);
+            thread::scope(|scope| {
+                if stands_by {
+                    scope.spawn(|| {
+                        while may_come.load(Ordering::SeqCst) && !departures.stand_by(|| true) {
+                            hint::spin_loop();
+                        }
+                    });
+                    while !departures.standby.is_there() {
+                        thread::yield_now();
+                    }
+                }
+                departures.add(&peer);
+                departures.flush();
+                may_come.store(false, Ordering::SeqCst);
+            });
+            assert!(!departures.are_pending());
+            assert_was_written(&mut end).await;
+        }
+    }
 
     #[tokio::test]
     async fn what_was_left_to_a_task_that_has_no_turn_can_be_written_at_once() {
@@ -162,13 +223,9 @@ mod tests {
         let departures = Departures::default();
         let (mut ends, mut readers) = (Vec::new(), Vec::new());
         for id in 1..=4 {
-            ends.push(TcpStream::connect(listener.local_addr().unwrap()).await.unwrap());
-            let (reader, writer) = listener.accept().await.unwrap().0.into_split();
-            writer.writable().await.unwrap();
+            let (peer, end, reader) = peer_to_write_to(id, &listener).await;
+            ends.push(end);
             readers.push(reader);
-            let peer = Arc::new(Peer::new(id, usize::MAX));
-            peer.outbox.open(writer);
-            peer.outbox.send("a".into());
             departures.add(&peer);
             if id == 3 {
                 departures.flush();
@@ -178,9 +235,7 @@ mod tests {
         departures.write_all();
         assert!(!departures.are_pending());
         for end in &mut ends {
-            let mut frame = [0; 3];
-            end.read_exact(&mut frame).await.unwrap();
-            assert_eq!(&frame, b"\x81\x01a");
+            assert_was_written(end).await;
         }
     }
 }

@@ -22,15 +22,17 @@ pub mod rest;
 pub mod room;
 pub mod shared;
 pub mod socket;
+pub mod standby;
 mod sync;
 pub mod texts;
 pub mod waker;
 
 use std::borrow::Cow;
+use std::hint;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
@@ -90,9 +92,11 @@ impl Server {
     /// Those of the operating system, as of binding a port that is in use.
     pub fn start(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
         let waker = Arc::new(Waker::new(wake));
-        let idle = Arc::clone(&waker);
         let listener = listener::bind(config.host.as_deref(), config.port)?;
         let port = listener.local_addr()?.port();
+        let departures = Arc::new(Departures::default());
+        let (shared, gone) = Shared::new(config, waker, Arc::clone(&departures));
+        let idle = Arc::clone(&shared);
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
@@ -102,8 +106,6 @@ impl Server {
             .enable_io()
             .enable_time()
             .build()?;
-        let departures = Arc::new(Departures::default());
-        let (shared, gone) = Shared::new(config, waker, Arc::clone(&departures));
         {
             let _context = runtime.enter();
             let listener = TcpListener::from_std(listener)?;
@@ -123,7 +125,22 @@ impl Server {
 
     /// See [`EventQueue::drain`].
     pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool) -> Vec<Event> {
-        self.shared.events.drain(max_events, max_bytes, returns)
+        let events = self.shared.events.drain(max_events, max_bytes, returns);
+        if events.is_empty() && !returns {
+            self.shared.departures.standby.set_wanted(false);
+        }
+        events
+    }
+
+    /// Waits for messages, without sleeping, but not for longer than `time`. What else there may be to drain does not end it. From
+    /// the first such call to the next [`Server::drain`] that gives nothing, and after which the application sleeps, there
+    /// may be a thread on [`standby`].
+    pub fn look(&self, time: Duration) {
+        self.shared.departures.standby.set_wanted(true);
+        let begun = Instant::now();
+        while self.shared.events.unhandled() == 0 && begun.elapsed() < time {
+            hint::spin_loop();
+        }
     }
 
     /// Whether the application may log one more line that any peer can cause. If not, it is counted, and an event tells

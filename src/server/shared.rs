@@ -122,6 +122,12 @@ impl Shared {
         (Arc::new(shared), gone)
     }
 
+    /// A thread of the runtime has nothing left to do.
+    pub fn on_idle(&self) {
+        self.waker.on_idle();
+        self.departures.stand_by(|| self.events.unhandled() > 0);
+    }
+
     /// The server stops: it lets nobody in, and those who are in are being closed.
     pub fn begin_stop(&self) {
         self.is_stopping.send_replace(true);
