@@ -4,12 +4,13 @@
 //! where their parts are stands in an array of doubles that JavaScript owns: see [`BATCH_FIELDS`].
 
 use std::collections::HashMap;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, Float64Array, ToNapiValue};
-use napi::{Result, sys};
+use napi::{Result, check_status, sys};
 use napi_derive::napi;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
@@ -73,11 +74,26 @@ impl ToNapiValue for Extra {
         // SAFETY: `env` is the one that this function was called with.
         unsafe {
             match value {
+                // V8 copies Latin-1, where it has to look at each character of UTF-8.
+                Self::Text(text) if text.is_ascii() => latin1(env, text.as_bytes()),
                 Self::Text(text) => <&str>::to_napi_value(env, text.as_str()),
                 Self::Bytes(bytes) => Buffer::to_napi_value(env, Vec::from(bytes).into()),
             }
         }
     }
+}
+
+/// A JavaScript string of Latin-1 characters.
+///
+/// # Safety
+/// `env` must be the environment of the JavaScript call that this is done in.
+unsafe fn latin1(env: sys::napi_env, text: &[u8]) -> Result<sys::napi_value> {
+    let mut value = ptr::null_mut();
+    // SAFETY: the pointer and the length are a slice's, which no allocation's size lets exceed `isize::MAX`.
+    check_status!(unsafe {
+        sys::napi_create_string_latin1(env, text.as_ptr().cast(), text.len().cast_signed(), &raw mut value)
+    })?;
+    Ok(value)
 }
 
 /// Where JavaScript reads the state of one worker.
