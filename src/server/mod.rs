@@ -43,7 +43,6 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
-use self::departures::Departures;
 use self::events::Event;
 use self::frame::text_frame;
 use self::handover::Ends;
@@ -91,11 +90,9 @@ impl Server {
     /// # Errors
     /// Those of the operating system, as of binding a port that is in use.
     pub fn start(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
-        let waker = Arc::new(Waker::new(wake));
         let listener = listener::bind(config.host.as_deref(), config.port)?;
         let port = listener.local_addr()?.port();
-        let departures = Arc::new(Departures::default());
-        let (shared, gone) = Shared::new(config, waker, Arc::clone(&departures));
+        let (shared, gone) = Shared::new(config, wake);
         let idle = Arc::clone(&shared);
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
         let runtime = Builder::new_multi_thread()
@@ -111,8 +108,8 @@ impl Server {
             let listener = TcpListener::from_std(listener)?;
             runtime.spawn(listener::accept(Arc::clone(&shared), listener));
             runtime.spawn(check_health(Arc::clone(&shared)));
-            runtime.spawn(departures::write_what_is_left(Arc::clone(&departures), Arc::clone(&shared.waker)));
-            runtime.spawn(departures::watch_turns(departures));
+            runtime.spawn(departures::write_what_is_left(Arc::clone(&shared.departures), Arc::clone(&shared.waker)));
+            runtime.spawn(departures::watch_turns(Arc::clone(&shared.departures)));
             runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
         }
         Ok(Self { shared, port, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })

@@ -88,13 +88,11 @@ impl Drop for Admission {
 }
 
 impl Shared {
-    /// The state of a server that begins. The receiver ends when the server stops and all its connections are gone.
-    pub fn new(
-        config: ServerConfig,
-        waker: Arc<Waker>,
-        departures: Arc<Departures>,
-    ) -> (Arc<Self>, mpsc::Receiver<()>) {
+    /// The state of a server that begins; `wake` wakes the application's thread. The receiver ends when the server stops and all
+    /// its connections are gone.
+    pub fn new(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> (Arc<Self>, mpsc::Receiver<()>) {
         let (alive, gone) = mpsc::channel(1);
+        let waker = Arc::new(Waker::new(wake));
         let queue_waker = Arc::clone(&waker);
         let shared = Self {
             config,
@@ -103,7 +101,7 @@ impl Shared {
             events: EventQueue::new(move || queue_waker.wake_soon()),
             waker,
             rooms: Arc::default(),
-            departures,
+            departures: Arc::default(),
             endpoints: RwLock::default(),
             relayed: Mutex::default(),
             is_stopping: watch::Sender::new(false),

@@ -132,7 +132,7 @@ mod tests {
         };
         assert!(waits());
         for _ in 0..PASSED {
-            assert!(!standby.passes.load(Ordering::Relaxed).eq(&0));
+            assert_ne!(standby.passes.load(Ordering::Relaxed), 0);
             assert!(!standby.wait(|| true));
         }
         assert!(waits());
