@@ -1,7 +1,10 @@
 //! Where the parts of a JSON text begin and end (RFC 8259, which is what `JSON.parse` accepts), without reading them.
 //!
 //! Every message of every worker is looked through, so this is written for speed: text in strings, which is most of
-//! it, is passed over in steps of eight bytes. Nothing recurses, so a text may be nested as deep as it likes.
+//! it, is passed over in steps of eight bytes or more. Nothing recurses, so a text may be nested as deep as it likes.
+
+/// Long strings are passed over in steps of so many bytes.
+const BLOCK_BYTES: usize = 64;
 
 /// The first place from `at` on that is no white space.
 pub fn skip_space(text: &[u8], mut at: usize) -> usize {
@@ -94,21 +97,40 @@ fn skip_digits(text: &[u8], at: usize) -> Option<usize> {
 fn skip_string(text: &[u8], mut at: usize) -> Option<usize> {
     at += 1;
     loop {
-        while let Some(bytes) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
-            let special = special_bytes(u64::from_le_bytes(*bytes));
-            if special != 0 {
-                at += (special.trailing_zeros() / 8) as usize;
-                break;
-            }
-            at += 8;
-        }
+        at = skip_plain(text, at);
         match *text.get(at)? {
             b'"' => return Some(at + 1),
             b'\\' => at = skip_escape(text, at)?,
-            0..=0x1f => return None,
-            _ => at += 1,
+            _ => return None,
         }
     }
+}
+
+/// The first place from `at` on that has a byte that means something in a string: a quote, a backslash or a control character.
+/// The end of the text if there is none.
+pub fn skip_plain(text: &[u8], mut at: usize) -> usize {
+    let far = at + BLOCK_BYTES;
+    while let Some(bytes) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
+        let special = special_bytes(u64::from_le_bytes(*bytes));
+        if special != 0 {
+            return at + (special.trailing_zeros() / 8) as usize;
+        }
+        at += 8;
+        // A string that is long so far is likely to go on.
+        if at >= far {
+            at += BLOCK_BYTES * text[at..].chunks_exact(BLOCK_BYTES).take_while(|block| is_plain(block)).count();
+        }
+    }
+    at + text[at..].iter().take_while(|&&byte| !is_special(byte)).count()
+}
+
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'"' | b'\\' | 0..=0x1f)
+}
+
+/// Looks at every byte, for that can be done for many at once.
+fn is_plain(block: &[u8]) -> bool {
+    !block.iter().fold(false, |found, &byte| found | is_special(byte))
 }
 
 fn skip_escape(text: &[u8], at: usize) -> Option<usize> {
