@@ -12,7 +12,7 @@ const SEVERAL_MESSAGES = 3;
 /** The same after a turn that was longer, from the first of them on. More than that in one turn are always collected. */
 const MANY_MESSAGES = 64;
 const LONG_TURN_MS = 2;
-/** A longer text goes by itself. */
+/** A longer text goes by itself, and so does one that is in pieces. */
 const MAX_SHORT = 4 * 1024;
 /** What a frame adds to a short text, in bytes. */
 const HEADER_BYTES = 4;
@@ -56,7 +56,7 @@ class Departures {
     started.add(this);
   }
 
-  /** Sends a text to a worker. False if its socket is not open, or too much waits for it. */
+  /** Sends a text, or the pieces of one (`serializer.js`), to a worker. False if its socket is not open, or too much waits for it. */
   send(record, text) {
     if (this.#sent === 0) this.#since = now();
     this.#sent += 1;
@@ -65,12 +65,13 @@ class Departures {
       this.#collects = this.#sent === MANY_MESSAGES;
       return this.#sendAlone(record, text);
     }
+    if (typeof text !== 'string' || text.length > MAX_SHORT) return this.#sendAlone(record, text);
     const { room } = record;
     const number = Math.floor(room / ROOM_PAGE_SLOTS);
     const page = (this.#pages[number] ??= this.#native.roomPage(number));
     const waiting = page[room % ROOM_PAGE_SLOTS] + record.departing;
     const bytes = text.length + HEADER_BYTES;
-    if (text.length > MAX_SHORT || waiting + bytes > this.#maxQueuedBytes) return this.#sendAlone(record, text);
+    if (waiting + bytes > this.#maxQueuedBytes) return this.#sendAlone(record, text);
     record.departing += bytes;
     this.#keys[this.#count] = record.key;
     this.#lengths[this.#count] = text.length;

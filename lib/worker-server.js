@@ -6,6 +6,7 @@ const { Handlers, SILENT_LOGGER, requireFunction, wrongType } = require('./handl
 const { readOptions } = require('./options.js');
 const { Relay } = require('./relay.js');
 const { RunningServer } = require('./running-server.js');
+const { Serializer } = require('./serializer.js');
 
 function requireString(value, name) {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value);
@@ -25,6 +26,7 @@ class WorkerServer {
   #handlers;
   #httpHandlers = [];
   #endpoints = new Map();
+  #serializer = new Serializer();
   /** The running server, from a start to the end of its stop. */
   #running = null;
   /** The start that is under way. */
@@ -101,7 +103,7 @@ class WorkerServer {
     if (typeof workerId !== 'string') return false;
     let text;
     try {
-      text = JSON.stringify(message);
+      text = this.#serializer.write(message);
     } catch {
       return false;
     }
@@ -109,7 +111,7 @@ class WorkerServer {
   }
 
   broadcast(message) {
-    const text = JSON.stringify(message);
+    const text = this.#serializer.write(message);
     if (text !== undefined) this.#running?.broadcast(text);
   }
 

@@ -62,6 +62,35 @@ test('a message of 5 MB arrives whole', async () => {
 });
 
 test.each([
+  ['ASCII', 'plain '],
+  ['quotes, backslashes and control characters', 'a"b\\\b\f\n\r\t\u0000\u001f\u007f '],
+  ['Latin-1', 'é\u0080ÿ" '],
+  ['astral characters', 'x😀\u2028漢\\ '],
+  ['lone surrogates', 'a\ud83d\ud83d\ude00\ude00"\n'],
+  ['replacement characters', 'a\ufffd\n'],
+])('long strings of %s arrive as JSON.stringify writes them', async (_, characters) => {
+  const { server } = await startServer();
+  const worker = await connectWorker(server);
+  const long = characters.repeat(10_000);
+  const message = { type: 'x', 'ключ"': ['ü\ud800', long, { long: `${long}end` }, '\u0001'], after: 1 };
+  // The first is written whole, those after it in pieces.
+  for (let count = 0; count < 3; count += 1) expect(server.send('w1', message)).toBe(true);
+  server.broadcast(message);
+  for (let count = 0; count < 4; count += 1) await worker.next('x');
+  const text = JSON.stringify(message);
+  expect(worker.frames.slice(-4).map((frame) => frame === text)).toEqual([true, true, true, true]);
+});
+
+test('long and short messages of one tick arrive in order', async () => {
+  const { server } = await startServer();
+  const worker = await connectWorker(server);
+  for (const round of [0, 100]) {
+    for (let n = round; n < round + 100; n += 1) server.send('w1', { type: 'n', n, filler: 'x'.repeat(n % 7 === 3 ? 20_000 : 10) });
+    for (let n = round; n < round + 100; n += 1) expect((await worker.next('n')).n).toBe(n);
+  }
+});
+
+test.each([
   ['an unknown id', (server) => server.send('nobody', { type: 'x' })],
   ['the id of the unknown worker', (server) => server.send('unknown', { type: 'x' })],
   ['a message with a cycle', (server) => server.send('w1', cyclic())],

@@ -7,6 +7,7 @@
 
 pub mod batch;
 pub mod notes;
+pub mod outgoing;
 pub mod server;
 pub mod shared_memory;
 pub mod standalone;

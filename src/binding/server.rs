@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Row, Sockets, rows};
 use super::notes::Notes;
+use super::outgoing::{OutgoingText, as_str, ascii};
 use super::shared_memory::doubles;
 use crate::core::config::{Limits, ServerConfig};
 use crate::core::log::Level;
@@ -284,8 +285,8 @@ impl NativeServer {
 
     /// See [`Server::send`].
     #[napi]
-    pub fn send(&self, worker_id: String, text: String) -> bool {
-        self.server.send(&worker_id, text)
+    pub fn send(&self, worker_id: String, text: OutgoingText) -> bool {
+        self.server.send(&worker_id, text.0)
     }
 
     /// See [`Server::send_promised`]: one text after the other in `texts`, their lengths in UTF-16 units, the keys of their workers. Then
@@ -302,11 +303,9 @@ impl NativeServer {
         texts: JsString<'_>,
     ) -> Result<()> {
         let keys = keys.iter().zip(lengths.iter()).take(count as usize);
-        if texts.utf8_len()? == texts.utf16_len()? {
-            // Nothing but ASCII: a position in units is one in bytes, and V8 copies Latin-1 faster than it makes UTF-8.
-            let texts = texts.into_latin1()?;
-            let mut rest =
-                std::str::from_utf8(texts.as_slice()).map_err(|error| napi::Error::from_reason(error.to_string()))?;
+        if let Some(texts) = ascii(texts)? {
+            // A position in units is one in bytes.
+            let mut rest = as_str(&texts)?;
             self.server.send_promised(keys.map_while(|(&key, &length)| {
                 let (text, others) = rest.split_at_checked(self::count(length))?;
                 rest = others;
@@ -337,8 +336,8 @@ impl NativeServer {
 
     /// See [`Server::broadcast`].
     #[napi]
-    pub fn broadcast(&self, text: String) {
-        self.server.broadcast(&text);
+    pub fn broadcast(&self, text: OutgoingText) {
+        self.server.broadcast(&text.0);
     }
 
     /// See [`Server::flush`]. What was noted is taken afterwards: a peer may wait for what is written.

@@ -14,6 +14,7 @@ pub mod log;
 pub mod models;
 pub mod pool;
 pub mod protocol;
+pub mod quote;
 pub mod registration;
 pub mod rules;
 pub mod scan;
