@@ -14,7 +14,9 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::chunks::Spare;
 use super::peer::Peer;
+use super::spares::Spares;
 use super::standby::Standby;
 use super::waker::Waker;
 
@@ -49,6 +51,8 @@ pub struct Departures {
     watch: Notify,
     /// Whoever writes to one or two peers for the application, if somebody does.
     pub standby: Standby,
+    /// Memory of what was written, for what is sent next.
+    pub spares: Spares,
 }
 
 impl Departures {
@@ -75,7 +79,7 @@ impl Departures {
             && self.unwritten.load(Ordering::SeqCst) == 0
             && waiting.iter().all(|peer| peer.outbox.waiting() <= MAX_DIRECT_BYTES);
         if is_direct && !self.standby.is_there() {
-            waiting.drain(..).for_each(|peer| write(&peer));
+            waiting.drain(..).for_each(|peer| drop(write(&peer)));
             return true;
         }
         self.unwritten.fetch_add(waiting.len(), Ordering::SeqCst);
@@ -99,7 +103,7 @@ impl Departures {
         let mut waiting = self.waiting.lock();
         // While `waiting` is locked nothing more is left to the task.
         self.write_some(usize::MAX);
-        waiting.drain(..).for_each(|peer| write(&peer));
+        waiting.drain(..).for_each(|peer| drop(write(&peer)));
     }
 
     /// Whether something may wait to be written.
@@ -115,17 +119,15 @@ impl Departures {
             let count = count.min(left.len());
             left.drain(..count).collect()
         };
-        for peer in &peers {
-            write(peer);
-        }
+        self.spares.put(peers.iter().map(|peer| write(peer)).filter(|spare| !spare.is_empty()).collect());
         self.unwritten.fetch_sub(peers.len(), Ordering::SeqCst);
         !peers.is_empty()
     }
 }
 
-fn write(peer: &Peer) {
+fn write(peer: &Peer) -> Spare {
     peer.clear_departing();
-    peer.outbox.write();
+    peer.outbox.write()
 }
 
 /// Writes what is left to a task. Never ends.
@@ -156,6 +158,7 @@ pub async fn watch_turns(departures: Arc<Departures>) {
             }
             seen = departures.turns.load(Ordering::Relaxed);
         }
+        departures.spares.clear();
         departures.watched.store(false, Ordering::SeqCst);
         // Somebody may have looked just before.
         departures.flush();
@@ -214,6 +217,22 @@ mod tests {
             });
             assert!(!departures.are_pending());
             assert_was_written(&mut end).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn memory_of_what_was_written_is_given_back_when_nothing_is_sent_any_more() {
+        let departures = Arc::new(Departures::default());
+        departures.spares.put(vec![Spare::default()]);
+        departures.watch.notify_one();
+        tokio::spawn(watch_turns(Arc::clone(&departures)));
+        loop {
+            let spares = departures.spares.take();
+            if spares.is_empty() {
+                break;
+            }
+            departures.spares.put(spares);
+            sleep(LONG_TURN).await;
         }
     }
 

@@ -5,6 +5,7 @@
 //! hears of everything through the [`events`] queue, and it alone lets workers into the pool and out of it.
 
 pub mod boundary;
+pub mod chunks;
 pub mod codec;
 pub mod connection;
 pub mod departures;
@@ -22,6 +23,7 @@ pub mod rest;
 pub mod room;
 pub mod shared;
 pub mod socket;
+pub mod spares;
 pub mod standby;
 mod sync;
 pub mod texts;
@@ -232,12 +234,14 @@ impl Server {
     /// Sends text messages to workers. The application has seen, for each, that its socket was open and had room. They leave with
     /// [`Server::flush`].
     pub fn send_promised<'a>(&self, messages: impl Iterator<Item = (WorkerKey, Cow<'a, str>)>) {
+        let mut spares = self.shared.departures.spares.take();
         for (key, text) in messages {
             let peer = self.shared.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
             if let Some(peer) = peer {
-                self.put_out(&peer, |outbox| outbox.send_promised(&text));
+                self.put_out(&peer, |outbox| outbox.send_promised(&text, &mut spares));
             }
         }
+        self.shared.departures.spares.put(spares);
     }
 
     /// The slots of some workers, a double for each: the bytes that wait for it, or infinity when nothing can be sent to it. See
@@ -259,7 +263,7 @@ impl Server {
         self.put_out(peer, |outbox| outbox.send(text.clone()))
     }
 
-    fn put_out(&self, peer: &Arc<Peer>, send: impl Fn(&Outbox) -> Sent) -> bool {
+    fn put_out(&self, peer: &Arc<Peer>, mut send: impl FnMut(&Outbox) -> Sent) -> bool {
         if !peer.is_open() {
             return false;
         }
@@ -402,7 +406,7 @@ impl Server {
         self.shared.events.close();
         // What was sent just before the process ends still leaves.
         if self.shared.departures.are_pending() {
-            self.shared.peers().iter().for_each(|peer| peer.outbox.write());
+            self.shared.peers().iter().for_each(|peer| drop(peer.outbox.write()));
         }
         if let Some(runtime) = self.runtime.lock().take() {
             runtime.shutdown_background();

@@ -4,13 +4,12 @@
 //! socket in one system call, on whatever thread it is called, and never waits: what the socket does not take is left to
 //! the task that owns the connection.
 
-use std::collections::VecDeque;
-use std::io::{ErrorKind, IoSlice};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -19,22 +18,17 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
+use super::chunks::{Chunks, Spare};
 use super::frame::{encode, text_header};
 use super::room::Room;
 use crate::core::protocol::Closing;
 
 /// Shorter frames are copied into one piece of memory, longer ones wait as they are.
 const COPIED_BYTES: usize = 4 << 10;
-/// A piece of memory for short frames grows no further.
-const CHUNK_BYTES: usize = 64 << 10;
-/// By at least so much one grows when a second frame comes.
-const GROWTH_BYTES: usize = 3 << 10;
 /// While more than this waits, only the last ping is answered (RFC 6455, section 5.5.3).
 const PONG_BYTES: usize = 64 << 10;
 /// When more waits it should be written soon.
 const MUCH_BYTES: usize = 256 << 10;
-/// Pieces that are handed to the socket at once.
-const SLICES: usize = 16;
 /// How often one call goes back to what was put in while it wrote, before it lets others have their turn.
 const ROUNDS: usize = 4;
 
@@ -78,9 +72,7 @@ pub struct Outbox {
 struct Queue {
     /// `None` before the connection is upgraded, and when it is gone.
     socket: Option<Arc<OwnedWriteHalf>>,
-    chunks: VecDeque<Chunk>,
-    /// Bytes of the first chunk that were taken.
-    written: usize,
+    chunks: Chunks,
     /// Bytes that wait, those included that are being written just now.
     bytes: usize,
     /// Somebody is writing, and will look again for what is put in meanwhile.
@@ -97,24 +89,6 @@ struct Queue {
     shut: bool,
 }
 
-/// A piece of what waits.
-#[derive(Debug)]
-enum Chunk {
-    /// Short frames, one behind the other.
-    Own(Vec<u8>),
-    /// A frame, or a part of one, that others may hold as well.
-    Shared(Bytes),
-}
-
-impl Chunk {
-    fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
-        }
-    }
-}
-
 impl Queue {
     fn is_closed(&self) -> bool {
         self.closed_at.is_some() || self.has_failed
@@ -122,25 +96,18 @@ impl Queue {
 
     /// Copies a short frame, given in parts, to the end.
     fn copy(&mut self, parts: &[&[u8]]) {
-        let length: usize = parts.iter().map(|part| part.len()).sum();
-        self.bytes += length;
-        match self.chunks.back_mut() {
-            Some(Chunk::Own(tail)) if tail.len() + length <= CHUNK_BYTES => {
-                // Growing bit by bit would cost more than the bytes: this memory was given back by another thread.
-                if tail.capacity() < tail.len() + length {
-                    tail.reserve(length.max(GROWTH_BYTES));
-                }
-                for part in parts {
-                    tail.extend_from_slice(part);
-                }
-            }
-            _ => self.chunks.push_back(Chunk::Own(parts.concat())),
-        }
+        self.copy_into_spare(parts, &mut Vec::new());
+    }
+
+    /// The same, into memory that was used before, if it is the first.
+    fn copy_into_spare(&mut self, parts: &[&[u8]], spares: &mut Vec<Spare>) {
+        self.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
+        self.chunks.copy(parts, spares);
     }
 
     fn share(&mut self, bytes: Bytes) {
         self.bytes += bytes.len();
-        self.chunks.push_back(Chunk::Shared(bytes));
+        self.chunks.share(bytes);
     }
 
     /// Puts something in if there is room for so much more. A message larger than the bound still passes when nothing else waits.
@@ -158,8 +125,8 @@ impl Queue {
 
     fn fail(&mut self) {
         self.has_failed = true;
-        self.chunks = VecDeque::new();
-        (self.written, self.bytes, self.blocked_since) = (0, 0, None);
+        self.chunks = Chunks::default();
+        (self.bytes, self.blocked_since) = (0, None);
         self.show();
     }
 
@@ -229,15 +196,17 @@ impl Outbox {
 
     /// Queues a text message for which there was room when the application looked. Nothing becomes of it if the connection is
     /// closing.
-    pub fn send_promised(&self, text: &str) -> Sent {
+    pub fn send_promised(&self, text: &str, spares: &mut Vec<Spare>) -> Sent {
         let header = text_header(text.len());
-        self.queue.lock().admit(0, usize::MAX, |queue| queue.copy(&[&header, text.as_bytes()]))
+        self.queue.lock().admit(0, usize::MAX, |queue| {
+            queue.copy_into_spare(&[&header, text.as_bytes()], spares);
+        })
     }
 
     /// Queues a frame that many are sent, from [`super::frame::text_frame`].
     pub fn send_frame(&self, frame: &Bytes) -> Sent {
         self.queue.lock().admit(frame.len(), self.max_bytes, |queue| {
-            if frame.len() <= COPIED_BYTES && !queue.chunks.is_empty() {
+            if frame.len() <= COPIED_BYTES && queue.bytes > 0 {
                 queue.copy(&[frame]);
             } else {
                 queue.share(frame.clone());
@@ -266,8 +235,7 @@ impl Outbox {
     /// Drops what waits, but for a frame of which a part has left, and queues the close frame.
     pub fn cut(&self, closing: Closing) {
         self.close_with(&close_frame(closing), |queue| {
-            queue.chunks.truncate(usize::from(queue.written > 0));
-            queue.bytes = queue.chunks.front().map_or(0, |chunk| chunk.bytes().len() - queue.written);
+            queue.bytes = queue.chunks.cut();
         });
     }
 
@@ -317,12 +285,14 @@ impl Outbox {
         self.queue.lock().bytes
     }
 
-    /// Writes what waits, as far as the socket takes it. The connection's task is alerted if it does not take all.
-    pub fn write(&self) {
+    /// Writes what waits, as far as the socket takes it. The connection's task is alerted if it does not take all. Gives memory
+    /// that is no longer needed.
+    pub fn write(&self) -> Spare {
         let mut queue = self.queue.lock();
-        if queue.blocked_since.is_none() {
-            self.write_queue(&mut queue);
+        if queue.blocked_since.is_some() {
+            return Spare::default();
         }
+        self.write_queue(&mut queue)
     }
 
     /// The socket takes something again.
@@ -330,22 +300,21 @@ impl Outbox {
         self.write_queue(&mut self.queue.lock());
     }
 
-    fn write_queue(&self, queue: &mut parking_lot::MutexGuard<'_, Queue>) {
+    fn write_queue(&self, queue: &mut MutexGuard<'_, Queue>) -> Spare {
+        let mut spare = Spare::default();
         if queue.writing || queue.has_failed {
-            return;
+            return spare;
         }
-        let Some(socket) = queue.socket.clone() else { return };
+        let Some(socket) = queue.socket.clone() else { return spare };
         let was_blocked = queue.blocked_since.is_some();
         let mut total = 0;
         for _ in 0..ROUNDS {
             if queue.chunks.is_empty() {
                 break;
             }
-            queue.writing = true;
             let mut chunks = std::mem::take(&mut queue.chunks);
-            let mut written = std::mem::take(&mut queue.written);
-            let (taken, result) =
-                parking_lot::MutexGuard::unlocked(queue, || write_chunks(&socket, &mut chunks, &mut written));
+            queue.writing = true;
+            let (taken, result) = MutexGuard::unlocked(queue, || chunks.write(&socket, &mut spare));
             queue.writing = false;
             total += taken;
             queue.bytes = queue.bytes.saturating_sub(taken);
@@ -364,7 +333,7 @@ impl Outbox {
             }
             if !chunks.is_empty() {
                 chunks.append(&mut queue.chunks);
-                (queue.chunks, queue.written) = (chunks, written);
+                queue.chunks = chunks;
                 queue.blocked_since.get_or_insert_with(Instant::now);
                 break;
             }
@@ -383,6 +352,7 @@ impl Outbox {
         if is_blocked || is_finished || queue.has_failed {
             self.alert();
         }
+        spare
     }
 
     /// Ready when the socket may take something again. For the connection's task alone: the socket knows one waker.
@@ -404,39 +374,6 @@ impl Outbox {
     pub fn attention(&self) -> Notified<'_> {
         self.attention.notified()
     }
-}
-
-/// Writes chunks, the first from `written` on, and removes those that were taken whole. Gives the bytes that were taken.
-fn write_chunks(
-    socket: &OwnedWriteHalf,
-    chunks: &mut VecDeque<Chunk>,
-    written: &mut usize,
-) -> (usize, Result<(), ErrorKind>) {
-    let mut total = 0;
-    while !chunks.is_empty() {
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut count = 0;
-        for (slice, chunk) in slices.iter_mut().zip(chunks.iter()) {
-            let from = if count == 0 { *written } else { 0 };
-            *slice = IoSlice::new(&chunk.bytes()[from..]);
-            count += 1;
-        }
-        match socket.try_write_vectored(&slices[..count]) {
-            Ok(taken) => {
-                total += taken;
-                *written += taken;
-                while let Some(length) = chunks.front().map(|chunk| chunk.bytes().len())
-                    && *written >= length
-                {
-                    *written -= length;
-                    chunks.pop_front();
-                }
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return (total, Err(error.kind())),
-        }
-    }
-    (total, Ok(()))
 }
 
 fn close_frame(closing: Closing) -> Vec<u8> {

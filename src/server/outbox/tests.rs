@@ -51,6 +51,31 @@ fn it_says_when_so_much_waits_that_it_should_be_written_soon() {
 }
 
 #[tokio::test]
+async fn short_messages_go_into_memory_of_those_that_were_written() {
+    let (outbox, mut peer, _reader) = open(usize::MAX).await;
+    let mut spares = Vec::new();
+    for text in ["a", "b"] {
+        outbox.send_promised(text, &mut spares);
+        assert!(spares.is_empty());
+        spares.push(outbox.write());
+        assert!(!spares[0].is_empty());
+    }
+    assert_eq!(read(&mut peer, 6).await, b"\x81\x01a\x81\x01b");
+}
+
+#[tokio::test]
+async fn messages_behind_others_take_no_spare_memory_and_much_of_it_is_given_back() {
+    let (outbox, _peer, _reader) = open(usize::MAX).await;
+    let mut spares = vec![Spare::default()];
+    for _ in 0..100 {
+        outbox.send("x".repeat(100).into());
+        outbox.send_promised("y", &mut spares);
+    }
+    assert_eq!(spares.len(), 1);
+    assert!(outbox.write().is_empty());
+}
+
+#[tokio::test]
 async fn when_half_has_left_a_refusal_is_news_again() {
     let (outbox, mut peer, _reader) = open(10).await;
     outbox.send("12345678".into());
