@@ -111,7 +111,12 @@ impl Chunks {
                 *slice = IoSlice::new(&chunk.bytes()[from..]);
                 count += 1;
             }
-            match socket.try_write_vectored(&slices[..count]) {
+            let result = match &slices[..count] {
+                // A call that is cheaper for the system.
+                [only] => socket.try_write(only),
+                several => socket.try_write_vectored(several),
+            };
+            match result {
                 Ok(taken) => {
                     total += taken;
                     self.written += taken;
