@@ -267,6 +267,7 @@ impl Server {
         if !peer.is_open() {
             return false;
         }
+        self.shared.departures.add(peer);
         let mut outcome = send(&peer.outbox);
         if outcome == Sent::Full && !peer.outbox.is_blocked() {
             // It is not the peer that is slow, but the thread that writes.
@@ -275,7 +276,10 @@ impl Server {
         }
         match outcome {
             Sent::Queued { is_much } => {
-                self.shared.departures.add(peer);
+                // It may have been written in between.
+                if !peer.outbox.is_departing() {
+                    self.shared.departures.add(peer);
+                }
                 if is_much {
                     self.flush();
                 }

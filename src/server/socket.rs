@@ -51,6 +51,9 @@ pub trait Consumer {
     /// All that was read at once has been given.
     fn on_pause(&mut self) {}
 
+    /// Something is to be written, and [`Outbox::is_departing`]: what was sent to others before should leave first, and then that.
+    fn on_departing(&mut self) {}
+
     /// Nothing that is sent will reach the peer any more: it has sent its close frame, or the socket failed.
     fn on_unwritable(&mut self) {}
 
@@ -120,7 +123,12 @@ impl<'a> WebSocket<'a> {
             };
             match poll_fn(|cx| self.poll(cx, attention.as_mut(), is_blocked, deadline, consumer)).await {
                 Turn::Attention => attention.set(outbox.attention()),
-                Turn::Writable => outbox.write_on(),
+                Turn::Writable => {
+                    if outbox.is_departing() {
+                        consumer.on_departing();
+                    }
+                    outbox.write_on();
+                }
                 Turn::Deadline if self.on_deadline(consumer) => return self.end(),
                 Turn::Deadline | Turn::Read(Read::Some) => {}
                 // More waits in the socket, and others wait for this thread.
@@ -145,7 +153,11 @@ impl<'a> WebSocket<'a> {
                 return Err(End::Broken(closing));
             }
         }
-        outbox.write();
+        if !outbox.write_if_alone() {
+            consumer.on_departing();
+            // If the application goes on sending, it leaves with that.
+            outbox.write_if_alone();
+        }
         let outgoing = outbox.outgoing();
         if outgoing.has_failed && !std::mem::replace(is_unwritable, true) {
             consumer.on_unwritable();
