@@ -4,7 +4,8 @@
 //! for one peer take one system call. To one or two peers it is written right there, on the application's thread, or by a
 //! thread of the runtime if one stands by for that, see [`standby`](super::standby); to more it is left to a task, so that
 //! the application does not wait for their sockets. Peers are written in the order of the first message that waits for each, and all
-//! that waits for one leaves together. Whoever else writes to one of them, as for an ack, lets those before it go first.
+//! that waits for one leaves together. Whoever else wants to write to one of them, as for an ack, leaves that
+//! to the task.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -91,10 +92,10 @@ impl Departures {
         true
     }
 
-    /// Somebody wants to write to a peer that something was sent to: what was sent before leaves first, and that too.
+    /// What was sent so far leaves without waiting for the end of the turn: another one wants to write to a peer of those.
     pub fn hurry(&self) {
         self.leave(&mut self.waiting.lock());
-        self.write_some(usize::MAX);
+        self.ready.notify_one();
     }
 
     fn leave(&self, waiting: &mut Vec<Arc<Peer>>) {

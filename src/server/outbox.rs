@@ -327,9 +327,14 @@ impl Outbox {
         self.write_queue(&mut queue)
     }
 
-    /// The socket takes something again.
+    /// The socket takes something again. Writes what waits, or lets [`Outbox::depart`] do so.
     pub fn write_on(&self) {
-        self.write_queue(&mut self.queue.lock());
+        let mut queue = self.queue.lock();
+        if self.is_departing() {
+            queue.blocked_since = None;
+        } else {
+            self.write_queue(&mut queue);
+        }
     }
 
     fn write_queue(&self, queue: &mut MutexGuard<'_, Queue>) -> Spare {

@@ -51,7 +51,7 @@ pub trait Consumer {
     /// All that was read at once has been given.
     fn on_pause(&mut self) {}
 
-    /// Something is to be written, and [`Outbox::is_departing`]: what was sent to others before should leave first, and then that.
+    /// Something is to be written, and [`Outbox::is_departing`]: it should not have to wait for long.
     fn on_departing(&mut self) {}
 
     /// Nothing that is sent will reach the peer any more: it has sent its close frame, or the socket failed.
@@ -123,12 +123,7 @@ impl<'a> WebSocket<'a> {
             };
             match poll_fn(|cx| self.poll(cx, attention.as_mut(), is_blocked, deadline, consumer)).await {
                 Turn::Attention => attention.set(outbox.attention()),
-                Turn::Writable => {
-                    if outbox.is_departing() {
-                        consumer.on_departing();
-                    }
-                    outbox.write_on();
-                }
+                Turn::Writable => outbox.write_on(),
                 Turn::Deadline if self.on_deadline(consumer) => return self.end(),
                 Turn::Deadline | Turn::Read(Read::Some) => {}
                 // More waits in the socket, and others wait for this thread.
@@ -155,8 +150,6 @@ impl<'a> WebSocket<'a> {
         }
         if !outbox.write_if_alone() {
             consumer.on_departing();
-            // If the application goes on sending, it leaves with that.
-            outbox.write_if_alone();
         }
         let outgoing = outbox.outgoing();
         if outgoing.has_failed && !std::mem::replace(is_unwritable, true) {
