@@ -3,6 +3,7 @@
 const { performance } = require('node:perf_hooks');
 const { setImmediate } = require('node:timers');
 
+const { Batch, TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED } = require('./batch.js');
 const { Departures } = require('./departures.js');
 const { writeLine } = require('./handlers.js');
 const { unknownWorkerInfo } = require('./worker-info.js');
@@ -13,20 +14,9 @@ const { LEVELS, limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
 const { LOOK_IN_TURN_US, Lookout } = require('./lookout.js');
 const native = require('./native.js');
-const { ARRAY_TEXTS, endOfArray, parse, parseArray } = require('./joined-texts.js');
+const { parse } = require('./joined-texts.js');
 
-/** How events are numbered by the native side. */
-const TEXTS = 0;
-const MESSAGE = 1;
-const REGISTER = 2;
-const CLOSED = 3;
-const CONNECTION = 4;
-const LOG = 5;
-const STOPPED = 6;
-
-/** Doubles before the first event of a batch, for each event, and for each worker's state. */
-const HEAD_FIELDS = 3;
-const EVENT_FIELDS = 4;
+/** Doubles for each worker's state. */
 const ROW_FIELDS = 5;
 
 /** How long events are handled before the event loop has its turn. */
@@ -42,8 +32,6 @@ const FIRST_QUOTA = 64;
 const MAX_QUOTA = 16 * 1024;
 
 const now = performance.now.bind(performance);
-
-const NO_MESSAGES = [];
 
 /** A `WorkerServer` between its start and its stop. */
 class RunningServer {
@@ -230,7 +218,7 @@ class RunningServer {
       }
       const batch = this.#batch;
       handled += this.#departures.during(() => this.#handle(batch, end, this.#quota - handled));
-      const isDone = batch.left === 0 && batch.at === batch.end;
+      const { isDone } = batch;
       if (isDone) this.#batch = null;
       time = now();
       this.#lookout.onHandled(time);
@@ -263,19 +251,7 @@ class RunningServer {
     if (joined === null) return null;
     const [eventsEnd, rowsEnd, extras] = fields;
     for (let at = eventsEnd; at < rowsEnd; at += ROW_FIELDS) this.#workers.get(fields[at])?.update(fields, at);
-    return {
-      at: HEAD_FIELDS,
-      end: eventsEnd,
-      joined,
-      joinedAt: 0,
-      extras: extras > 0 ? this.#native.takeExtras() : null,
-      // Of the messages that are joined and come from one connection: how many are left, and from whom.
-      left: 0,
-      peer: 0,
-      // The next of them, parsed.
-      messages: NO_MESSAGES,
-      messagesAt: 0,
-    };
+    return new Batch(fields, eventsEnd, joined, extras > 0 ? this.#native.takeExtras() : null);
   }
 
   /** Handles a batch, or as much of it as there is time for, and at most `quota` events. Returns how many. */
@@ -283,8 +259,8 @@ class RunningServer {
     let handled = 0;
     let looked = 0;
     let lookAt = 1;
-    while (handled < quota && (batch.left > 0 || batch.at < batch.end)) {
-      this.#handleNext(batch);
+    while (handled < quota && !batch.isDone) {
+      this.#handleEvent(batch.take(), batch);
       handled += 1;
       if (handled < lookAt) continue;
       const time = now();
@@ -295,38 +271,11 @@ class RunningServer {
     return handled;
   }
 
-  #handleNext(batch) {
-    const fields = this.#fields;
-    if (batch.left === 0) {
-      const at = batch.at;
-      batch.at += EVENT_FIELDS;
-      if (fields[at] !== TEXTS) {
-        this.#handleEvent(fields[at], fields[at + 1], fields[at + 2], fields[at + 3], batch.extras);
-        return;
-      }
-      batch.peer = fields[at + 1];
-      batch.left = fields[at + 2];
-    }
-    if (batch.messagesAt === batch.messages.length) this.#parseNext(batch);
-    const message = batch.messages[batch.messagesAt];
-    batch.messagesAt += 1;
-    batch.left -= 1;
-    if (!this.stopping) this.#onMessage(batch.peer, message);
-  }
-
-  /** Parses the next of the messages that are joined. */
-  #parseNext(batch) {
-    const count = Math.min(batch.left, ARRAY_TEXTS);
-    const from = batch.joinedAt;
-    const end = endOfArray(from, this.#fields, batch.at, count);
-    batch.messages = parseArray(batch.joined, from, end, this.#fields, batch.at, count);
-    batch.joinedAt = end;
-    batch.messagesAt = 0;
-    batch.at += count;
-  }
-
-  #handleEvent(kind, peer, a, b, extras) {
+  #handleEvent(kind, { peer, message, a, b, extras }) {
     switch (kind) {
+      case TEXTS:
+        if (!this.stopping) this.#onMessage(peer, message);
+        break;
       case MESSAGE:
         if (!this.stopping) this.#onMessage(peer, parse(extras[a]));
         break;
