@@ -43,7 +43,7 @@ pub const BATCH_FIELDS: u32 = (HEAD_FIELDS + (MAX_EVENTS + MAX_JOINED) * (EVENT_
 #[allow(clippy::cast_possible_truncation, reason = "it is small")]
 pub const ARRAY_TEXTS: u32 = texts::ARRAY_TEXTS as u32;
 
-/// Kinds of events, as `lib/running-server.js` numbers them.
+/// Kinds of events, as `lib/batch.js` numbers them.
 mod kind {
     /// Messages that are joined; how many. Their lengths follow the event.
     pub const TEXTS: f64 = 0.0;
