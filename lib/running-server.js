@@ -21,9 +21,6 @@ const ROW_FIELDS = 5;
 
 /** How long events are handled before the event loop has its turn. */
 const SLICE_MS = 1;
-/** Looking at the clock takes as long as handling a short message: after a look that came so soon after the last, the next is so many events later. */
-const QUICK_MS = 0.05;
-const QUICK_EVENTS = 8;
 /** After so many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
 const BUSY_EVENTS = 64;
 /** Events in one turn: at least, to begin with, and at most. */
@@ -257,16 +254,10 @@ class RunningServer {
   /** Handles a batch, or as much of it as there is time for, and at most `quota` events. Returns how many. */
   #handle(batch, end, quota) {
     let handled = 0;
-    let looked = 0;
-    let lookAt = 1;
     while (handled < quota && !batch.isDone) {
       this.#handleEvent(batch.take(), batch);
       handled += 1;
-      if (handled < lookAt) continue;
-      const time = now();
-      if (time > end) break;
-      lookAt = handled + (time - looked < QUICK_MS ? QUICK_EVENTS : 1);
-      looked = time;
+      if (now() > end) break;
     }
     return handled;
   }

@@ -8,7 +8,7 @@ const { performance } = require('node:perf_hooks');
 const now = performance.now.bind(performance);
 
 /** For how long the server hands over messages before it lets the event loop turn (docs/ARCHITECTURE.md, I7). */
-const SLICE_MS = 2;
+const SLICE_MS = 1;
 
 const SCHEDSTAT = `/proc/self/task/${process.pid}/schedstat`;
 const HAS_SCHEDSTAT = fs.existsSync(SCHEDSTAT);

@@ -3,7 +3,7 @@
 /** By design a callback begins no second message once its time is up (gauges.js). */
 const MAX_LATE = 1;
 /**
- * How long this thread may run without a turn of the loop because messages come: 2 ms by design, a few times that where
+ * How long this thread may run without a turn of the loop because messages come: 1 ms by design, a few times that where
  * callbacks meet in a turn. The bound is far above, since the ledger's own work and collections of garbage count too.
  */
 const MAX_HELD_MS = 100;
