@@ -3,11 +3,8 @@
 
 mod support;
 
-use std::sync::mpsc;
-
 use support::App;
-use support::client::{Client, Raw, TEXT, frame, heartbeat};
-use tokio::sync::oneshot;
+use support::client::{Client, Raw, TEXT, frame};
 use tokio_tungstenite::tungstenite::Message;
 use worker_server::core::config::ServerConfig;
 
@@ -31,35 +28,6 @@ async fn i2_messages_to_a_worker_leave_in_order() {
     for number in 0..2_000 {
         assert_eq!(client.text().await, number.to_string());
     }
-}
-
-#[tokio::test]
-async fn what_was_sent_to_others_before_leaves_before_an_ack_takes_a_message_along() {
-    let app = App::start(ServerConfig::default());
-    let mut others = Vec::new();
-    for id in ["a", "b", "c"] {
-        others.push(Raw::registered(app.port(), id).await);
-    }
-    let mut last = Raw::registered(app.port(), "last").await;
-    let (release, end) = mpsc::channel::<()>();
-    let (tell, sent) = oneshot::channel();
-    let turn = app.run(move |server| {
-        for id in ["a", "b", "c", "last"] {
-            assert!(server.send(id, "x".into()));
-        }
-        tell.send(()).ok();
-        end.recv().ok();
-    });
-    let seen = async {
-        sent.await.unwrap();
-        last.write(&frame(TEXT, heartbeat("last").as_bytes())).await;
-        assert_eq!(last.frame().await.1, b"x");
-        for other in &others {
-            assert_eq!(other.0.try_read(&mut [0; 8]).unwrap(), 3);
-        }
-        drop(release);
-    };
-    tokio::join!(turn, seen);
 }
 
 #[tokio::test]

@@ -210,6 +210,7 @@ impl<'a> WorkerConsumer<'a> {
             ping.next = now + interval;
             ping.answer_by.get_or_insert(now + Duration::from_millis(config.heartbeat_timeout_ms));
             self.peer.outbox.send_control(&encode(Frame::ping(Bytes::new())));
+            self.peer.outbox.write();
         }
     }
 }
@@ -280,10 +281,6 @@ impl Consumer for WorkerConsumer<'_> {
     fn on_pause(&mut self) {
         self.push_texts();
         self.shared.waker.on_progress();
-    }
-
-    fn on_departing(&mut self) {
-        self.shared.departures.hurry();
     }
 
     fn on_unwritable(&mut self) {

@@ -4,8 +4,7 @@
 //! for one peer take one system call. To one or two peers it is written right there, on the application's thread, or by a
 //! thread of the runtime if one stands by for that, see [`standby`](super::standby); to more it is left to a task, so that
 //! the application does not wait for their sockets. Peers are written in the order of the first message that waits for each, and all
-//! that waits for one leaves together. Whoever else wants to write to one of them, as for an ack, leaves that
-//! to the task.
+//! that waits for one leaves together, be it with an ack that its connection's task writes before.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +15,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
+use super::chunks::Spare;
 use super::peer::Peer;
 use super::spares::Spares;
 use super::standby::Standby;
@@ -57,10 +57,10 @@ pub struct Departures {
 }
 
 impl Departures {
-    /// Something is about to be put into a peer's outbox, or was.
+    /// Something was put into a peer's outbox.
     pub fn add(&self, peer: &Arc<Peer>) {
         // Whoever is in a batch already is written after this, at the latest then.
-        if !peer.outbox.set_departing() {
+        if !peer.set_departing() {
             self.waiting.lock().push(Arc::clone(peer));
             if !self.watched.swap(true, Ordering::SeqCst) {
                 self.watch.notify_one();
@@ -80,27 +80,17 @@ impl Departures {
             && self.unwritten.load(Ordering::SeqCst) == 0
             && waiting.iter().all(|peer| peer.outbox.waiting() <= MAX_DIRECT_BYTES);
         if is_direct && !self.standby.is_there() {
-            waiting.drain(..).for_each(|peer| drop(peer.outbox.depart()));
+            waiting.drain(..).for_each(|peer| drop(write(&peer)));
             return true;
         }
-        self.leave(&mut waiting);
+        self.unwritten.fetch_add(waiting.len(), Ordering::SeqCst);
+        self.left.lock().extend(waiting.drain(..));
         if !is_direct {
             self.ready.notify_one();
         } else if !self.standby.give() {
             self.write_some(usize::MAX);
         }
         true
-    }
-
-    /// What was sent so far leaves without waiting for the end of the turn: another one wants to write to a peer of those.
-    pub fn hurry(&self) {
-        self.leave(&mut self.waiting.lock());
-        self.ready.notify_one();
-    }
-
-    fn leave(&self, waiting: &mut Vec<Arc<Peer>>) {
-        self.unwritten.fetch_add(waiting.len(), Ordering::SeqCst);
-        self.left.lock().extend(waiting.drain(..));
     }
 
     /// A thread of the runtime has nothing left to do. It may stand by, and write something then: see [`Standby::wait`]. Gives
@@ -114,7 +104,7 @@ impl Departures {
         let mut waiting = self.waiting.lock();
         // While `waiting` is locked nothing more is left to the task.
         self.write_some(usize::MAX);
-        waiting.drain(..).for_each(|peer| drop(peer.outbox.depart()));
+        waiting.drain(..).for_each(|peer| drop(write(&peer)));
     }
 
     /// Whether something may wait to be written.
@@ -130,10 +120,15 @@ impl Departures {
             let count = count.min(left.len());
             left.drain(..count).collect()
         };
-        self.spares.put(peers.iter().map(|peer| peer.outbox.depart()).filter(|spare| !spare.is_empty()).collect());
+        self.spares.put(peers.iter().map(|peer| write(peer)).filter(|spare| !spare.is_empty()).collect());
         self.unwritten.fetch_sub(peers.len(), Ordering::SeqCst);
         !peers.is_empty()
     }
+}
+
+fn write(peer: &Peer) -> Spare {
+    peer.clear_departing();
+    peer.outbox.write()
 }
 
 /// Writes what is left to a task. Never ends.
@@ -180,7 +175,6 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::server::chunks::Spare;
 
     /// A peer that has been sent an `a`, and its end of the connection.
     async fn peer_to_write_to(id: u64, listener: &TcpListener) -> (Arc<Peer>, TcpStream, OwnedReadHalf) {

@@ -267,7 +267,6 @@ impl Server {
         if !peer.is_open() {
             return false;
         }
-        self.shared.departures.add(peer);
         let mut outcome = send(&peer.outbox);
         if outcome == Sent::Full && !peer.outbox.is_blocked() {
             // It is not the peer that is slow, but the thread that writes.
@@ -276,10 +275,7 @@ impl Server {
         }
         match outcome {
             Sent::Queued { is_much } => {
-                // It may have been written in between.
-                if !peer.outbox.is_departing() {
-                    self.shared.departures.add(peer);
-                }
+                self.shared.departures.add(peer);
                 if is_much {
                     self.flush();
                 }

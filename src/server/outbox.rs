@@ -6,7 +6,6 @@
 
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -66,8 +65,6 @@ pub struct Outbox {
     max_bytes: usize,
     queue: Mutex<Queue>,
     attention: Notify,
-    /// Among those that will be written in the order in which the application sent something to them.
-    departing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -152,7 +149,7 @@ impl Queue {
 impl Outbox {
     /// An empty outbox for up to `max_bytes`.
     pub fn new(max_bytes: usize) -> Self {
-        Self { max_bytes, queue: Mutex::default(), attention: Notify::new(), departing: AtomicBool::new(false) }
+        Self { max_bytes, queue: Mutex::default(), attention: Notify::new() }
     }
 
     /// From now on what waits can be written.
@@ -288,35 +285,6 @@ impl Outbox {
         self.queue.lock().bytes
     }
 
-    /// It will be written by [`Outbox::depart`]. True if that was so already. To be called before something is put in, so that nobody
-    /// else writes that first.
-    pub fn set_departing(&self) -> bool {
-        // Most of many messages find it so, and reading is cheaper.
-        self.is_departing() || self.departing.swap(true, Ordering::SeqCst)
-    }
-
-    /// Whether it will be written by [`Outbox::depart`].
-    pub fn is_departing(&self) -> bool {
-        self.departing.load(Ordering::SeqCst)
-    }
-
-    /// Its turn has come: writes what waits. What is put in from now on is for the next time. Gives memory that is no longer needed.
-    pub fn depart(&self) -> Spare {
-        self.departing.store(false, Ordering::SeqCst);
-        self.write()
-    }
-
-    /// Writes what waits, unless it will be written by [`Outbox::depart`]: then something was sent to others before. Gives whether
-    /// it has.
-    pub fn write_if_alone(&self) -> bool {
-        let mut queue = self.queue.lock();
-        let is_alone = !self.is_departing();
-        if is_alone && queue.blocked_since.is_none() {
-            self.write_queue(&mut queue);
-        }
-        is_alone
-    }
-
     /// Writes what waits, as far as the socket takes it. The connection's task is alerted if it does not take all. Gives memory
     /// that is no longer needed.
     pub fn write(&self) -> Spare {
@@ -327,14 +295,9 @@ impl Outbox {
         self.write_queue(&mut queue)
     }
 
-    /// The socket takes something again. Writes what waits, or lets [`Outbox::depart`] do so.
+    /// The socket takes something again.
     pub fn write_on(&self) {
-        let mut queue = self.queue.lock();
-        if self.is_departing() {
-            queue.blocked_since = None;
-        } else {
-            self.write_queue(&mut queue);
-        }
+        self.write_queue(&mut self.queue.lock());
     }
 
     fn write_queue(&self, queue: &mut MutexGuard<'_, Queue>) -> Spare {

@@ -30,6 +30,8 @@ pub struct Peer {
     unhandled: AtomicUsize,
     unhandled_messages: AtomicUsize,
     paused: AtomicBool,
+    /// Among those whose outboxes will be written.
+    departing: AtomicBool,
 }
 
 impl Peer {
@@ -47,6 +49,7 @@ impl Peer {
             unhandled: AtomicUsize::new(0),
             unhandled_messages: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
+            departing: AtomicBool::new(false),
         }
     }
 
@@ -151,5 +154,15 @@ impl Peer {
     /// Notes whether this server reads from it.
     pub fn set_paused(&self, paused: bool) {
         self.paused.store(paused, Ordering::SeqCst);
+    }
+
+    /// It is to be written. True if that was so already.
+    pub fn set_departing(&self) -> bool {
+        self.departing.swap(true, Ordering::SeqCst)
+    }
+
+    /// It is being written: what is put in from now on is for the next time.
+    pub fn clear_departing(&self) {
+        self.departing.store(false, Ordering::SeqCst);
     }
 }

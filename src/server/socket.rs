@@ -51,9 +51,6 @@ pub trait Consumer {
     /// All that was read at once has been given.
     fn on_pause(&mut self) {}
 
-    /// Something is to be written, and [`Outbox::is_departing`]: it should not have to wait for long.
-    fn on_departing(&mut self) {}
-
     /// Nothing that is sent will reach the peer any more: it has sent its close frame, or the socket failed.
     fn on_unwritable(&mut self) {}
 
@@ -148,9 +145,7 @@ impl<'a> WebSocket<'a> {
                 return Err(End::Broken(closing));
             }
         }
-        if !outbox.write_if_alone() {
-            consumer.on_departing();
-        }
+        outbox.write();
         let outgoing = outbox.outgoing();
         if outgoing.has_failed && !std::mem::replace(is_unwritable, true) {
             consumer.on_unwritable();

@@ -160,39 +160,6 @@ async fn a_peer_that_takes_nothing_is_answered_its_last_ping_only() {
 }
 
 #[tokio::test]
-async fn what_departs_in_its_turn_is_written_by_nobody_else() {
-    let (outbox, mut peer, _reader) = open(usize::MAX).await;
-    outbox.send("a".into());
-    assert_eq!([outbox.set_departing(), outbox.set_departing()], [false, true]);
-    assert!(!outbox.write_if_alone());
-    outbox.write_on();
-    assert!(!outbox.outgoing().is_empty);
-    outbox.depart();
-    assert!(outbox.write_if_alone());
-    assert_eq!(read(&mut peer, 3).await, b"\x81\x01a");
-}
-
-#[tokio::test]
-async fn a_socket_that_takes_something_again_no_longer_keeps_what_departs_from_being_written() {
-    let (outbox, mut peer, _reader) = open(usize::MAX).await;
-    let text = "z".repeat(32 << 20);
-    outbox.send(text.clone().into());
-    outbox.write();
-    outbox.set_departing();
-    let expected = text_frame(&text);
-    let reading = tokio::spawn(async move { read(&mut peer, expected.len()).await == expected });
-    while !outbox.outgoing().is_empty {
-        assert!(outbox.is_blocked());
-        poll_fn(|cx| outbox.poll_writable(cx)).await;
-        outbox.write_on();
-        assert!(!outbox.is_blocked());
-        outbox.depart();
-        outbox.set_departing();
-    }
-    assert!(reading.await.unwrap());
-}
-
-#[tokio::test]
 async fn a_socket_that_failed_alerts_its_connection_once() {
     let (outbox, peer, _reader) = open(usize::MAX).await;
     drop(peer);
