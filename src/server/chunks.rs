@@ -61,7 +61,8 @@ impl Chunks {
     }
 
     /// Copies a short frame, given in parts, to the end. If nothing waits, it goes into memory that was used before, if there is some.
-    pub fn copy(&mut self, parts: &[&[u8]], spares: &mut Vec<Spare>) {
+    /// Gives the bytes of the frame.
+    pub fn copy(&mut self, parts: &[&[u8]], spares: &mut Vec<Spare>) -> usize {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if self.is_empty()
             && let Some(spare) = spares.pop()
@@ -72,7 +73,7 @@ impl Chunks {
         if !matches!(self.queue.back(), Some(Chunk::Own(tail)) if tail.len() + length <= CHUNK_BYTES) {
             self.queue.push_back(Chunk::Own(Vec::new()));
         }
-        let Some(Chunk::Own(tail)) = self.queue.back_mut() else { return };
+        let Some(Chunk::Own(tail)) = self.queue.back_mut() else { return 0 };
         if tail.capacity() < tail.len() + length {
             // A single frame takes what it needs. After that growing bit by bit would cost more than the bytes.
             let growth = if tail.is_empty() { length } else { length.max(GROWTH_BYTES) };
@@ -81,6 +82,7 @@ impl Chunks {
         for part in parts {
             tail.extend_from_slice(part);
         }
+        length
     }
 
     /// Puts a frame, or a part of one, at the end.

@@ -101,8 +101,7 @@ impl Queue {
 
     /// The same, into memory that was used before, if it is the first.
     fn copy_into_spare(&mut self, parts: &[&[u8]], spares: &mut Vec<Spare>) {
-        self.bytes += parts.iter().map(|part| part.len()).sum::<usize>();
-        self.chunks.copy(parts, spares);
+        self.bytes += self.chunks.copy(parts, spares);
     }
 
     fn share(&mut self, bytes: Bytes) {
