@@ -43,6 +43,7 @@ function readOptions(options) {
     port: readPort(options.port),
     host: readHost(options.host),
     authTokens: readTokens(options.authToken, 'authToken'),
+    acceptUnregistered: readFlag(options.acceptUnregistered, 'acceptUnregistered'),
     ...readNumbers(options, DEFAULTS, ''),
     limits: readLimits(options.limits),
     logger: readLogger(options.logger),
@@ -63,6 +64,12 @@ function readHost(host) {
   // Node's listen takes an empty host for none. Here that is no way to open the server to everybody.
   if (typeof host !== 'string' || host === '') throw wrongType('host', 'a string that is not empty', host);
   return host;
+}
+
+/** A flag; undefined if it is left to the server. */
+function readFlag(value, name) {
+  if (value !== undefined && value !== null && typeof value !== 'boolean') throw wrongType(name, 'a boolean', value);
+  return value ?? undefined;
 }
 
 /**

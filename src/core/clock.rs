@@ -1,6 +1,6 @@
 //! Points in time, on the two clocks that matter.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
@@ -45,6 +45,11 @@ impl Clock {
             elapsed_ms: u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX),
             unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX),
         }
+    }
+
+    /// When [`Moment::elapsed_ms`] was so much.
+    pub fn instant(&self, elapsed_ms: u64) -> Instant {
+        self.start + Duration::from_millis(elapsed_ms)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::health;
+
 /// Limits that protect the server from its peers. Crossing one costs that connection at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -58,6 +60,8 @@ pub struct ServerConfig {
     pub host: Option<String>,
     /// The tokens of which a worker must give one. `None`: no token is asked for.
     pub auth_tokens: Option<Vec<String>>,
+    /// Whether messages of peers that have not registered are accepted. `None`: only if no token is asked for.
+    pub accept_unregistered: Option<bool>,
     /// Silence after which a worker is unhealthy; after three times as long it is closed. Default: 60,000.
     pub heartbeat_timeout_ms: u64,
     /// How often health is judged. Default: 10,000.
@@ -74,12 +78,38 @@ pub struct ServerConfig {
     pub limits: Limits,
 }
 
+impl ServerConfig {
+    /// Whether messages of peers that have not registered reach the application. An empty token is none: who gives none passes.
+    pub fn accepts_unregistered(&self) -> bool {
+        let asks_for_token =
+            || self.auth_tokens.as_ref().is_some_and(|tokens| tokens.iter().all(|token| !token.is_empty()));
+        self.accept_unregistered.unwrap_or_else(|| !asks_for_token())
+    }
+
+    /// How long a peer may be silent before it is presumed dead.
+    pub fn death_timeout(&self) -> Duration {
+        Duration::from_millis(self.heartbeat_timeout_ms).saturating_mul(health::DEAD_AFTER_TIMEOUTS)
+    }
+
+    /// The shortest of the times by which peers are judged.
+    pub fn shortest_limit(&self) -> Duration {
+        let limits = &self.limits;
+        let heartbeat = Duration::from_millis(self.heartbeat_timeout_ms);
+        [heartbeat, limits.head_timeout, limits.registration_timeout, limits.stall_timeout]
+            .into_iter()
+            .filter(|limit| !limit.is_zero())
+            .min()
+            .unwrap_or(Duration::MAX)
+    }
+}
+
 impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             port: 0,
             host: None,
             auth_tokens: None,
+            accept_unregistered: None,
             heartbeat_timeout_ms: 60_000,
             health_check_interval_ms: 10_000,
             heartbeat_interval_ms: 15_000.0,
@@ -88,5 +118,24 @@ impl Default for ServerConfig {
             relay_port: None,
             limits: Limits::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_accepted_where_no_token_is_asked_for_unless_it_is_said_otherwise() {
+        let config = |tokens: Option<&[&str]>, accept_unregistered| ServerConfig {
+            auth_tokens: tokens.map(|tokens| tokens.iter().map(|&token| token.to_owned()).collect()),
+            accept_unregistered,
+            ..ServerConfig::default()
+        };
+        assert!(config(None, None).accepts_unregistered());
+        assert!(config(Some(&[""]), None).accepts_unregistered(), "who gives none passes");
+        assert!(!config(Some(&["token"]), None).accepts_unregistered());
+        assert!(config(Some(&["token"]), Some(true)).accepts_unregistered());
+        assert!(!config(None, Some(false)).accepts_unregistered());
     }
 }

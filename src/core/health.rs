@@ -1,7 +1,7 @@
 //! How long silence is judged.
 
 /// How many times the heartbeat timeout a worker may be silent before its connection is presumed dead.
-pub const DEAD_AFTER_TIMEOUTS: f64 = 3.0;
+pub const DEAD_AFTER_TIMEOUTS: u32 = 3;
 
 /// What silence says of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +16,7 @@ pub enum Verdict {
 
 /// Judges a silence of `silent_ms` by the timeout `timeout_ms`.
 pub fn judge(silent_ms: f64, timeout_ms: f64) -> Verdict {
-    if silent_ms > timeout_ms * DEAD_AFTER_TIMEOUTS {
+    if silent_ms > timeout_ms * f64::from(DEAD_AFTER_TIMEOUTS) {
         Verdict::Dead
     } else if silent_ms > timeout_ms {
         Verdict::Unhealthy

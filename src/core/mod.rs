@@ -19,4 +19,5 @@ pub mod registration;
 pub mod rules;
 pub mod scan;
 pub mod session;
+pub mod suspension;
 pub mod worker;

@@ -48,6 +48,8 @@ pub struct Pool<P> {
     /// Workers that have changed since, and some that are gone.
     stale: Vec<WorkerKey>,
     available: usize,
+    /// See [`Pool::count_silence_from`].
+    silence_from: Moment,
 }
 
 impl<P> Default for Pool<P> {
@@ -60,6 +62,7 @@ impl<P> Default for Pool<P> {
             reachable: BTreeSet::new(),
             stale: Vec::new(),
             available: 0,
+            silence_from: Moment { elapsed_ms: 0, unix_ms: 0 },
         }
     }
 }
@@ -194,6 +197,11 @@ impl<P> Pool<P> {
         self.index.free(model, category, |key| workers.get(&key).map_or(0.0, |worker| worker.slots(category).free()))
     }
 
+    /// No silence counts that was before: this process may not have run then, and have heard nobody.
+    pub fn count_silence_from(&mut self, moment: Moment) {
+        self.silence_from = moment;
+    }
+
     /// Judges the silence of every worker whose socket is open. `excused` tells of a peer whose silence is this
     /// server's own doing.
     pub fn check_health(&mut self, now: Moment, timeout_ms: u64, excused: impl Fn(&P) -> bool) -> Vec<Finding> {
@@ -202,7 +210,7 @@ impl<P> Pool<P> {
             .workers
             .iter()
             .filter(|(_, worker)| !worker.closed && !excused(&worker.peer))
-            .map(|(&key, worker)| (key, now.since(worker.last_seen)))
+            .map(|(&key, worker)| (key, now.since(worker.last_seen).min(now.since(self.silence_from))))
             .map(|(key, silent_ms)| (key, silent_ms, judge(silent_ms as f64, timeout_ms as f64)))
             .filter(|(_, _, verdict)| *verdict != Verdict::Alive)
             .collect();

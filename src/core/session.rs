@@ -1,12 +1,21 @@
 //! One peer's state machine: texts in, actions out, without a socket.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::auth::is_any_of;
 use super::json as raw;
 use super::log::Line;
 use super::protocol::{self, Closing, Inbound};
 use super::registration::Registration;
+
+/// What is logged of a message that is dropped since its sender has not registered: see [`type_of`] for the context.
+pub const UNREGISTERED: &str = "Message from unregistered connection";
+
+/// The context of a line on a message: its type.
+pub fn type_of(text: &str) -> Value {
+    let [kind] = raw::fields(text, ["type"]).unwrap_or_default();
+    kind.map_or_else(|| Value::Object(Map::new()), |kind| json!({ "type": shown(kind) }))
+}
 
 /// What a text message asks for. Whoever owns the socket carries it out.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,8 +146,6 @@ fn redact(value: &mut Value) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const GOOD: &str = r#"{"type":"worker_registration","workerId":"w","authToken":"t","capabilities":{"models":[],"maxConcurrentRequests":1}}"#;
@@ -216,6 +223,13 @@ mod tests {
             assert_eq!(line.context["workerId"], shown);
             assert!(!format!("{line:?}{answer}").contains("secret-7"));
         }
+    }
+
+    #[test]
+    fn a_message_is_shown_by_its_type() {
+        assert_eq!(type_of(r#"{"x":1,"type":"\u0061"}"#), json!({ "type": "a" }));
+        assert_eq!(type_of(r#"{"type":"\ud800"}"#), json!({ "type": r#""\ud800""# }));
+        assert_eq!(type_of("{}"), json!({}));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::socket::{Consumer, End, SocketLimits, WebSocket};
 use super::texts::Texts;
 use crate::core::log::Line;
 use crate::core::protocol::{Closing, heartbeat_ack};
-use crate::core::session::{Action, Session};
+use crate::core::session::{self, Action, Session};
 
 /// How often a deadline is looked at again while a peer waits for this server.
 const RECHECK: Duration = Duration::from_millis(50);
@@ -104,16 +104,21 @@ struct WorkerConsumer<'a> {
     session: Session,
     /// Messages for the application that were read and are not in the queue yet.
     texts: Texts,
-    /// When the peer must have registered.
-    register_by: Option<Instant>,
+    connected_at: Instant,
+    /// When it was last heard of, while it is no worker.
+    heard_at: Instant,
+    /// Until when it is not judged for being no worker, since it waits for this server.
+    judged_from: Option<Instant>,
+    /// Nothing was read of it for a while.
+    is_held: bool,
     ping: Option<Ping>,
 }
 
 /// When a peer is pinged, so that one whose machine is gone is noticed.
 struct Ping {
     next: Instant,
-    /// When an answer must have come.
-    answer_by: Option<Instant>,
+    /// When the first ping left that is not answered.
+    asked_at: Option<Instant>,
 }
 
 impl<'a> WorkerConsumer<'a> {
@@ -124,8 +129,11 @@ impl<'a> WorkerConsumer<'a> {
             peer,
             session: Session::new(),
             texts: Texts::default(),
-            register_by: Some(now + shared.config.limits.registration_timeout),
-            ping: shared.config.ping_interval.map(|interval| Ping { next: now + interval, answer_by: None }),
+            connected_at: now,
+            heard_at: now,
+            judged_from: None,
+            is_held: false,
+            ping: shared.config.ping_interval.map(|interval| Ping { next: now + interval, asked_at: None }),
         }
     }
 
@@ -177,41 +185,80 @@ impl<'a> WorkerConsumer<'a> {
         }
     }
 
-    /// Closes a connection that is neither registered nor in use in time.
-    fn check_registration(&mut self) {
+    /// What the peer sent is read again, after a while in which it was not: that was not the peer's silence.
+    fn on_resumed(&mut self) {
+        self.heard_at = Instant::now();
+        if let Some(Ping { asked_at: Some(asked_at), .. }) = &mut self.ping {
+            *asked_at = self.heard_at;
+        }
+    }
+
+    /// When a peer that is no worker is judged: it must register in time, or, if a handler took one of its messages, not be
+    /// silent for too long.
+    fn stranger_deadline(&self) -> Option<Instant> {
+        if self.peer.worker().is_some() || !self.peer.is_open() {
+            return None;
+        }
+        let (since, limit) = if self.peer.is_in_use() {
+            (self.heard_at, self.shared.config.death_timeout())
+        } else {
+            let limit = self.shared.config.limits.registration_timeout;
+            (self.connected_at, Some(limit).filter(|limit| !limit.is_zero())?)
+        };
+        let judged_at = since.max(self.shared.awake_since()).checked_add(limit)?;
+        Some(self.judged_from.map_or(judged_at, |from| from.max(judged_at)))
+    }
+
+    /// Closes a peer that is no worker, and had its time.
+    fn check_stranger(&mut self) {
         // A message of it must be looked at first, by an application that may be busy.
-        if self.peer.is_registering() || self.peer.unhandled_messages() > 0 {
-            self.register_by = Some(Instant::now() + RECHECK);
+        if self.peer.is_unread() || self.peer.unhandled_messages() > 0 {
+            self.judged_from = Some(Instant::now() + RECHECK);
             return;
         }
-        self.register_by = None;
-        if self.peer.worker().is_none() && !self.peer.is_in_use() && self.peer.is_open() {
+        let (message, limit) = if self.peer.is_in_use() {
+            ("Unregistered connection presumed dead, closing", self.shared.config.death_timeout())
+        } else {
             let limit = self.shared.config.limits.registration_timeout;
-            let context = json!({ "timeoutMs": u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) });
-            self.log(Line::warn("WebSocket connection did not register in time, closing", context));
-            self.shared.close(self.peer, Closing::REGISTRATION_TIMEOUT);
-        }
+            ("WebSocket connection did not register in time, closing", limit)
+        };
+        let context = json!({ "timeoutMs": u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) });
+        self.log(Line::warn(message, context));
+        self.shared.close(self.peer, Closing::REGISTRATION_TIMEOUT);
+    }
+
+    /// When the peer must have answered a ping.
+    fn answer_deadline(&self) -> Option<Instant> {
+        let asked_at = self.ping.as_ref()?.asked_at?;
+        let timeout = Duration::from_millis(self.shared.config.heartbeat_timeout_ms);
+        asked_at.max(self.shared.awake_since()).checked_add(timeout)
     }
 
     /// Pings the peer, and closes the connection if it has answered no ping for too long.
     fn check_pings(&mut self, now: Instant) {
-        let config = &self.shared.config;
-        let (Some(ping), Some(interval)) = (&mut self.ping, config.ping_interval) else { return };
-        if ping.answer_by.is_some_and(|by| by <= now) {
-            ping.answer_by = None;
+        let is_late = self.answer_deadline().is_some_and(|by| by <= now);
+        let (Some(ping), Some(interval)) = (&mut self.ping, self.shared.config.ping_interval) else { return };
+        if is_late {
+            ping.asked_at = None;
             // While nothing is read from it, its answer may wait in the socket.
-            if !self.peer.is_paused() && self.peer.is_open() {
+            if !self.peer.is_unread() && self.peer.is_open() {
                 self.log(Line::warn("Ping not answered, closing", self.shared.describe(self.peer)));
-                self.shared.close(self.peer, Closing::PING_TIMEOUT);
+                self.shared.give_up(self.peer, Closing::PING_TIMEOUT);
+                self.peer.outbox.close(Closing::PING_TIMEOUT);
             }
             return;
         }
         if ping.next <= now {
             ping.next = now + interval;
-            ping.answer_by.get_or_insert(now + Duration::from_millis(config.heartbeat_timeout_ms));
+            ping.asked_at.get_or_insert(now);
             self.peer.outbox.send_control(&encode(Frame::ping(Bytes::new())));
             self.peer.outbox.write();
         }
+    }
+
+    /// Whether the application hears of what this peer says: where a token is asked for, only of those who have given it.
+    fn is_heard(&self) -> bool {
+        self.peer.has_registered() || self.shared.config.accepts_unregistered()
     }
 }
 
@@ -219,6 +266,7 @@ impl Consumer for WorkerConsumer<'_> {
     /// Not while a registration is being settled, nor while this peer has as much unhandled as it may.
     fn is_ready(&mut self) -> bool {
         if self.peer.is_registering() {
+            self.is_held = true;
             return false;
         }
         let limit = self.shared.config.limits.max_unhandled_bytes;
@@ -232,21 +280,32 @@ impl Consumer for WorkerConsumer<'_> {
             self.peer.set_paused(false);
         } else if self.has_unhandled(limit) {
             self.peer.set_paused(true);
+            self.is_held = true;
             self.log(Line::warn("Too much is unhandled, reading pauses", self.shared.describe(self.peer)));
             return false;
+        }
+        if std::mem::take(&mut self.is_held) {
+            self.on_resumed();
         }
         true
     }
 
     fn on_text(&mut self, text: Utf8Bytes) {
         let peer = self.peer;
+        if peer.is_dismissed() {
+            return;
+        }
         match self.session.on_text(&text, self.shared.config.auth_tokens.as_deref()) {
+            Action::Deliver | Action::Heartbeat { .. } if !self.is_heard() => {
+                self.shared.log_for_with(peer, session::UNREGISTERED, || session::type_of(&text));
+            }
             Action::Deliver => self.deliver(text),
             Action::Heartbeat { worker_id, named, timestamp } => {
                 self.on_heartbeat(worker_id.as_deref(), named, timestamp);
             }
-            // Whoever is being closed can't be told that it is registered.
-            Action::Register(_) if !peer.is_open() => {}
+            // Whoever is being closed can't be told that it is registered, and what it says from now on is of a session that
+            // never begins.
+            Action::Register(_) if !peer.is_open() => peer.dismiss(),
             Action::Register(registration) => {
                 self.push_texts();
                 let replaces = self.shared.peer_of(&registration.worker_id);
@@ -254,7 +313,7 @@ impl Consumer for WorkerConsumer<'_> {
                 self.shared.events.push(Event::Register { peer: Arc::clone(peer), text, replaces });
                 if !peer.is_open() {
                     // The server may have stopped just now, and nobody will settle it.
-                    peer.settle();
+                    peer.withdraw();
                 }
             }
             Action::Refuse { answer, closing, line } => {
@@ -274,11 +333,14 @@ impl Consumer for WorkerConsumer<'_> {
 
     fn on_pong(&mut self) {
         if let Some(ping) = &mut self.ping {
-            ping.answer_by = None;
+            ping.asked_at = None;
         }
     }
 
     fn on_pause(&mut self) {
+        if self.peer.worker().is_none() {
+            self.heard_at = Instant::now();
+        }
         self.push_texts();
         self.shared.waker.on_progress();
     }
@@ -289,7 +351,7 @@ impl Consumer for WorkerConsumer<'_> {
 
     fn on_stall(&mut self) {
         self.log(Line::warn("Slow consumer, closing", self.shared.describe(self.peer)));
-        self.shared.shut(self.peer);
+        self.shared.give_up(self.peer, Closing::SLOW_CONSUMER);
         self.peer.outbox.cut(Closing::SLOW_CONSUMER);
     }
 
@@ -298,18 +360,24 @@ impl Consumer for WorkerConsumer<'_> {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let ping =
-            self.ping.as_ref().map(|ping| ping.answer_by.map_or(ping.next, |answer_by| answer_by.min(ping.next)));
-        // A worker need not keep a timer until then.
-        let register_by = self.register_by.filter(|_| self.peer.worker().is_none());
-        [register_by, ping].into_iter().flatten().min()
+        // A worker need not keep a timer for what is asked of strangers.
+        let next_ping = self.ping.as_ref().map(|ping| ping.next);
+        [self.stranger_deadline(), next_ping, self.answer_deadline()].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self) {
         let now = Instant::now();
-        if self.register_by.is_some_and(|by| by <= now) {
-            self.check_registration();
+        if self.stranger_deadline().is_some_and(|by| by <= now) {
+            self.check_stranger();
         }
         self.check_pings(now);
+    }
+
+    fn awake_since(&self) -> Option<Instant> {
+        Some(self.shared.awake_since())
+    }
+
+    fn observe_time(&mut self) {
+        self.shared.observe_time();
     }
 }

@@ -128,6 +128,17 @@ impl Entry for Event {
     fn may_be_left_out(&self, waiting: usize) -> bool {
         matches!(self, Self::Log { peer: None, .. }) && waiting >= MAX_EVENTS_BEFORE_SILENCE
     }
+
+    fn admit(&self) -> bool {
+        match self {
+            Self::Closed { peer, .. } => peer.end(),
+            Self::Register { peer, .. }
+            | Self::Message { peer, .. }
+            | Self::Texts { peer, .. }
+            | Self::Log { peer: Some(peer), .. } => !peer.has_ended(),
+            Self::Connection { .. } | Self::Log { peer: None, .. } | Self::Stopped => true,
+        }
+    }
 }
 
 /// What is on a peer's account.
@@ -286,6 +297,21 @@ mod tests {
         }
         assert!(matches!(events.next(), Some(Event::Closed { .. })));
         assert!(events.next().is_none());
+    }
+
+    #[test]
+    fn i2_nothing_of_a_peer_is_taken_in_behind_its_end_and_only_the_first_end_counts() {
+        let (queue, _) = queue();
+        let peer = Arc::new(Peer::new(1, 0));
+        let end = |code| Event::Closed { peer: Arc::clone(&peer), code, reason: Utf8Bytes::default() };
+        queue.push(message(&peer, "before"));
+        queue.push(end(4003));
+        queue.push(message(&peer, "behind"));
+        queue.push(Event::Log { line: Line::warn("x", Value::Null), peer: Some(Arc::clone(&peer)) });
+        queue.push(end(1006));
+        let drained = drained(&queue, 9);
+        assert!(matches!(drained[..], [Event::Message { .. }, Event::Closed { code: 4003, .. }]), "{drained:?}");
+        assert_eq!((peer.unhandled(), queue.unhandled()), (0, 0));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use bytes::BytesMut;
 use serde_json::json;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::{self, Setup};
 use super::handover;
@@ -137,17 +138,35 @@ pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: 
 /// Reads a request head within its limits. A peer that crosses them is told.
 async fn read_head(shared: &Shared, stream: &mut TcpStream, read: &mut BytesMut) -> Option<Request> {
     let limits = &shared.config.limits;
-    let (status, line) = match timeout(limits.head_timeout, head::read(stream, read, limits.max_head_bytes)).await {
-        Ok(Ok(request)) => return Some(request),
-        Ok(Err(NoHead::Gone)) => return None,
-        Ok(Err(NoHead::TooLarge)) => {
+    let reading = head::read(stream, read, limits.max_head_bytes);
+    let (status, line) = match in_time(shared, limits.head_timeout, reading).await {
+        Some(Ok(request)) => return Some(request),
+        Some(Err(NoHead::Gone)) => return None,
+        Some(Err(NoHead::TooLarge)) => {
             ("431 Request Header Fields Too Large", Line::warn("Request head too large", json!(null)))
         }
-        Err(_) => ("408 Request Timeout", Line::warn("Request head took too long", json!(null))),
+        None => ("408 Request Timeout", Line::warn("Request head took too long", json!(null))),
     };
     shared.log_limited(line);
     hang_up_with(stream, &head::response(status, "", "")).await;
     None
+}
+
+/// Runs `step` to its end, if that comes within `limit`. Time in which this process did not run does not count.
+async fn in_time<T>(shared: &Shared, limit: Duration, step: impl Future<Output = T>) -> Option<T> {
+    let mut step = pin!(step);
+    let mut since = Instant::now();
+    loop {
+        if let Ok(done) = timeout_at(since + limit, step.as_mut()).await {
+            return Some(done);
+        }
+        shared.observe_time();
+        let awake_since = shared.awake_since();
+        if awake_since <= since {
+            return None;
+        }
+        since = awake_since;
+    }
 }
 
 /// Lets a worker in, if its handshake is right and there is room for one more. A task of its own runs the connection to its

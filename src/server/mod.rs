@@ -110,6 +110,7 @@ impl Server {
             let listener = TcpListener::from_std(listener)?;
             runtime.spawn(listener::accept(Arc::clone(&shared), listener));
             runtime.spawn(check_health(Arc::clone(&shared)));
+            runtime.spawn(watch_for_suspensions(Arc::clone(&shared)));
             runtime.spawn(departures::write_what_is_left(Arc::clone(&shared.departures), Arc::clone(&shared.waker)));
             runtime.spawn(departures::watch_turns(Arc::clone(&shared.departures)));
             runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
@@ -150,9 +151,10 @@ impl Server {
 
     /// First half of settling a registration: takes out the workers that it displaces, closing their sockets where
     /// they are others. Gives their last state; the application must be told of them before [`Server::register`].
+    /// A registration whose own socket is closing displaces nobody, and is not settled.
     pub fn displace(&self, id: PeerId) -> Vec<Snapshot> {
         let Some(peer) = self.shared.peer(id) else { return Vec::new() };
-        let Some(registration) = peer.proposal() else { return Vec::new() };
+        let Some(registration) = peer.begin_settling() else { return Vec::new() };
         let mut replaced = Vec::new();
         let mut pool = self.shared.pool.lock();
         let same_id = pool.key_of(&registration.worker_id);
@@ -175,16 +177,17 @@ impl Server {
     }
 
     /// Second half of settling a registration: the pool entry, then the ack. `None` if the connection is not known
-    /// any more, or does not register.
+    /// any more, or its registration is not settled.
     pub fn register(&self, id: PeerId) -> Option<Registered> {
         let peer = self.shared.peer(id)?;
-        let registration = peer.proposal()?;
+        let registration = peer.settling()?;
         let session_id = Uuid::new_v4().to_string();
         let snapshot = {
             let mut pool = self.shared.pool.lock();
             let now = self.shared.clock.now();
             let key = pool.add(&registration.worker_id, &registration.capabilities, Arc::clone(&peer), now);
             peer.set_worker(Some(key));
+            peer.set_registered();
             if !peer.is_open() {
                 pool.mark_closed(key);
             }
@@ -218,6 +221,8 @@ impl Server {
         if let Some(peer) = self.shared.peer(id) {
             peer.set_in_use();
             self.shared.forget_stranger(&peer);
+            // It is judged by its silence from now on.
+            peer.outbox.alert();
         }
     }
 
@@ -422,6 +427,14 @@ impl Drop for Server {
 
 async fn tell_what_is_left_out(shared: Arc<Shared>) {
     shared.until_stop(shared.tell_what_is_left_out()).await;
+}
+
+async fn watch_for_suspensions(shared: Arc<Shared>) {
+    let mut ticks = interval(shared.watch_interval());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shared.until_stop(ticks.tick()).await.is_some() {
+        shared.observe_time();
+    }
 }
 
 async fn check_health(shared: Arc<Shared>) {

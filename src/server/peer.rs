@@ -11,6 +11,17 @@ use crate::core::worker::WorkerKey;
 /// Names a connection within its server. None is 0.
 pub type PeerId = u64;
 
+/// A registration on its way to the application's thread, which settles it.
+#[derive(Debug, Default)]
+enum Proposal {
+    #[default]
+    None,
+    /// It waits.
+    Made(Box<Registration>),
+    /// It is being settled, whatever becomes of the connection meanwhile.
+    Settling(Box<Registration>),
+}
+
 /// The shared state of one connection. Its task owns the socket; everyone else holds this.
 #[derive(Debug)]
 pub struct Peer {
@@ -25,8 +36,14 @@ pub struct Peer {
     stranger: AtomicBool,
     /// A handler took one of its messages: it may stay without registering.
     in_use: AtomicBool,
+    /// It has been a worker, and so has given the token.
+    registered: AtomicBool,
     registering: AtomicBool,
-    registration: Mutex<Option<Box<Registration>>>,
+    proposal: Mutex<Proposal>,
+    /// Nothing that it says is listened to any more.
+    dismissed: AtomicBool,
+    /// Its end is being told: nothing of it may come behind.
+    ended: AtomicBool,
     unhandled: AtomicUsize,
     unhandled_messages: AtomicUsize,
     paused: AtomicBool,
@@ -44,8 +61,11 @@ impl Peer {
             worker: AtomicU64::new(0),
             stranger: AtomicBool::new(true),
             in_use: AtomicBool::new(false),
+            registered: AtomicBool::new(false),
             registering: AtomicBool::new(false),
-            registration: Mutex::new(None),
+            proposal: Mutex::default(),
+            dismissed: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
             unhandled: AtomicUsize::new(0),
             unhandled_messages: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
@@ -99,13 +119,41 @@ impl Peer {
 
     /// Leaves a registration to be settled.
     pub fn propose(&self, registration: Registration) {
-        *self.registration.lock() = Some(Box::new(registration));
+        *self.proposal.lock() = Proposal::Made(Box::new(registration));
         self.registering.store(true, Ordering::SeqCst);
     }
 
-    /// The registration that waits to be settled.
-    pub fn proposal(&self) -> Option<Registration> {
-        self.registration.lock().as_deref().cloned()
+    /// Begins to settle the registration that waits. If the connection is closing there is nothing to settle: nobody should
+    /// make room for a worker that is gone, and what the peer says behind its registration is nobody's.
+    pub fn begin_settling(&self) -> Option<Registration> {
+        if !self.is_open() {
+            self.withdraw();
+            return None;
+        }
+        let mut proposal = self.proposal.lock();
+        let Proposal::Made(registration) = std::mem::take(&mut *proposal) else { return None };
+        let settling = (*registration).clone();
+        *proposal = Proposal::Settling(registration);
+        Some(settling)
+    }
+
+    /// The registration that is being settled.
+    pub fn settling(&self) -> Option<Registration> {
+        match &*self.proposal.lock() {
+            Proposal::Settling(registration) => Some((**registration).clone()),
+            Proposal::None | Proposal::Made(_) => None,
+        }
+    }
+
+    /// The connection is closing: a registration that waits will not be settled.
+    pub fn withdraw(&self) {
+        let mut proposal = self.proposal.lock();
+        if let Proposal::Made(_) = &*proposal {
+            *proposal = Proposal::None;
+            drop(proposal);
+            self.dismiss();
+            self.settle();
+        }
     }
 
     /// Whether a registration waits to be settled.
@@ -115,7 +163,7 @@ impl Peer {
 
     /// The registration is settled; reading goes on.
     pub fn settle(&self) {
-        self.registration.lock().take();
+        *self.proposal.lock() = Proposal::None;
         self.registering.store(false, Ordering::SeqCst);
         self.outbox.alert();
     }
@@ -146,9 +194,44 @@ impl Peer {
         }
     }
 
-    /// Whether this server reads nothing from it at present, so that its silence says nothing.
+    /// Whether this server reads nothing from it since too much is unhandled.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::SeqCst)
+    }
+
+    /// Whether this server reads nothing from it at present, so that its silence says nothing.
+    pub fn is_unread(&self) -> bool {
+        self.is_paused() || self.is_registering()
+    }
+
+    /// Whether it has been a worker.
+    pub fn has_registered(&self) -> bool {
+        self.registered.load(Ordering::SeqCst)
+    }
+
+    /// It is a worker.
+    pub fn set_registered(&self) {
+        self.registered.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing that it says is listened to.
+    pub fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Ordering::SeqCst)
+    }
+
+    /// From now on nothing that it says is listened to.
+    pub fn dismiss(&self) {
+        self.dismissed.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether its end is being told, or was.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::SeqCst)
+    }
+
+    /// Its end is being told. True the first time.
+    pub fn end(&self) -> bool {
+        !self.ended.swap(true, Ordering::SeqCst)
     }
 
     /// Notes whether this server reads from it.

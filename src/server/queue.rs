@@ -33,6 +33,12 @@ pub trait Entry {
 
     /// Whether it is dropped when so many entries are waiting.
     fn may_be_left_out(&self, waiting: usize) -> bool;
+
+    /// Whether it is still wanted. Asked once, as it is put in, and of one entry at a time: so whoever was told to be gone
+    /// can't be heard of afterwards, whichever thread speaks of it.
+    fn admit(&self) -> bool {
+        true
+    }
 }
 
 /// What is on an account until it is credited.
@@ -82,6 +88,9 @@ impl<E: Entry> Queue<E> {
     pub fn push(&self, entry: E) {
         let mut state = self.state.lock();
         if (state.closed && !entry.is_last()) || entry.may_be_left_out(state.entries.waiting()) {
+            return;
+        }
+        if !entry.admit() {
             return;
         }
         if let Some(charge) = entry.charge() {

@@ -9,7 +9,8 @@ use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::departures::Departures;
 use super::events::{Event, EventQueue};
@@ -17,11 +18,12 @@ use super::handover::Ends;
 use super::peer::{Peer, PeerId};
 use super::room::Rooms;
 use super::waker::Waker;
-use crate::core::clock::Clock;
+use crate::core::clock::{Clock, Moment};
 use crate::core::config::ServerConfig;
 use crate::core::log::{Level, Line, LogLimiter};
 use crate::core::pool::{Finding, Pool};
 use crate::core::protocol::Closing;
+use crate::core::suspension::Suspension;
 
 /// The state of one server, from its start to its stop.
 ///
@@ -52,6 +54,9 @@ pub struct Shared {
     strangers: AtomicUsize,
     refusing: AtomicBool,
     log_limiter: Mutex<LogLimiter>,
+    suspension: Mutex<Suspension>,
+    /// What it found last, as [`Moment::elapsed_ms`].
+    awake_since_ms: AtomicU64,
     /// Told when the limiter leaves a line out.
     left_out: Notify,
 }
@@ -94,9 +99,11 @@ impl Shared {
         let (alive, gone) = mpsc::channel(1);
         let waker = Arc::new(Waker::new(wake));
         let queue_waker = Arc::clone(&waker);
+        let clock = Clock::start();
+        let suspension = Suspension::new(config.shortest_limit(), clock.now());
         let shared = Self {
             config,
-            clock: Clock::start(),
+            clock,
             pool: Mutex::new(Pool::new()),
             events: EventQueue::new(move || queue_waker.wake_soon()),
             waker,
@@ -115,6 +122,8 @@ impl Shared {
             strangers: AtomicUsize::new(0),
             refusing: AtomicBool::new(false),
             log_limiter: Mutex::default(),
+            suspension: Mutex::new(suspension),
+            awake_since_ms: AtomicU64::new(0),
             left_out: Notify::new(),
         };
         (Arc::new(shared), gone)
@@ -253,10 +262,43 @@ impl Shared {
         }
     }
 
-    /// Judges every worker's silence, and closes the dead.
+    /// Presumes a peer to be dead. The application is told now, with this closing, and not when the peer has answered a close
+    /// frame, if it ever does. Nothing of the peer comes behind that (I2).
+    pub fn give_up(&self, peer: &Arc<Peer>, closing: Closing) {
+        self.shut(peer);
+        peer.dismiss();
+        let reason = Utf8Bytes::from_static(closing.reason);
+        self.events.push(Event::Closed { peer: Arc::clone(peer), code: closing.code, reason });
+    }
+
+    /// How often [`Shared::observe_time`] must be called.
+    pub fn watch_interval(&self) -> Duration {
+        self.suspension.lock().tick()
+    }
+
+    /// Returns the moment since when this process has run without a break, up to now. Whoever judges a peer by time asks, since
+    /// it may be the first to run after a suspension.
+    pub fn observe_time(&self) -> Moment {
+        let mut suspension = self.suspension.lock();
+        let awake_since = suspension.observe(self.clock.now());
+        self.awake_since_ms.store(awake_since.elapsed_ms, Ordering::SeqCst);
+        awake_since
+    }
+
+    /// What [`Shared::observe_time`] returned last.
+    pub fn awake_since(&self) -> Instant {
+        self.clock.instant(self.awake_since_ms.load(Ordering::SeqCst)).into()
+    }
+
+    /// Judges every worker's silence, and gives up the dead.
     pub fn check_health(&self) {
         let timeout_ms = self.config.heartbeat_timeout_ms;
-        let findings = self.pool.lock().check_health(self.clock.now(), timeout_ms, |peer| peer.is_paused());
+        let awake_since = self.observe_time();
+        let findings = {
+            let mut pool = self.pool.lock();
+            pool.count_silence_from(awake_since);
+            pool.check_health(self.clock.now(), timeout_ms, |peer| peer.is_unread())
+        };
         for finding in findings {
             match finding {
                 Finding::TimedOut { id, silent_ms } => self.log(Line::warn(
@@ -267,7 +309,8 @@ impl Shared {
                     self.log(Line::warn("Worker connection presumed dead, closing", json!({ "workerId": *id })));
                     let peer = self.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
                     if let Some(peer) = peer {
-                        self.close(&peer, Closing::HEARTBEAT_TIMEOUT);
+                        self.give_up(&peer, Closing::HEARTBEAT_TIMEOUT);
+                        peer.outbox.close(Closing::HEARTBEAT_TIMEOUT);
                     }
                 }
             }
@@ -293,6 +336,13 @@ impl Shared {
     pub fn log_for(&self, peer: &Arc<Peer>, line: Line) {
         if self.admits_line(line.level, line.message) {
             self.events.push(Event::Log { line, peer: Some(Arc::clone(peer)) });
+        }
+    }
+
+    /// The same, with a context that is made only if the line is written.
+    pub fn log_for_with(&self, peer: &Arc<Peer>, message: &'static str, context: impl FnOnce() -> Value) {
+        if self.admits_line(Level::Warn, message) {
+            self.events.push(Event::Log { line: Line::warn(message, context()), peer: Some(Arc::clone(peer)) });
         }
     }
 

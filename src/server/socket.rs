@@ -67,6 +67,14 @@ pub trait Consumer {
 
     /// Its deadline has come.
     fn on_deadline(&mut self) {}
+
+    /// Since when time counts against the peer: before, this process may not have run. It may be looked up.
+    fn awake_since(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Something is about to be judged by time: [`Consumer::awake_since`] must be true now.
+    fn observe_time(&mut self) {}
 }
 
 /// What a connection may do.
@@ -153,7 +161,9 @@ impl<'a> WebSocket<'a> {
         if self.inbound.closed.is_some() && (outgoing.is_empty || outgoing.has_failed) {
             return Err(self.end());
         }
-        let deadlines = [close_deadline(&outgoing), self.stall_deadline(&outgoing), consumer.deadline()];
+        let awake_since = consumer.awake_since();
+        let deadlines =
+            [close_deadline(&outgoing, awake_since), self.stall_deadline(&outgoing, awake_since), consumer.deadline()];
         Ok((outgoing.blocked_since.is_some(), deadlines.into_iter().flatten().min()))
     }
 
@@ -207,21 +217,24 @@ impl<'a> WebSocket<'a> {
         self.inbound.closed.take().map_or(End::Lost, |(code, reason)| End::Closed(code, reason))
     }
 
-    fn stall_deadline(&self, outgoing: &Outgoing) -> Option<Instant> {
+    fn stall_deadline(&self, outgoing: &Outgoing, awake_since: Option<Instant>) -> Option<Instant> {
         // Once it is closing the close deadline counts.
-        outgoing.blocked_since.filter(|_| outgoing.closed_at.is_none()).map(|since| since + self.limits.stall_timeout)
+        let since = outgoing.blocked_since.filter(|_| outgoing.closed_at.is_none())?;
+        Some(awake_since.map_or(since, |awake_since| since.max(awake_since)) + self.limits.stall_timeout)
     }
 
     /// Does what is due. True if the connection is given up.
     fn on_deadline(&self, consumer: &mut impl Consumer) -> bool {
+        consumer.observe_time();
+        let awake_since = consumer.awake_since();
         let now = Instant::now();
         let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         // As it is now: somebody else may have written meanwhile.
         let outgoing = self.outbox.outgoing();
-        if is_due(close_deadline(&outgoing)) {
+        if is_due(close_deadline(&outgoing, awake_since)) {
             return true;
         }
-        if is_due(self.stall_deadline(&outgoing)) {
+        if is_due(self.stall_deadline(&outgoing, awake_since)) {
             consumer.on_stall();
         }
         if is_due(consumer.deadline()) {
@@ -232,8 +245,9 @@ impl<'a> WebSocket<'a> {
 }
 
 /// When a peer that does not answer the close frame is given up.
-fn close_deadline(outgoing: &Outgoing) -> Option<Instant> {
-    outgoing.closed_at.map(|closed_at| closed_at + CLOSE_TIMEOUT)
+fn close_deadline(outgoing: &Outgoing, awake_since: Option<Instant>) -> Option<Instant> {
+    let closed_at = outgoing.closed_at?;
+    Some(awake_since.map_or(closed_at, |awake_since| closed_at.max(awake_since)) + CLOSE_TIMEOUT)
 }
 
 /// What has come, on its way to the consumer.
