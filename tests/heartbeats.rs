@@ -5,8 +5,8 @@ mod support;
 
 use std::time::Duration;
 
-use support::client::{Client, heartbeat};
-use support::{App, eventually};
+use support::client::{Client, Raw, TEXT, frame, heartbeat, registration};
+use support::{App, Seen, eventually};
 use tokio::time::sleep;
 use worker_server::core::config::ServerConfig;
 
@@ -84,4 +84,43 @@ async fn i4_a_worker_silent_for_three_timeouts_is_closed_with_4003_while_the_app
     assert!(context["timeSinceHeartbeat"].as_u64().is_some_and(|silent| silent > 50));
     assert_eq!(app.log("Worker connection presumed dead, closing").await["workerId"], "w");
     assert_eq!(app.gone().await.0.as_deref(), Some("w"));
+}
+
+#[tokio::test]
+async fn i2_who_is_presumed_dead_leaves_at_once_and_nothing_of_it_comes_behind_that() {
+    let mut app = App::start(judging(50));
+    let mut raw = Raw::registered(app.port(), "w").await;
+    // It reads nothing, and so answers no close frame.
+    assert_eq!(app.gone().await, (Some("w".into()), 4003, "Heartbeat timeout".into()));
+    assert_eq!(app.server.worker_count(), 0);
+    raw.write(&frame(TEXT, heartbeat("w").as_bytes())).await;
+    raw.write(&frame(TEXT, br#"{"type":"late"}"#)).await;
+    raw.write(&frame(TEXT, registration("w").as_bytes())).await;
+    raw.write(&frame(0x88, &4003_u16.to_be_bytes())).await;
+    assert_eq!(raw.closed().await, (4003, "Heartbeat timeout".into()));
+    assert!(raw.rest().await.is_empty(), "the handshake ends in the background");
+    app.run(|_| ()).await;
+    let behind = app.rest();
+    assert!(behind.iter().all(|seen| matches!(seen, Seen::Log { .. })), "{behind:?}");
+}
+
+#[tokio::test]
+async fn a_worker_whose_registration_waits_for_a_busy_application_is_not_judged_by_its_silence() {
+    let mut app = App::start(judging(50));
+    let (mut client, _) = Client::registered(app.port(), "w").await;
+    let mut witness = Client::connect(app.port()).await;
+    witness.register("witness").await;
+    let hold = app.hold().await;
+    // From here on nothing is read of it until that is settled.
+    client.send(&registration("w")).await;
+    assert_eq!(witness.closed().await, (4003, "Heartbeat timeout".into()));
+    hold.release();
+    assert_eq!(client.json().await["success"], true);
+    loop {
+        match app.event().await {
+            Seen::Gone { worker, .. } => assert_eq!(worker.as_deref(), Some("witness")),
+            Seen::Replaced { id, .. } => break assert_eq!(id, "w"),
+            _ => {}
+        }
+    }
 }

@@ -103,6 +103,35 @@ async fn a_connection_that_registered_or_is_in_use_may_stay() {
 }
 
 #[tokio::test]
+async fn a_connection_in_use_is_closed_with_4004_when_it_is_silent_for_three_timeouts() {
+    let mut app = App::start(ServerConfig { heartbeat_timeout_ms: 500, ..ServerConfig::default() });
+    let mut silent = Client::connect(app.port()).await;
+    let mut speaking = Client::connect(app.port()).await;
+    silent.send(r#"{"type":"taken"}"#).await;
+    let speak = async {
+        loop {
+            speaking.send(r#"{"type":"taken"}"#).await;
+            tokio::time::sleep(SHORT).await;
+        }
+    };
+    tokio::select! {
+        () = speak => {}
+        closed = silent.closed() => assert_eq!(closed, (4004, "Registration timeout".into())),
+    }
+    let context = app.log("Unregistered connection presumed dead, closing").await;
+    assert_eq!(context["timeoutMs"], 1_500);
+    speaking.register("w").await;
+}
+
+#[tokio::test]
+async fn without_a_registration_timeout_nobody_is_closed_for_not_registering() {
+    let app = App::start(limited(Limits { registration_timeout: Duration::ZERO, ..Limits::default() }));
+    let mut patient = Client::connect(app.port()).await;
+    tokio::time::sleep(SHORT).await;
+    patient.register("w").await;
+}
+
+#[tokio::test]
 async fn a_registration_that_waits_for_a_busy_application_came_in_time() {
     let limits = Limits { registration_timeout: SHORT, ..Limits::default() };
     let app = App::start(limited(limits));
@@ -147,6 +176,8 @@ async fn i4_a_peer_that_takes_nothing_is_closed_with_4008() {
     let mut raw = Raw::registered(app.port(), "w").await;
     fill(&app).await;
     assert_eq!(app.log("Slow consumer, closing").await["workerId"], "w");
+    // It is not waited for: what it was sent first is still on its way.
+    assert_eq!(app.gone().await, (Some("w".into()), 4008, "Slow consumer".into()));
     assert_eq!(raw.closed().await, (4008, "Slow consumer".into()));
 }
 

@@ -3,10 +3,12 @@
 
 mod support;
 
-use support::App;
-use support::client::{Client, Raw, TEXT, frame};
+use std::time::Duration;
+
+use support::client::{Client, Raw, TEXT, frame, heartbeat, registration};
+use support::{App, Seen};
 use tokio_tungstenite::tungstenite::Message;
-use worker_server::core::config::ServerConfig;
+use worker_server::core::config::{Limits, ServerConfig};
 
 #[tokio::test]
 async fn i2_messages_of_a_worker_arrive_in_order() {
@@ -121,4 +123,74 @@ async fn a_broadcast_reaches_every_worker_and_nobody_else() {
 async fn a_message_to_an_unknown_worker_is_refused() {
     let app = App::start(ServerConfig::default());
     assert!(!app.server.send("nobody", "x".into()));
+}
+
+/// What reaches the application, up to the registration of `end`, of one that has not registered and of one that has.
+async fn heard_from(accept_unregistered: Option<bool>) -> (App, Vec<String>) {
+    let auth_tokens = Some(vec!["token".into()]);
+    let mut app = App::start(ServerConfig { auth_tokens, accept_unregistered, ..ServerConfig::default() });
+    let with_token = |id| registration(id).replacen('{', r#"{"authToken":"token","#, 1);
+    let mut worker = Client::connect(app.port()).await;
+    worker.send(&with_token("w")).await;
+    assert_eq!(worker.json().await["success"], true);
+    let mut stranger = Client::connect(app.port()).await;
+    let long = format!(r#"{{"type":"long","pad":"{}"}}"#, "x".repeat(100_000));
+    for text in [r#"{"type":"failure"}"#, &long, &heartbeat("w"), "{", "{}"] {
+        stranger.send(text).await;
+    }
+    // Once it has registered it is heard.
+    stranger.send(&with_token("s")).await;
+    stranger.send(r#"{"type":"last"}"#).await;
+    let mut heard = Vec::new();
+    loop {
+        match app.next().await {
+            Seen::Message { worker, text } if text.contains("last") => {
+                assert_eq!(worker.as_deref(), Some("s"));
+                break;
+            }
+            Seen::Message { worker, text } => heard.push(format!("{worker:?} {}", &text[..text.len().min(20)])),
+            Seen::Log { message, context, .. } if message.starts_with("New WebSocket") => assert!(context.is_null()),
+            Seen::Log { message, context, .. } => heard.push(format!("{message} {context}")),
+            _ => {}
+        }
+    }
+    (app, heard)
+}
+
+#[tokio::test]
+async fn where_a_token_is_asked_for_nothing_of_a_stranger_reaches_the_application() {
+    let (_app, heard) = heard_from(None).await;
+    assert_eq!(
+        heard,
+        [
+            r#"Message from unregistered connection {"type":"failure"}"#,
+            r#"Message from unregistered connection {"type":"long"}"#,
+            r#"Message from unregistered connection {"type":"heartbeat"}"#,
+            "Invalid JSON message from worker null",
+            "Message missing type field null",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn strangers_are_heard_in_spite_of_a_token_where_that_is_wanted() {
+    let (_app, heard) = heard_from(Some(true)).await;
+    assert_eq!(
+        heard,
+        [
+            r#"None {"type":"failure"}"#,
+            r#"None {"type":"long","pad""#,
+            "Invalid JSON message from worker null",
+            "Message missing type field null",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_stranger_whose_messages_are_dropped_must_register_in_time() {
+    let limits = Limits { registration_timeout: Duration::from_millis(50), ..Limits::default() };
+    let app = App::start(ServerConfig { auth_tokens: Some(vec!["token".into()]), limits, ..ServerConfig::default() });
+    let mut stranger = Client::connect(app.port()).await;
+    stranger.send(r#"{"type":"taken"}"#).await;
+    assert_eq!(stranger.closed().await, (4004, "Registration timeout".into()));
 }

@@ -8,6 +8,8 @@ use support::{App, Seen, eventually};
 use worker_server::core::config::ServerConfig;
 use worker_server::core::worker::WorkerKey;
 use worker_server::server::Server;
+use worker_server::server::events::Event;
+use worker_server::server::peer::PeerId;
 
 /// Tracks a request on the worker that registered last. Gives its key, if anybody is there.
 fn track_on_last(server: &Server) -> Option<WorkerKey> {
@@ -212,4 +214,103 @@ async fn another_id_on_the_same_socket_lets_the_first_worker_leave() {
     assert!(app.server.send("b", "x".into()));
     drop(client);
     assert_eq!(app.gone().await.0.as_deref(), Some("b"));
+}
+
+/// Takes events until `is_done` says so of all that were taken.
+async fn take_until(server: &Server, mut is_done: impl FnMut(&[Event]) -> bool) -> Vec<Event> {
+    let mut events = Vec::new();
+    eventually(|| {
+        events.extend(server.drain(100, usize::MAX, false));
+        is_done(&events)
+    })
+    .await;
+    events
+}
+
+fn registrations(events: &[Event]) -> Vec<PeerId> {
+    let peer_of = |event: &Event| if let Event::Register { peer, .. } = event { Some(peer.id) } else { None };
+    events.iter().filter_map(peer_of).collect()
+}
+
+#[tokio::test]
+async fn a_registration_whose_own_socket_is_being_closed_displaces_nobody_and_nothing_behind_it_is_heard() {
+    let server = Server::start(ServerConfig::default(), || ()).unwrap();
+    let mut old = Raw::upgraded(server.port()).await;
+    let old_says = |text: &str| frame(TEXT, text.as_bytes());
+    old.write(&old_says(&registration("w"))).await;
+    let [old_id] = registrations(&take_until(&server, |events| !registrations(events).is_empty()).await)[..] else {
+        panic!("one registration");
+    };
+    assert!(server.displace(old_id).is_empty());
+    server.register(old_id).expect("it is registered");
+    server.flush();
+    old.frame().await;
+
+    // Both register, and the application is busy until both registrations are there.
+    let mut new = Client::connect(server.port()).await;
+    new.send(&registration("w")).await;
+    let behind = r#"{"type":"of the session that never begins"}"#;
+    old.write(&[old_says(&registration("w")), old_says(behind)].concat()).await;
+    let both = registrations(&take_until(&server, |events| registrations(events).len() == 2).await);
+    let new_id = *both.iter().find(|&&id| id != old_id).unwrap();
+    assert_eq!(server.displace(new_id).len(), 1, "the one that holds the id");
+    let registered = server.register(new_id).expect("it is registered");
+    assert!(server.displace(old_id).is_empty());
+    assert_eq!(server.register(old_id), None);
+    server.flush();
+
+    assert_eq!(new.json().await["sessionId"], registered.session_id.as_str());
+    assert!(server.send("w", "to the new".into()));
+    // It speaks on, and even registers, before it answers the close frame.
+    old.write(&[old_says(behind), old_says(&registration("v")), old_says(behind)].concat()).await;
+    old.write(&frame(0x88, &4003_u16.to_be_bytes())).await;
+    let rest = take_until(&server, |events| events.iter().any(|event| matches!(event, Event::Closed { .. }))).await;
+    let told: Vec<_> = rest.iter().filter(|event| !matches!(event, Event::Log { .. })).collect();
+    assert!(matches!(told[..], [Event::Closed { .. }]), "{told:?}");
+    assert_eq!(server.depart(old_id), None);
+    assert_eq!(server.depart(old_id), None, "nor the second time");
+    assert_eq!(server.worker_count(), 1);
+}
+
+#[tokio::test]
+async fn after_a_registration_that_is_ignored_nothing_of_that_peer_is_heard() {
+    let mut app = App::start(ServerConfig::default());
+    let mut old = Raw::registered(app.port(), "w").await;
+    let _new = Client::registered(app.port(), "w").await;
+    assert_eq!(old.closed().await, (4003, "Replaced by new connection".into()));
+    old.write(&frame(TEXT, registration("v").as_bytes())).await;
+    old.write(&frame(TEXT, br#"{"type":"as v"}"#)).await;
+    old.write(&frame(0x88, &4003_u16.to_be_bytes())).await;
+    loop {
+        match app.event().await {
+            Seen::Message { worker, text } => panic!("{text} as of {worker:?}"),
+            Seen::Gone { worker, count, .. } => break assert_eq!((worker, count), (None, 1)),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_registration_that_is_being_settled_stays_settled_though_its_socket_closes_meanwhile() {
+    let server = Server::start(ServerConfig::default(), || ()).unwrap();
+    let mut ids = Vec::new();
+    let mut clients = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(server.port()).await;
+        client.send(&registration("w")).await;
+        let events = take_until(&server, |events| !registrations(events).is_empty()).await;
+        ids.extend(registrations(&events));
+        let displaced = server.displace(ids[ids.len() - 1]);
+        assert_eq!(displaced.len(), clients.len());
+        clients.push(client);
+        if ids.len() == 1 {
+            server.register(ids[0]).expect("it is registered");
+        }
+    }
+    // Somebody was displaced for it: it must take that place, and leave with an event of its own.
+    drop(clients.pop());
+    assert!(server.register(ids[1]).is_some());
+    let is_its_end = |event: &Event| matches!(event, Event::Closed { peer, .. } if peer.id == ids[1]);
+    take_until(&server, |events| events.iter().any(is_its_end)).await;
+    assert!(server.depart(ids[1]).is_some());
 }

@@ -88,7 +88,8 @@ pub fn run(input: &[u8]) {
 #[derive(Debug)]
 enum Event {
     Register(usize, Registration),
-    Message(usize),
+    /// A message, and the worker that its peer was when it said it.
+    Message(usize, Option<WorkerKey>),
     Closed(usize),
 }
 
@@ -193,7 +194,7 @@ impl Fleet {
                 peer.is_registering = true;
                 self.events.push_back(Event::Register(index, registration));
             }
-            Action::Deliver => self.events.push_back(Event::Message(index)),
+            Action::Deliver => self.events.push_back(Event::Message(index, peer.worker)),
             Action::Heartbeat { worker_id, named, timestamp } => {
                 let known = worker_id.as_deref().is_some_and(|id| {
                     let known = self.pool.heartbeat(id, self.now);
@@ -234,13 +235,14 @@ impl Fleet {
     fn drain(&mut self) {
         match self.events.pop_front() {
             None => {}
-            Some(Event::Message(index)) => {
+            Some(Event::Message(index, speaker)) => {
                 let peer = &self.peers[index];
                 assert!(!peer.is_gone, "I2: nothing comes after the end");
                 assert!(
                     peer.worker.is_none_or(|key| self.believed.contains_key(&key)),
                     "I2: only of a worker that is there"
                 );
+                assert!(peer.worker.is_none() || peer.worker == speaker, "I2: of the worker that said it");
             }
             Some(Event::Register(index, registration)) => self.settle(index, &registration),
             Some(Event::Closed(index)) => {
@@ -253,6 +255,11 @@ impl Fleet {
     }
 
     fn settle(&mut self, index: usize, registration: &Registration) {
+        self.peers[index].is_registering = false;
+        if !self.peers[index].is_open {
+            // Whoever is being closed displaces nobody: it would be the end of both.
+            return;
+        }
         let same_id = self.pool.key_of(&registration.worker_id);
         let same_peer = self.peers[index].worker.filter(|key| Some(*key) != same_id);
         for key in same_peer.into_iter().chain(same_id) {
@@ -266,11 +273,7 @@ impl Fleet {
         assert_eq!(self.pool.key_of(&registration.worker_id), None, "I3: the old session is out of the pool");
         let key = self.pool.add(&registration.worker_id, &registration.capabilities, index, self.now);
         assert!(self.believed.keys().all(|earlier| *earlier < key), "the new worker is the last in order");
-        let peer = &mut self.peers[index];
-        if !peer.is_open {
-            self.pool.mark_closed(key);
-        }
-        (peer.worker, peer.is_registering) = (Some(key), false);
+        self.peers[index].worker = Some(key);
         self.believed.insert(key, (registration.worker_id.clone(), BTreeMap::new()));
     }
 

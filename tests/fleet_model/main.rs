@@ -6,6 +6,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
+mod connection;
 mod served;
 
 #[path = "../../fuzz/bodies/session.rs"]

@@ -4,28 +4,28 @@
 //! Across peers the order of events is the network's; of one peer it is fixed. So the model knows for each peer what it did,
 //! and holds each event against that; what the pool must be then follows from the events alone.
 
-use std::collections::{BTreeSet, VecDeque};
-use std::io::ErrorKind;
-use std::net::TcpStream;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
-use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
+use tokio_tungstenite::tungstenite::Message;
 use worker_server::core::config::ServerConfig;
 use worker_server::core::protocol::registration_ack;
 use worker_server::core::rules::Status;
 use worker_server::core::worker::WorkerKey;
-use worker_server::server::Server;
 use worker_server::server::events::Event;
 use worker_server::server::peer::PeerId;
+
+use super::connection::{Connection, Deed, Said};
+use worker_server::server::{Registered, Server};
 
 const PEERS: usize = 4;
 const IDS: [&str; 3] = ["a", "b", "c"];
 /// What a worker takes at once.
 const MAX: usize = 2;
 /// How long anything may take.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// One step. Numbers choose among what there is.
 #[derive(Clone, Copy, Debug)]
@@ -79,37 +79,12 @@ pub fn run(steps: &[Step]) {
     fleet.end();
 }
 
-/// Something that a peer did and the application must hear of.
-#[derive(Clone, Debug, PartialEq)]
-enum Deed {
-    Register(usize),
-    Say(String),
-    End,
-}
-
-/// A connection, as its peer and the model know it.
-#[derive(Debug)]
-#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
-struct Connection {
-    socket: Option<WebSocket<TcpStream>>,
-    deeds: VecDeque<Deed>,
-    /// What it was sent, and must find before the end of its socket.
-    sent: VecDeque<String>,
-    /// It vanished: what was on its way may be lost.
-    is_lossy: bool,
-    /// The server closes it: it can't register any more.
-    is_closing: bool,
-    /// Its end was told.
-    is_over: bool,
-    /// The server did not wait for its close frame.
-    is_given_up: bool,
-    worker: Option<WorkerKey>,
-}
-
 /// A worker, as the application knows it.
 struct Known {
     key: WorkerKey,
     id: usize,
+    /// The number of its registration on its connection.
+    registration: usize,
     pending: BTreeSet<String>,
 }
 
@@ -164,8 +139,10 @@ impl Fleet {
             }
             Step::Say(peer) => {
                 self.count += 1;
+                let Some(connection) = self.current[peer].map(|at| &self.connections[at]) else { return };
                 let text = format!(r#"{{"type":"result","n":{}}}"#, self.count);
-                self.act(peer, Deed::Say(text.clone()), Message::text(text));
+                let (registrations, id) = (connection.registrations, connection.id);
+                self.act(peer, Deed::Say(Said { text: text.clone(), registrations, id }), Message::text(text));
             }
             Step::Close(peer) => {
                 self.act(peer, Deed::End, Message::Close(None));
@@ -182,7 +159,7 @@ impl Fleet {
             Step::Drain(events) => {
                 self.drain(events);
             }
-            Step::Settle => self.settle(|connection| connection.deeds.iter().all(|deed| connection.may_skip(deed))),
+            Step::Settle => self.settle(Connection::is_heard_out),
             Step::Track(number) => self.track(number),
             Step::Release(number) => self.release(number),
             Step::Send(number) => self.send(number),
@@ -195,7 +172,13 @@ impl Fleet {
         let Some(connection) = self.current[peer].map(|at| &mut self.connections[at]) else { return };
         let Some(socket) = &mut connection.socket else { return };
         match socket.send(message) {
-            Ok(()) => connection.deeds.push_back(deed),
+            Ok(()) => {
+                if let Deed::Register(id) = deed {
+                    connection.registrations += 1;
+                    connection.id = Some(id);
+                }
+                connection.deeds.push_back(deed);
+            }
             // The server may have ended it meanwhile; its end is told, whatever else was done.
             Err(error) => assert!(connection.is_closing, "{error}"),
         }
@@ -232,14 +215,8 @@ impl Fleet {
                     let at = self.hear(peer.id, &Deed::Register(id));
                     self.register(at, peer.id, id);
                 }
-                Event::Message { peer, text } => {
-                    self.hear(peer.id, &Deed::Say(text.to_string()));
-                }
-                Event::Texts { peer, texts } => {
-                    for text in texts.iter() {
-                        self.hear(peer.id, &Deed::Say(text.to_owned()));
-                    }
-                }
+                Event::Message { peer, text } => self.hear_text(peer.id, &text),
+                Event::Texts { peer, texts } => texts.iter().for_each(|text| self.hear_text(peer.id, text)),
                 Event::Closed { peer, code, .. } => {
                     let at = self.hear(peer.id, &Deed::End);
                     self.connections[at].is_given_up = code == 1006 && self.connections[at].is_closing;
@@ -256,6 +233,31 @@ impl Fleet {
         count
     }
 
+    /// A message comes, and it is that worker's as whom its peer said it.
+    fn hear_text(&mut self, id: PeerId, text: &str) {
+        let at = usize::try_from(id).unwrap() - 1;
+        let mut deeds = self.connections[at].deeds.iter();
+        let said = deeds.find_map(|deed| {
+            if let Deed::Say(said) = deed { Some(said) } else { None }.filter(|said| said.text == text)
+        });
+        let said = said.cloned().expect("I2: a message that was said, and not heard yet");
+        self.hear(id, &Deed::Say(said.clone()));
+        let connection = &self.connections[at];
+        assert!(!connection.is_dismissed, "nobody is heard behind a registration that was ignored: {said:?}");
+        assert_eq!(connection.heard, said.registrations, "I2: {said:?}");
+        match connection.worker {
+            Some(key) => {
+                let known = self.find(key);
+                assert_eq!(
+                    (Some(known.id), known.registration),
+                    (said.id, said.registrations),
+                    "I2: whose {said:?} is"
+                );
+            }
+            None => assert!(said.id.is_none() || connection.is_closing, "I2: {said:?} is of a worker that is there"),
+        }
+    }
+
     /// I2: what a peer did comes in the order in which it did it. Gives the connection.
     fn hear(&mut self, id: PeerId, deed: &Deed) -> usize {
         // Connections are made one after the other, and the server numbers them as they come.
@@ -270,10 +272,27 @@ impl Fleet {
 
     /// Settles a registration.
     fn register(&mut self, at: usize, peer: PeerId, id: usize) {
+        let connection = &mut self.connections[at];
+        assert!(!connection.is_dismissed, "nobody is heard behind a registration that was ignored");
+        connection.heard += 1;
+        let registration = connection.heard;
+        // Of one whose socket is gone the server may know that already.
+        let (is_closing, is_lossy) = (connection.is_closing, connection.is_lossy);
         let own = self.connections[at].worker.filter(|key| self.find(*key).id != id);
         let same_id = self.workers.iter().find(|known| known.id == id).map(|known| known.key);
         let expected: Vec<WorkerKey> = own.into_iter().chain(same_id).collect();
         let displaced = self.server.displace(peer);
+        if is_closing || (is_lossy && displaced.is_empty()) {
+            assert!(displaced.is_empty(), "whoever is being closed displaces nobody");
+            let is_ignored = is_closing || !expected.is_empty();
+            let Some(registered) = self.server.register(peer) else {
+                self.connections[at].is_dismissed = true;
+                return;
+            };
+            assert!(!is_ignored, "nor does it register");
+            self.joins(at, registered, id, registration);
+            return;
+        }
         assert_eq!(displaced.iter().map(|snapshot| snapshot.key).collect::<Vec<_>>(), expected);
         for snapshot in displaced {
             assert_eq!(snapshot.active, self.find(snapshot.key).pending.len() as u64);
@@ -285,12 +304,14 @@ impl Fleet {
         // I2 and I3: who was displaced is out before the new one is in.
         self.check();
         let registered = self.server.register(peer).expect("who asks to be registered can be");
+        self.joins(at, registered, id, registration);
+    }
+
+    fn joins(&mut self, at: usize, registered: Registered, id: usize, registration: usize) {
         let connection = &mut self.connections[at];
         connection.worker = Some(registered.snapshot.key);
-        if !connection.is_closing {
-            connection.sent.push_back(registration_ack(&registered.session_id, 15_000.0));
-        }
-        self.workers.push(Known { key: registered.snapshot.key, id, pending: BTreeSet::new() });
+        connection.sent.push_back(registration_ack(&registered.session_id, 15_000.0));
+        self.workers.push(Known { key: registered.snapshot.key, id, registration, pending: BTreeSet::new() });
     }
 
     fn find(&self, key: WorkerKey) -> &Known {
@@ -373,64 +394,5 @@ impl Fleet {
         for connection in &mut self.connections {
             connection.read_to_the_end();
         }
-    }
-}
-
-impl Connection {
-    fn open(port: u16) -> Self {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        stream.set_read_timeout(Some(DEADLINE)).unwrap();
-        stream.set_nodelay(true).unwrap();
-        let (socket, _) = client(format!("ws://127.0.0.1:{port}/"), stream).unwrap();
-        Self {
-            socket: Some(socket),
-            deeds: VecDeque::new(),
-            sent: VecDeque::new(),
-            is_lossy: false,
-            is_closing: false,
-            is_over: false,
-            is_given_up: false,
-            worker: None,
-        }
-    }
-
-    /// Whether something that it did need not be heard of.
-    fn may_skip(&self, deed: &Deed) -> bool {
-        match deed {
-            Deed::Register(_) => self.is_closing || self.is_lossy,
-            Deed::Say(_) => self.is_lossy,
-            Deed::End => false,
-        }
-    }
-
-    /// Whether this may be the next that is heard of it.
-    fn expects(&self, deed: &Deed) -> bool {
-        let mut rest = self.deeds.iter().skip_while(|next| *next != deed && self.may_skip(next));
-        // A server that closes it does not wait for ever.
-        rest.next() == Some(deed) || (*deed == Deed::End && self.is_closing)
-    }
-
-    /// Neither side has begun to close it.
-    fn is_surely_open(&self) -> bool {
-        self.socket.is_some() && !self.is_closing && !self.deeds.contains(&Deed::End)
-    }
-
-    /// In order, and all of it: what the application was told had left.
-    fn read_to_the_end(&mut self) {
-        let Some(socket) = &mut self.socket else { return };
-        loop {
-            match socket.read() {
-                Ok(Message::Text(text)) => {
-                    if self.sent.front().is_some_and(|next| *next == *text) {
-                        self.sent.pop_front();
-                    }
-                }
-                Ok(_) => {}
-                Err(Error::ConnectionClosed | Error::AlreadyClosed | Error::Protocol(_)) => break,
-                Err(Error::Io(error)) if error.kind() == ErrorKind::ConnectionReset => break,
-                Err(error) => panic!("{error}"),
-            }
-        }
-        assert!(self.sent.is_empty() || self.is_given_up, "{:?} did not arrive", self.sent);
     }
 }

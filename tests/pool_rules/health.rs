@@ -34,6 +34,17 @@ fn silence_that_is_the_servers_own_doing_is_not_judged() {
 }
 
 #[test]
+fn silence_before_the_process_woke_up_is_not_counted() {
+    let (mut pool, [key]) = pool_of([("w", 2.0)]);
+    pool.count_silence_from(at(1_000));
+    assert_eq!(pool.check_health(at(1_100), 100, |()| false), []);
+    assert_eq!(status(&pool, key), Status::Available);
+    let timed_out = Finding::TimedOut { id: "w".into(), silent_ms: 101 };
+    assert_eq!(pool.check_health(at(1_101), 100, |()| false), [timed_out]);
+    assert_eq!(pool.check_health(at(1_301), 100, |()| false), [Finding::Dead { key, id: "w".into() }]);
+}
+
+#[test]
 fn a_heartbeat_of_an_unhealthy_worker_makes_it_available() {
     let (mut pool, [key]) = pool_of([("w", 2.0)]);
     pool.check_health(at(101), 100, |()| false);
