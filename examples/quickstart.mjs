@@ -21,6 +21,8 @@ import { defaultFiles, kindOf, readText } from './support/read-files.mjs';
 import { printable, report } from './support/report.mjs';
 import { corpusOf } from './text-work.mjs';
 
+/** Only this machine: whoever serves others puts a proxy with TLS in front. */
+const HOST = '127.0.0.1';
 const FIRST_PORT = 19100;
 const LAST_PORT = 19199;
 const LONG_TEXT = 8_000;
@@ -46,7 +48,8 @@ const HELP = `Works on text files with a WorkerServer and four worker processes:
   --verbose   print the server's log lines
   --help      print this
 
-The port is ${FIRST_PORT}, or the next free one. The exit code is 0 if every file has its result, 1 if not, 2 for a wrong option.`;
+It listens on ${HOST} alone, at port ${FIRST_PORT} or the next free one, for workers that give the token which it makes at random.
+The exit code is 0 if every file has its result, 1 if not, 2 for a wrong option.`;
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
@@ -334,9 +337,10 @@ async function main() {
     return 1;
   }
 
+  // The workers get it in their environment. Nothing of whoever hasn't got it reaches the handlers below.
   const token = randomBytes(16).toString('hex');
   const logger = options.verbose ? consoleLogger() : undefined;
-  const server = await startServer({ authToken: token, heartbeatIntervalMs: 2_000, heartbeatTimeoutMs: 6_000, logger });
+  const server = await startServer({ host: HOST, authToken: token, heartbeatIntervalMs: 2_000, heartbeatTimeoutMs: 6_000, logger });
   const children = new Map();
   const stopped = interrupted();
   const listeners = new Set();
@@ -356,9 +360,9 @@ async function main() {
   );
 
   try {
-    console.log(`Listening on port ${server.port}. Starting ${WORKERS.length} workers.`);
+    console.log(`Listening on ${HOST}:${server.port}. Starting ${WORKERS.length} workers.`);
     for (const worker of WORKERS) {
-      children.set(worker.id, startWorker(worker, `ws://localhost:${server.port}`, token));
+      children.set(worker.id, startWorker(worker, `ws://${HOST}:${server.port}`, token));
     }
     await Promise.race([allRegistered(server, children), stopped.then(() => Promise.reject(new Error('interrupted')))]);
 
@@ -374,7 +378,7 @@ async function main() {
     }
 
     if (options.serve) {
-      const at = `localhost:${server.port}`;
+      const at = `${HOST}:${server.port}`;
       console.log(`\nServing http://${at}/health, http://${at}/workers and ws://${at}/ws/dashboard until Ctrl-C.`);
       await stopped;
     }

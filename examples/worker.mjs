@@ -1,9 +1,10 @@
 // A worker: connects to a WorkerServer, registers, sends heartbeats, works on what it is sent and answers.
 // Copy this file to write your own; what it works on is in text-work.mjs. It needs the npm package `ws` and nothing else.
 //
-//   node examples/worker.mjs --id NAME [--url ws://localhost:19100] [--model ID]... [--max N] [--limit CATEGORY=N]...
+//   node examples/worker.mjs --id NAME [--url ws://127.0.0.1:19100] [--model ID]... [--max N] [--limit CATEGORY=N]...
 //
-// A token is read from the environment (WORKER_TOKEN) and not from the command line, which every user of the machine sees.
+// A token is read from the environment (WORKER_TOKEN) and not from the command line, which every user of the machine sees. A server that
+// asks for one hears nothing of a worker before it has registered with it.
 
 import { parseArgs } from 'node:util';
 import WebSocket from 'ws';
@@ -12,7 +13,7 @@ import { analyse } from './text-work.mjs';
 const { values: options } = parseArgs({
   options: {
     id: { type: 'string', default: `worker-${process.pid}` },
-    url: { type: 'string', default: 'ws://localhost:19100' },
+    url: { type: 'string', default: 'ws://127.0.0.1:19100' },
     model: { type: 'string', multiple: true, default: ['prose-1'] },
     max: { type: 'string', default: '2' },
     limit: { type: 'string', multiple: true, default: [] },

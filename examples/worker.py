@@ -1,9 +1,10 @@
 """A worker in Python: registers, sends heartbeats, answers requests, and comes back when the connection is lost.
 
     pip install websockets
-    python3 examples/worker.py [ws://localhost:19100] [ID]
+    python3 examples/worker.py [ws://127.0.0.1:19100] [ID]
 
-It answers `{"type": "work", "requestId": ..., "prompt": ...}`, as in the README. A token is read from WORKER_TOKEN.
+It answers `{"type": "work", "requestId": ..., "prompt": ...}`, as in the README. A token is read from WORKER_TOKEN: a
+server that asks for one hears nothing of a worker before it has registered with it.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import sys
 
 import websockets
 
-URL = sys.argv[1] if len(sys.argv) > 1 else "ws://localhost:19100"
+URL = sys.argv[1] if len(sys.argv) > 1 else "ws://127.0.0.1:19100"
 ID = sys.argv[2] if len(sys.argv) > 2 else f"python-{os.getpid()}"
 
 REGISTRATION = {

@@ -167,3 +167,22 @@ test('workers that give signs of life stay while a silent one goes', async () =>
   await log.line('Worker disconnected');
   expect(server.getWorkerInfo().map(({ id, status }) => [id, status])).toEqual([['lively', 'available']]);
 });
+
+test('who is presumed dead leaves when it is judged, though it answers no close frame', async () => {
+  const { server, log } = await startServer(IMPATIENT);
+  const ended = new Promise((resolve) => {
+    server.onWorkerDisconnected((...event) => resolve([...event, server.getWorkerCount()]));
+  });
+  const worker = await connectWorker(server, 'w');
+  server.trackRequest('w', 'r1');
+  worker.ws.pause();
+  const [{ id, status }, pending, count] = await ended;
+  expect([id, status, [...pending], count]).toEqual(['w', 'unhealthy', ['r1'], 0]);
+  expect(log.contexts('Worker disconnected')).toEqual([{ workerId: 'w', code: 4003, reason: 'Heartbeat timeout' }]);
+  worker.ws.resume();
+  expect(await worker.closed).toEqual({ code: 4003, reason: 'Heartbeat timeout' });
+  // It may come again at once.
+  expect((await (await connectWorker(server, 'w')).ack).success).toBe(true);
+  expect(log.contexts('Worker disconnected')).toHaveLength(1);
+  expect(log.contexts('Unregistered WebSocket connection closed')).toEqual([]);
+});

@@ -51,6 +51,36 @@ test('every file is worked on, and what a killed worker had is sent again to oth
   expect(rows.filter((row) => row.endsWith(' 2'))).toHaveLength(Number(count));
 }, 60_000);
 
+test('whoever has not got the token changes nothing, whatever it sends', async () => {
+  const files = Array.from({ length: 12 }, (_, i) => write(`text-${i}.txt`, `${SENTENCES} Lantern number ${i} burned.`));
+  const child = spawn(process.execPath, [quickstart, '--verbose', ...files], { cwd: folder });
+  const exit = once(child, 'exit');
+  const output = { stdout: '', stderr: '' };
+  try {
+    const listening = new Promise((resolve) => {
+      for (const stream of ['stdout', 'stderr']) {
+        child[stream].on('data', (chunk) => {
+          output[stream] += chunk;
+          const match = output.stdout.match(/Listening on (127\.0\.0\.1:\d+)/);
+          if (match) resolve(match[1]);
+        });
+      }
+    });
+    const ws = new WebSocket(`ws://${await listening}`);
+    await once(ws, 'open');
+    ws.on('error', () => {});
+    const timer = setInterval(() => {
+      for (let n = 1; n <= files.length; n += 1) ws.send(JSON.stringify({ type: 'failure', requestId: `request-${n}`, error: 'x' }));
+    }, 5);
+    const [code] = await exit.finally(() => clearInterval(timer));
+    expect(output.stdout).toContain('12 of 12 files have their result.');
+    expect(code).toBe(0);
+    expect(output.stderr).toContain("Message from unregistered connection { type: 'failure' }");
+  } finally {
+    child.kill('SIGKILL');
+  }
+}, 60_000);
+
 test('the counts and the sentences are those of the text', async () => {
   const { stdout } = await run(write('harbour.txt', `${SENTENCES}\n`), write('other.txt', 'Nothing of that kind is here.\n'));
   expect(stdout).toMatch(/^harbour\.txt +prose +1 +20 /m);
@@ -92,7 +122,7 @@ test('--serve keeps the server running, with its health, its workers and a dashb
     const serving = new Promise((resolve, reject) => {
       child.stdout.on('data', (chunk) => {
         printed += chunk;
-        const match = printed.match(/Serving http:\/\/(localhost:\d+)\/health/);
+        const match = printed.match(/Serving http:\/\/(127\.0\.0\.1:\d+)\/health/);
         if (match) resolve(match[1]);
       });
       child.once('exit', (code) => reject(new Error(`ended with ${code}: ${printed}`)));

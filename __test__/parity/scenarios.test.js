@@ -163,6 +163,22 @@ const SCENARIOS = [
       await w.heartbeat('still there');
     },
   },
+  ...[undefined, true].map((acceptUnregistered) => ({
+    name: `strangers where a token is asked for, with acceptUnregistered ${acceptUnregistered}`,
+    options: { authToken: 'token', acceptUnregistered },
+    async run(t) {
+      const w = await t.worker('w', 'w', { authToken: 'token' });
+      const stranger = await t.connect('stranger');
+      const texts = ['{"type":"x","n":1}', '{"type":"nobody"}', '{"type":"heartbeat","workerId":"v"}', '{', '{}'];
+      for (const text of texts) stranger.sendText(text);
+      await stranger.register('s', { authToken: 'token' });
+      for (const text of texts) {
+        stranger.sendText(text);
+        await stranger.sync();
+      }
+      await w.heartbeat('still there');
+    },
+  })),
   {
     name: 'messages that are hard to read',
     async run(t) {

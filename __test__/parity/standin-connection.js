@@ -104,7 +104,7 @@ class ConnectionHandler {
 
   handleConnection(ws) {
     this.logger.debug('New WebSocket connection from potential worker');
-    const session = { ws, worker: null, refused: false };
+    const session = { ws, worker: null, refused: false, registered: false };
     ws.on('message', (data) => this.receive(session, data));
     ws.on('close', (code, reason) => this.closed(session, code, String(reason)));
     ws.on('error', (error) => this.logger.error('Worker WebSocket error', { error: text(error) }));
@@ -123,6 +123,8 @@ class ConnectionHandler {
       this.logger.warn('Message missing type field');
     } else if (message.type === 'worker_registration') {
       this.register(session, message);
+    } else if (!session.registered && this.config.acceptUnregistered === false) {
+      this.logger.warn('Message from unregistered connection', { type: message.type });
     } else if (message.type === 'heartbeat') {
       this.heartbeat(session, message);
     } else {
@@ -179,6 +181,7 @@ class ConnectionHandler {
     };
     worker.session = session;
     session.worker = worker;
+    session.registered = true;
     this.pool.add(worker);
     const { sessionId } = worker;
     this.reply(session, { type: 'worker_registration_ack', success: true, sessionId, heartbeatIntervalMs });

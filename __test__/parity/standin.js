@@ -36,7 +36,8 @@ class WorkerServer {
     this.stopGraceMs = options.limits?.stopGraceMs ?? 5_000;
     this.logger = options.logger ?? silent;
     this.pool = new WorkerPool(this.logger);
-    const config = { authToken: options.authToken, heartbeatTimeoutMs, heartbeatIntervalMs };
+    const { authToken, acceptUnregistered = !authToken } = options;
+    const config = { authToken, acceptUnregistered, heartbeatTimeoutMs, heartbeatIntervalMs };
     this.connections = new ConnectionHandler(this.pool, config, this.logger);
     this.httpHandlers = [];
     this.endpoints = new Map();

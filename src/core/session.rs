@@ -8,10 +8,7 @@ use super::log::Line;
 use super::protocol::{self, Closing, Inbound};
 use super::registration::Registration;
 
-/// What is logged of a message that is dropped since its sender has not registered: see [`type_of`] for the context.
-pub const UNREGISTERED: &str = "Message from unregistered connection";
-
-/// The context of a line on a message: its type.
+/// A message for the log: its type, of which nobody has made anything.
 pub fn type_of(text: &str) -> Value {
     let [kind] = raw::fields(text, ["type"]).unwrap_or_default();
     kind.map_or_else(|| Value::Object(Map::new()), |kind| json!({ "type": shown(kind) }))

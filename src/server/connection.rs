@@ -216,14 +216,14 @@ impl<'a> WorkerConsumer<'a> {
             self.judged_from = Some(Instant::now() + RECHECK);
             return;
         }
-        let (message, limit) = if self.peer.is_in_use() {
-            ("Unregistered connection presumed dead, closing", self.shared.config.death_timeout())
+        let timeout_ms = |limit: Duration| json!({ "timeoutMs": u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) });
+        self.log(if self.peer.is_in_use() {
+            let context = timeout_ms(self.shared.config.death_timeout());
+            Line::warn("Unregistered connection presumed dead, closing", context)
         } else {
-            let limit = self.shared.config.limits.registration_timeout;
-            ("WebSocket connection did not register in time, closing", limit)
-        };
-        let context = json!({ "timeoutMs": u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) });
-        self.log(Line::warn(message, context));
+            let context = timeout_ms(self.shared.config.limits.registration_timeout);
+            Line::warn("WebSocket connection did not register in time, closing", context)
+        });
         self.shared.close(self.peer, Closing::REGISTRATION_TIMEOUT);
     }
 
@@ -297,7 +297,8 @@ impl Consumer for WorkerConsumer<'_> {
         }
         match self.session.on_text(&text, self.shared.config.auth_tokens.as_deref()) {
             Action::Deliver | Action::Heartbeat { .. } if !self.is_heard() => {
-                self.shared.log_for_with(peer, session::UNREGISTERED, || session::type_of(&text));
+                let line = Line::warn("Message from unregistered connection", json!(null));
+                self.shared.log_for_with(peer, line, || session::type_of(&text));
             }
             Action::Deliver => self.deliver(text),
             Action::Heartbeat { worker_id, named, timestamp } => {

@@ -340,9 +340,10 @@ impl Shared {
     }
 
     /// The same, with a context that is made only if the line is written.
-    pub fn log_for_with(&self, peer: &Arc<Peer>, message: &'static str, context: impl FnOnce() -> Value) {
-        if self.admits_line(Level::Warn, message) {
-            self.events.push(Event::Log { line: Line::warn(message, context()), peer: Some(Arc::clone(peer)) });
+    pub fn log_for_with(&self, peer: &Arc<Peer>, line: Line, context: impl FnOnce() -> Value) {
+        if self.admits_line(line.level, line.message) {
+            let line = Line { context: context(), ..line };
+            self.events.push(Event::Log { line, peer: Some(Arc::clone(peer)) });
         }
     }
 
