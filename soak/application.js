@@ -8,9 +8,12 @@ const { WorkerServer } = require(process.env.WORKER_SERVER_IMPL === 'standin' ? 
 const { randomFrom } = require('../__test__/support/random');
 const { Ledger } = require('./ledger');
 const { DeliveryGauge, descriptors, measure } = require('./gauges');
+const { sockets } = require('./leftovers');
 
 const [seed, workers] = process.argv.slice(2).map(Number);
 const TOKEN = 'the soak\'s token';
+/** Both ways of treating those who have not registered are soaked: the seed decides. */
+const HEARS_STRANGERS = seed % 2 === 0;
 const MODELS = ['llama-3-8b', 'llama-3-70b', 'mistral', 'qwen'];
 const CATEGORIES = ['chat', 'embed', undefined];
 const BODY = Buffer.alloc(512 * 1024, 'x');
@@ -37,6 +40,7 @@ const log = (message, context) => {
 const server = new WorkerServer({
   port: 0,
   authToken: TOKEN,
+  acceptUnregistered: HEARS_STRANGERS,
   heartbeatTimeoutMs: 1_500,
   healthCheckIntervalMs: 200,
   heartbeatIntervalMs: 400,
@@ -52,7 +56,7 @@ const server = new WorkerServer({
     stopGraceMs: 2_000,
   },
 });
-const ledger = new Ledger(server, complain);
+const ledger = new Ledger(server, complain, HEARS_STRANGERS);
 const delivery = new DeliveryGauge();
 const others = { http: 0, endpoint: 0, sends: 0, refusedSends: 0, broadcasts: 0 };
 let nextRequest = 0;
@@ -154,14 +158,21 @@ setInterval(() => {
 
 /**
  * Resolves once no worker is left, and no socket but those of the beginning. The slowest to go are those of a vanished network,
- * which are told by their silence.
+ * which are told by their silence. What is left after so long is a violation, and named.
  */
 async function drained(atMostMs) {
   const end = performance.now() + atMostMs;
-  const isLeft = () => server.getWorkerCount() > 0 || ledger.liveCount > 0 || descriptors().socket > socketsAtStart;
+  const socketsLeft = () => (Number.isFinite(socketsAtStart) ? descriptors().socket - socketsAtStart : 0);
+  const isLeft = () => server.getWorkerCount() > 0 || ledger.liveCount > 0 || socketsLeft() > 0;
   while (isLeft() && performance.now() < end) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+  if (!isLeft()) return;
+  complain(`${server.getWorkerCount()} workers and ${socketsLeft()} sockets are left ${atMostMs / 1_000} s after all had gone`);
+  for (const { id, status, sessionId, pendingRequestIds } of server.getWorkerInfo()) {
+    complain(`left: worker ${id} (${status}, session ${sessionId}, ${pendingRequestIds.size} requests)`);
+  }
+  for (const socket of sockets()) complain(`left: socket of ${socket}`);
 }
 
 const report = () => ({

@@ -9,14 +9,13 @@ const WebSocket = require('ws');
 const { randomFrom } = require('../__test__/support/random');
 const { Worker } = require('./worker');
 
-const { port, host, seed, first, count, workers, visitors, vanishes } = JSON.parse(process.argv[2]);
+const { port, host, seed, first, count, workers, visitors } = JSON.parse(process.argv[2]);
 const MAX_VIOLATIONS = 20;
 
 const fleet = {
   port,
   host,
   ids: Array.from({ length: workers }, (_, index) => `w${index}`),
-  vanishes,
   violations: [],
   counts: {},
   complain(what) {

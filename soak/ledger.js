@@ -24,6 +24,7 @@ function newSession(worker) {
 class Ledger {
   #server;
   #complain;
+  #hearsStrangers;
   /** Sessions by worker id; those that were replaced and owe a disconnected event, by nonce. */
   #live = new Map();
   #owed = new Map();
@@ -32,7 +33,9 @@ class Ledger {
   #goodbye = null;
   counts = { sessions: 0, messages: 0, strangers: 0, tracked: 0, released: 0, lost: 0, replaced: 0, complete: 0, queries: 0 };
 
-  constructor(server, complain) {
+  /** `hearsStrangers` is whether messages of those who have never registered may come. */
+  constructor(server, complain, hearsStrangers) {
+    this.#hearsStrangers = hearsStrangers;
     this.#server = server;
     this.#complain = complain;
   }
@@ -140,6 +143,8 @@ class Ledger {
   message(worker, message) {
     if (worker.id === 'unknown') {
       this.counts.strangers += 1;
+      const hasRegistered = ![null, 'a stranger\'s'].includes(message.nonce);
+      this.#require(hasRegistered || this.#hearsStrangers, 'a message of one that has never registered', message);
       const session = [...this.#live.values()].find(({ nonce }) => nonce === message.nonce);
       this.#require(session === undefined, 'a message of a registered worker came as from an unknown one', session?.id);
       return undefined;

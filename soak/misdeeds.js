@@ -140,8 +140,7 @@ const UNREGISTERED = [
     },
   },
   {
-    name: 'was used without registering',
-    stays: true,
+    name: 'spoke without registering',
     async act(worker) {
       worker.nonce = 'a stranger\'s';
       for (let i = 0; i < 10; i += 1) worker.tell('note');

@@ -2,8 +2,8 @@
 //
 //   npm run soak -- [--minutes N] [--workers N] [--seed N]
 //
-// It goes in rounds. In each the workers live their lives (misdeeds.js), a process of them is frozen or killed, and a network
-// is unplugged. Then all go; nothing may be left, and memory and descriptors are measured. In the end the server is stopped
+// Each round is judged when it ends. In each the workers live their lives (misdeeds.js), a process of them is frozen or killed, and a network
+// is unplugged. Then all go; nothing may be left (what is, is named), and memory and descriptors are measured. In the end the server is stopped
 // while some are connected, and its process must end by itself. Exit code 1, with the seed, if anything did not hold.
 // Decisions follow from the seed; when things meet does not, since it is a real machine that runs them.
 
@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Child } from './processes.mjs';
 import { Network } from './network.mjs';
-import { judgeDelivery, judgeSizes, mib, total } from './verdict.mjs';
+import { judgeDelivery, judgeDescriptors, judgeSizes, mib, total } from './verdict.mjs';
 
 const { randomFrom } = createRequire(import.meta.url)('../__test__/support/random.js');
 
@@ -72,7 +72,6 @@ function startFleet(place, generation) {
     count: place === FLEETS ? workers - FLEETS * share : share,
     workers,
     visitors: place === 0,
-    vanishes: remote,
   };
   return new Child('fleet.js', [JSON.stringify(options)], remote ? { execPrefix: network.execPrefix } : {});
 }
@@ -124,6 +123,7 @@ for (let number = 0; number < rounds; number += 1) {
   console.log(`round ${number + 1}: ${counts.sessions} sessions, ${counts.messages} messages, ${counts.tracked} requests so far; `
     + `${mib(size.rss)} resident, ${mib(size.heapUsed)} heap, ${total(size.descriptors)} descriptors; `
     + `loop held ${delivery.heldMs.toFixed(1)} ms at most; ${Math.round((performance.now() - begun) / 1000)} s`);
+  violations.push(...judgeDescriptors(sizes));
   if (violations.length > 0) break;
 }
 

@@ -17,7 +17,7 @@ export const mib = (bytes) => `${(bytes / MIB).toFixed(1)} MiB`;
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1];
 
 /**
- * The sizes after each round are flat. The first round is left out: caches, compiled code and the allocator's arenas come
+ * The memory after each round is flat. The first round is left out: caches, compiled code and the allocator's arenas come
  * with it. What remains is compared as the median of the later half with that of the earlier half, since a leak grows with
  * every round, and noise does not. The tolerances are what the allocators of C and V8 keep to themselves; a leak of
  * 100 bytes a session or a message goes beyond them within a minute or two.
@@ -33,10 +33,22 @@ export function judgeSizes(sizes) {
   if (laterRss > rss * 1.1 + 12 * MIB) found.push(`resident memory grows: ${mib(rss)}, later ${mib(laterRss)}`);
   const [heap, laterHeap] = of('heapUsed');
   if (laterHeap > heap * 1.1 + 2 * MIB) found.push(`the heap grows: ${mib(heap)}, later ${mib(laterHeap)}`);
-  // Descriptors are exact: when nobody is connected there are those of the server and of Node itself.
-  const [few, many] = [settled[0].descriptors, settled.at(-1).descriptors];
-  for (const kind of Object.keys(many)) {
-    if (many[kind] > (few[kind] ?? 0)) found.push(`descriptors grow: ${few[kind] ?? 0} of kind ${kind}, later ${many[kind]}`);
+  return found;
+}
+
+/**
+ * Descriptors are exact: when nobody is connected there are those of the server and of Node itself. So each round has no more of
+ * a kind than any other; the first is not compared with, but judged as well, since Node opens nothing in it that it closes later.
+ */
+export function judgeDescriptors(sizes) {
+  const found = [];
+  const kinds = new Set(sizes.flatMap(({ descriptors }) => Object.keys(descriptors)));
+  for (const kind of kinds) {
+    const counts = sizes.map(({ descriptors }) => descriptors[kind] ?? 0);
+    const least = Math.min(...(counts.length > 1 ? counts.slice(1) : counts));
+    counts.forEach((count, index) => {
+      if (count > least) found.push(`round ${index + 1} leaves ${count} descriptors of kind ${kind}, another one ${least}`);
+    });
   }
   return found;
 }

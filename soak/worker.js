@@ -64,9 +64,7 @@ class Worker {
   async live() {
     this.lives += 1;
     const stranger = this.chance(0.12);
-    // Of a network that vanishes a socket that never registered and is in use would stay until TCP's keepalive finds out.
-    const deeds = (stranger ? UNREGISTERED : MISDEEDS).filter(({ stays }) => !stays || !this.fleet.vanishes);
-    const deed = this.pick(deeds);
+    const deed = this.pick(stranger ? UNREGISTERED : MISDEEDS);
     this.doing = deed.name;
     this.fleet.counts[deed.name] = (this.fleet.counts[deed.name] ?? 0) + 1;
     if (!(await this.connect(deed.bare))) return;

@@ -194,3 +194,17 @@ async fn a_stranger_whose_messages_are_dropped_must_register_in_time() {
     stranger.send(r#"{"type":"taken"}"#).await;
     assert_eq!(stranger.closed().await, (4004, "Registration timeout".into()));
 }
+
+#[tokio::test]
+async fn a_peer_that_has_given_the_token_and_was_replaced_is_heard_as_unknown_and_is_no_stranger() {
+    let mut app = App::start(ServerConfig { auth_tokens: Some(vec!["token".into()]), ..ServerConfig::default() });
+    let with_token = registration("w").replacen('{', r#"{"authToken":"token","#, 1);
+    let mut old = Raw::upgraded(app.port()).await;
+    old.write(&frame(TEXT, with_token.as_bytes())).await;
+    old.frame().await;
+    let mut new = Client::connect(app.port()).await;
+    new.send(&with_token).await;
+    assert_eq!(old.closed().await.0, 4003);
+    old.write(&frame(TEXT, br#"{"type":"late"}"#)).await;
+    assert_eq!(app.message().await, (None, r#"{"type":"late"}"#.to_owned()));
+}
