@@ -340,9 +340,9 @@ impl Shared {
     }
 
     /// The same, with a context that is made only if the line is written.
-    pub fn log_for_with(&self, peer: &Arc<Peer>, line: Line, context: impl FnOnce() -> Value) {
+    pub fn log_for_with(&self, peer: &Arc<Peer>, mut line: Line, context: impl FnOnce() -> Value) {
         if self.admits_line(line.level, line.message) {
-            let line = Line { context: context(), ..line };
+            line.context = context();
             self.events.push(Event::Log { line, peer: Some(Arc::clone(peer)) });
         }
     }

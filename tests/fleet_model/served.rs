@@ -290,7 +290,7 @@ impl Fleet {
                 return;
             };
             assert!(!is_ignored, "nor does it register");
-            self.joins(at, registered, id, registration);
+            self.joins(at, &registered, id, registration);
             return;
         }
         assert_eq!(displaced.iter().map(|snapshot| snapshot.key).collect::<Vec<_>>(), expected);
@@ -304,10 +304,10 @@ impl Fleet {
         // I2 and I3: who was displaced is out before the new one is in.
         self.check();
         let registered = self.server.register(peer).expect("who asks to be registered can be");
-        self.joins(at, registered, id, registration);
+        self.joins(at, &registered, id, registration);
     }
 
-    fn joins(&mut self, at: usize, registered: Registered, id: usize, registration: usize) {
+    fn joins(&mut self, at: usize, registered: &Registered, id: usize, registration: usize) {
         let connection = &mut self.connections[at];
         connection.worker = Some(registered.snapshot.key);
         connection.sent.push_back(registration_ack(&registered.session_id, 15_000.0));
