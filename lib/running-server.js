@@ -5,7 +5,8 @@ const { setImmediate } = require('node:timers');
 
 const { Batch, TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED } = require('./batch.js');
 const { Departures } = require('./departures.js');
-const { writeLine } = require('./handlers.js');
+const { EventContext } = require('./event-context.js');
+const { describeError, writeLine } = require('./handlers.js');
 const { unknownWorkerInfo } = require('./worker-info.js');
 const { WorkerRecord } = require('./worker-record.js');
 const { Requests } = require('./requests.js');
@@ -28,7 +29,9 @@ const MIN_QUOTA = 8;
 const FIRST_QUOTA = 64;
 const MAX_QUOTA = 16 * 1024;
 
-const now = performance.now.bind(performance);
+// What tests put in the place of `performance.now` or `JSON.parse` must not stop the clock, or the messages, of a server.
+const now = Object.getPrototypeOf(performance).now.bind(performance);
+const { parse: parseJson } = JSON;
 
 /** A `WorkerServer` between its start and its stop. */
 class RunningServer {
@@ -59,6 +62,8 @@ class RunningServer {
     this.#drain();
   };
   #lookout = new Lookout();
+  /** That in which the server was started. */
+  #context = new EventContext();
   #drainNow = () => this.#drain();
   #lookAgain = () => this.#drain(LOOK_IN_TURN_US);
   #departures;
@@ -178,6 +183,7 @@ class RunningServer {
     this.#requests.clear();
     await Promise.all([gone, this.#front.close(this.#graceMs)]);
     this.#relay?.close();
+    this.#context.close();
     this.#native.shutDown();
   }
 
@@ -195,8 +201,19 @@ class RunningServer {
    * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned. The native
    * side calls it once, and again only after it was told that nobody will come by itself: not while it is looked for more. For
    * the first of them it waits up to `lookUs` microseconds.
+   *
+   * The native side counts on it: whatever goes wrong, it is gone on.
    */
   #drain(lookUs = 0) {
+    try {
+      this.#drainSlice(lookUs);
+    } catch (thrown) {
+      this.#complain('Worker WebSocket error', thrown);
+      this.#goOnLater(now(), 0);
+    }
+  }
+
+  #drainSlice(lookUs) {
     const begun = now();
     const end = begun + SLICE_MS;
     let time = begun;
@@ -254,12 +271,29 @@ class RunningServer {
   /** Handles a batch, or as much of it as there is time for, and at most `quota` events. Returns how many. */
   #handle(batch, end, quota) {
     let handled = 0;
-    while (handled < quota && !batch.isDone) {
-      this.#handleEvent(batch.take(), batch);
+    const handleNext = () => {
+      this.#handleNext(batch);
       handled += 1;
-      if (now() > end) break;
-    }
+      return handled < quota && !batch.isDone && !(now() > end);
+    };
+    if (quota > 0 && !batch.isDone) this.#context.repeat(handleNext);
     return handled;
+  }
+
+  /** Handles one event. What goes wrong with it goes wrong with no other. */
+  #handleNext(batch) {
+    let kind;
+    try {
+      kind = batch.take();
+      this.#handleEvent(kind, batch);
+    } catch (thrown) {
+      if (kind === undefined) batch.abandon();
+      this.#complain(kind === CONNECTION ? 'HTTP server error' : 'Worker WebSocket error', thrown);
+    }
+  }
+
+  #complain(message, thrown) {
+    this.#logger.error(message, { error: describeError(thrown) });
   }
 
   #handleEvent(kind, { peer, message, a, b, extras }) {
@@ -307,12 +341,13 @@ class RunningServer {
     this.#departures.cross();
     for (const record of this.#displace(peer)) {
       this.#logger.debug('Replacing existing worker connection', { workerId: record.id });
-      this.#handlers.replaced(record);
+      // To the application that is an event, and the registration another.
+      this.#context.runApart(() => this.#handlers.replaced(record));
     }
     // A handler may have stopped the server.
     const registered = this.stopping ? null : this.#native.register(peer);
     if (registered === null) return;
-    const { capabilities } = JSON.parse(text);
+    const { capabilities } = parseJson(text);
     const record = new WorkerRecord(peer, registered, capabilities, this.#row);
     this.#workers.set(record.key, record);
     this.#byId.set(record.id, record);
