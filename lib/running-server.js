@@ -16,6 +16,7 @@ const { listenError } = require('./listen-error.js');
 const { LOOK_IN_TURN_US, Lookout } = require('./lookout.js');
 const native = require('./native.js');
 const { parse } = require('./joined-texts.js');
+const { MEMORY_IS_SHARED, rowReader } = require('./shared-memory.js');
 
 /** Doubles for each worker's state. */
 const ROW_FIELDS = 5;
@@ -49,8 +50,8 @@ class RunningServer {
   #byPeer = new Map();
   /** Connections that were told to stay though they did not register. */
   #kept = new Set();
-  /** Where the native side writes the state of one worker. */
-  #row;
+  /** Returns the state of one worker, as the native side has written it last. */
+  #readRow;
   /** Where it writes a batch of events, and what is left of that. */
   #fields = new Float64Array(native.BATCH_FIELDS);
   #batch = null;
@@ -81,11 +82,14 @@ class RunningServer {
     this.#logger = logger;
     this.#graceMs = options.limits.stopGraceMs;
     try {
-      this.#native = new native.NativeServer({ ...settings, relayPort: relay?.port }, this.#drainNow);
+      this.#native = new native.NativeServer(
+        { ...settings, relayPort: relay?.port, sharesMemory: MEMORY_IS_SHARED },
+        this.#drainNow,
+      );
     } catch (error) {
       throw listenError(error, options.host ?? '::', options.port);
     }
-    this.#row = this.#native.row();
+    this.#readRow = rowReader(this.#native);
     this.#limitedLogger = options.logging
       ? limitedLogger(logger, (level, message) => this.#native.admitsLine(level, message))
       : logger;
@@ -190,8 +194,9 @@ class RunningServer {
   /** The info of the worker whose row was written, if one was. */
   #found(written) {
     if (!written) return null;
-    const record = this.#workers.get(this.#row[0]);
-    record?.update(this.#row, 0);
+    const row = this.#readRow();
+    const record = this.#workers.get(row[0]);
+    record?.update(row, 0);
     return record?.toInfo() ?? null;
   }
 
@@ -348,7 +353,7 @@ class RunningServer {
     const registered = this.stopping ? null : this.#native.register(peer);
     if (registered === null) return;
     const { capabilities } = parseJson(text);
-    const record = new WorkerRecord(peer, registered, capabilities, this.#row);
+    const record = new WorkerRecord(peer, registered, capabilities, this.#readRow());
     this.#workers.set(record.key, record);
     this.#byId.set(record.id, record);
     this.#byPeer.set(peer, record);
@@ -383,7 +388,7 @@ class RunningServer {
       this.#limitedLogger.debug('Unregistered WebSocket connection closed', { code, reason });
       return;
     }
-    if (departed) record.update(this.#row, 0);
+    if (departed) record.update(this.#readRow(), 0);
     this.#remove(record);
     const workerId = record.id;
     const count = record.pendingRequests.size;

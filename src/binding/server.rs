@@ -38,6 +38,8 @@ pub struct NativeOptions {
     pub ping_interval_ms: Option<f64>,
     pub logging: bool,
     pub relay_port: Option<u16>,
+    /// Whether memory is shared: see [`crate::binding::shared_memory`].
+    pub shares_memory: bool,
     pub limits: NativeLimits,
 }
 
@@ -138,6 +140,7 @@ pub struct NativeServer {
     notes: Notes,
     sockets: Mutex<Sockets>,
     extras: Mutex<Vec<Extra>>,
+    shares_memory: bool,
 }
 
 #[napi]
@@ -155,6 +158,7 @@ impl NativeServer {
             .map_err(|error| napi::Error::new("ERR_WORKER_SERVER".to_owned(), error.reason.clone()))?;
         let wake: Arc<Mutex<Option<Wake>>> = Arc::new(Mutex::new(Some(wake)));
         let waker = Arc::clone(&wake);
+        let shares_memory = options.shares_memory;
         let server = Server::start(options.into(), move || {
             if let Some(wake) = &*waker.lock() {
                 wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
@@ -171,6 +175,7 @@ impl NativeServer {
             notes: Notes::default(),
             sockets: Mutex::default(),
             extras: Mutex::default(),
+            shares_memory,
         })
     }
 
@@ -184,6 +189,13 @@ impl NativeServer {
     #[napi(catch_unwind)]
     pub fn row(&self) -> Float64Array {
         self.row.to_array()
+    }
+
+    /// Copies what is in [`NativeServer::row`] to an array of JavaScript's own, where memory is not shared.
+    #[napi(catch_unwind)]
+    pub fn copy_row(&self, mut row: Float64ArraySlice<'_>) {
+        // SAFETY: JavaScript runs again only when this call has returned.
+        self.row.copy_to(unsafe { row.as_mut() });
     }
 
     /// Where JavaScript writes that requests began or ended: see [`crate::binding::notes`].
@@ -202,6 +214,12 @@ impl NativeServer {
     #[napi(catch_unwind)]
     pub fn take_notes(&self) {
         self.notes.take(&self.server);
+    }
+
+    /// Takes a single note, where memory is not shared: its fields are those of [`crate::binding::notes`].
+    #[napi(catch_unwind)]
+    pub fn take_note(&self, key: f64, place: f64, kind: f64) {
+        Notes::take_one(&self.server, [key, place, kind]);
     }
 
     /// The server, once it knows what was noted.
@@ -324,12 +342,16 @@ impl NativeServer {
         Ok(())
     }
 
-    /// See [`Server::room_page`].
+    /// See [`Server::room_page`]. Where memory is not shared the slots show that there is no room, so that this side is asked for each
+    /// message.
     ///
     /// # Errors
     /// Throws if there is no such page.
     #[napi(catch_unwind)]
     pub fn room_page(&self, number: u32) -> Result<Float64Array> {
+        if !self.shares_memory {
+            return Ok(vec![f64::INFINITY; PAGE_SLOTS].into());
+        }
         let page = self.server.room_page(number as usize).ok_or_else(|| napi::Error::from_reason("no such page"))?;
         Ok(doubles(page))
     }
