@@ -179,16 +179,22 @@ class RunningServer {
     const gone = new Promise((resolve) => {
       this.#onStopped = resolve;
     });
-    this.#departures.close();
-    this.#native.stop();
+    try {
+      this.#departures.close();
+    } finally {
+      this.#native.stop();
+    }
     this.#workers.clear();
     this.#byId.clear();
     this.#byPeer.clear();
     this.#requests.clear();
-    await Promise.all([gone, this.#front.close(this.#graceMs)]);
-    this.#relay?.close();
-    this.#context.close();
-    this.#native.shutDown();
+    try {
+      await Promise.all([gone, this.#front.close(this.#graceMs)]);
+    } finally {
+      this.#relay?.close();
+      this.#context.close();
+      this.#native.shutDown();
+    }
   }
 
   /** The info of the worker whose row was written, if one was. */
@@ -342,6 +348,7 @@ class RunningServer {
   }
 
   #onRegister(peer, text) {
+    const { capabilities } = parseJson(text);
     // What was sent to the worker's old session comes before the answer to the new one.
     this.#departures.cross();
     for (const record of this.#displace(peer)) {
@@ -352,7 +359,6 @@ class RunningServer {
     // A handler may have stopped the server.
     const registered = this.stopping ? null : this.#native.register(peer);
     if (registered === null) return;
-    const { capabilities } = parseJson(text);
     const record = new WorkerRecord(peer, registered, capabilities, this.#readRow());
     this.#workers.set(record.key, record);
     this.#byId.set(record.id, record);

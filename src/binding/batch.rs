@@ -28,6 +28,10 @@ pub const ROW_FIELDS: usize = 5;
 pub const MAX_EVENTS: usize = 512;
 /// See [`MAX_EVENTS`].
 pub const MAX_BYTES: usize = 1 << 20;
+// The joined texts of a batch make one string, and V8 holds none of 2^28 characters where addresses have 32 bits. What is drained exceeds its
+// bound by one event at most.
+const _: () = assert!(MAX_BYTES + MAX_JOINED * (texts::MAX_JOINED_BYTES + 2) < 1 << 27);
+
 /// Doubles before the first event: where the events end, where the rows behind them end, and how many extras there are.
 const HEAD_FIELDS: usize = 3;
 /// Doubles for each event: its kind, its peer, and two that depend on the kind.
