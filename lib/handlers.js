@@ -26,7 +26,11 @@ function describeError(thrown) {
   return `${typeName(thrown)} that can't be described`;
 }
 
-const DESCRIPTIONS = [(thrown) => String(thrown instanceof Error ? thrown.message : (thrown?.message ?? thrown)), (thrown) => inspect(thrown)];
+const DESCRIPTIONS = [
+  (thrown) => String(thrown instanceof Error ? thrown.message : (thrown?.message ?? thrown)),
+  (thrown) => inspect(thrown),
+  (thrown) => Object.prototype.toString.call(thrown),
+];
 
 const typeName = (value) => (value === null ? 'null' : typeof value);
 

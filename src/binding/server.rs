@@ -1,6 +1,7 @@
 //! [`Server`] as a JavaScript class.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -159,15 +160,22 @@ impl NativeServer {
         let wake: Arc<Mutex<Option<Wake>>> = Arc::new(Mutex::new(Some(wake)));
         let waker = Arc::clone(&wake);
         let shares_memory = options.shares_memory;
-        let server = Server::start(options.into(), move || {
-            if let Some(wake) = &*waker.lock() {
-                wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
-            }
-        })
-        .map_err(|error| {
+        let start = AssertUnwindSafe(|| {
+            Server::start(options.into(), move || {
+                if let Some(wake) = &*waker.lock() {
+                    wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+                }
+            })
+        });
+        let started = panic::catch_unwind(start);
+        if !matches!(started, Ok(Ok(_))) {
+            // It would keep the process alive, whoever still holds it after a panic.
             wake.lock().take();
-            system_error(&error)
-        })?;
+        }
+        let server = match started {
+            Ok(started) => started.map_err(|error| system_error(&error))?,
+            Err(panic) => panic::resume_unwind(panic),
+        };
         Ok(Self {
             server,
             wake,
