@@ -1,7 +1,6 @@
 'use strict';
 
-const { performance } = require('node:perf_hooks');
-
+const { now } = require('./clock.js');
 const { onProcessExit } = require('./exit-hook.js');
 const { ROOM_PAGE_SLOTS } = require('./native.js');
 
@@ -17,8 +16,6 @@ const LONG_TURN_MS = 2;
 const MAX_SHORT = 4 * 1024;
 /** What a frame adds to a short text, in bytes. */
 const HEADER_BYTES = 4;
-
-const now = performance.now.bind(performance);
 
 /**
  * What is sent in one turn of the event loop, which leaves together when the running code is done. A call into the addon costs

@@ -1,9 +1,9 @@
 'use strict';
 
-const { performance } = require('node:perf_hooks');
 const { setImmediate } = require('node:timers');
 
 const { Batch, TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED } = require('./batch.js');
+const { now } = require('./clock.js');
 const { Departures } = require('./departures.js');
 const { EventContext } = require('./event-context.js');
 const { describeError, writeLine } = require('./handlers.js');
@@ -30,8 +30,7 @@ const MIN_QUOTA = 8;
 const FIRST_QUOTA = 64;
 const MAX_QUOTA = 16 * 1024;
 
-// What tests put in the place of `performance.now` or `JSON.parse` must not stop the clock, or the messages, of a server.
-const now = Object.getPrototypeOf(performance).now.bind(performance);
+// As it was when this was loaded: tests replace it.
 const { parse: parseJson } = JSON;
 
 /** A `WorkerServer` between its start and its stop. */
