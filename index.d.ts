@@ -119,7 +119,7 @@ export interface ConnectedWorker {
 // Handlers
 // ---------------------------------------------------------------------------------------------
 
-/** Called when a worker has registered. A throw or a rejection is logged and touches nothing else. */
+/** Called when a worker has registered. A throw or a rejection, of whatever value, is logged and touches nothing else. */
 export type WorkerConnectedHandler = (worker: WorkerInfo) => void;
 
 /**
@@ -329,6 +329,10 @@ export declare class WorkerServer {
   /**
    * Listens on {@link WorkerServerOptions.host}, or on all interfaces, IPv4 and IPv6. Resolves when the port is bound. After a
    * failure, and after {@link WorkerServer.stop}, it can be called again.
+   *
+   * The handlers see the async context of this call (an `AsyncLocalStorage` has the store that it has here), whoever subscribed them.
+   * Each event has a context of its own: what a handler puts into a store with `enterWith` is seen by the other handlers of that
+   * event and by what follows from it, but by no other event, HTTP request or endpoint.
    *
    * @throws An `Error` with `code` (for example `'EADDRINUSE'`), `syscall: 'listen'`, `address` and `port` if the port can't be bound.
    * @throws An `Error` with `code` (for example `'ENOTFOUND'`) and `syscall: 'getaddrinfo'` if the host is a name that isn't found.

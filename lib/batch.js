@@ -69,6 +69,12 @@ class Batch {
     return TEXTS;
   }
 
+  /** Gives up what has not been taken. */
+  abandon() {
+    this.#left = 0;
+    this.#at = this.#end;
+  }
+
   #parseNext() {
     const count = Math.min(this.#left, ARRAY_TEXTS);
     const from = this.#joinedAt;

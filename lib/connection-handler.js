@@ -2,6 +2,8 @@
 
 const { randomUUID } = require('node:crypto');
 const native = require('./native.js');
+const { inOwnContext } = require('./event-context.js');
+const { guardedLogger } = require('./guarded-logger.js');
 const { Handlers, SILENT_LOGGER, describeError, typeName, writeLine, wrongType } = require('./handlers.js');
 const { readTokens } = require('./options.js');
 const { WorkerStatus, toWorkerInfo, unknownWorkerInfo } = require('./worker-info.js');
@@ -24,8 +26,8 @@ class ConnectionHandler {
     if (!isObject(pool)) throw wrongType('pool', 'a WorkerPool', pool);
     this.#pool = pool;
     this.#config = readConfig(config);
-    this.#logger = logger;
-    this.#handlers = new Handlers(logger);
+    this.#logger = guardedLogger(logger);
+    this.#handlers = new Handlers(this.#logger);
   }
 
   onMessage(type, handler) {
@@ -47,9 +49,18 @@ class ConnectionHandler {
     }
     this.#logger.debug('New WebSocket connection from potential worker');
     const connection = { ws, workerId: undefined, session: new native.NativeSession(this.#config.authTokens) };
-    ws.on('message', (data) => this.#onMessage(connection, data));
-    ws.on('close', (code, reason) => this.#onClose(connection, code, reason));
+    ws.on('message', (data) => this.#handle(() => this.#onMessage(connection, data)));
+    ws.on('close', (code, reason) => this.#handle(() => this.#onClose(connection, code, reason)));
     ws.on('error', (error) => this.#complain(error));
+  }
+
+  /** Handles an event of a socket in a context of its own. What goes wrong with it goes wrong with no other. */
+  #handle(event) {
+    try {
+      inOwnContext(event);
+    } catch (thrown) {
+      this.#complain(thrown);
+    }
   }
 
   #onMessage(connection, data) {

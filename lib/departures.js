@@ -1,7 +1,7 @@
 'use strict';
 
-const { performance } = require('node:perf_hooks');
-
+const { now } = require('./clock.js');
+const { onProcessExit } = require('./exit-hook.js');
 const { ROOM_PAGE_SLOTS } = require('./native.js');
 
 /** More text, or more messages, are not kept back until the end of the turn. */
@@ -16,15 +16,6 @@ const LONG_TURN_MS = 2;
 const MAX_SHORT = 4 * 1024;
 /** What a frame adds to a short text, in bytes. */
 const HEADER_BYTES = 4;
-
-/** Those whose messages must not be lost when the process exits in the middle of a turn. */
-const started = new Set();
-
-const now = performance.now.bind(performance);
-
-process.on('exit', () => {
-  for (const departures of started) departures.leave();
-});
 
 /**
  * What is sent in one turn of the event loop, which leaves together when the running code is done. A call into the addon costs
@@ -49,11 +40,13 @@ class Departures {
   /** Something will have left by the end of this turn. */
   #planned = false;
   #leave = () => this.leave();
+  #forgetExit;
 
   constructor(native, maxQueuedBytes) {
     this.#native = native;
     this.#maxQueuedBytes = maxQueuedBytes;
-    started.add(this);
+    // What was sent must not be lost when the process exits in the middle of a turn.
+    this.#forgetExit = onProcessExit(this.#leave);
   }
 
   /** Sends a text, or the pieces of one (`serializer.js`), to a worker. False if its socket is not open, or too much waits for it. */
@@ -147,7 +140,7 @@ class Departures {
   /** The server ends: nothing is sent any more. */
   close() {
     this.leave();
-    started.delete(this);
+    this.#forgetExit();
   }
 
   /** Sees to it that the native side is called by the end of the turn. */

@@ -5,19 +5,32 @@ const { inspect } = require('node:util');
 const { toWorkerInfo } = require('./worker-info.js');
 
 const NO_OP = () => {};
+// As it was when this was loaded: tests replace it.
+const { parse: parseJson } = JSON;
 
 /** Stands in where the caller gave no logger. */
 const SILENT_LOGGER = Object.freeze({ debug: NO_OP, info: NO_OP, warn: NO_OP, error: NO_OP });
 
-/** What to say of a value that was thrown: the message of an Error, else the value as text. */
+/**
+ * What to say of a value that was thrown: the message of an Error, else the value as text. Anything may be thrown, also what throws
+ * when it is looked at.
+ */
 function describeError(thrown) {
-  if (thrown instanceof Error) return thrown.message;
-  try {
-    return String(thrown?.message ?? thrown);
-  } catch {
-    return inspect(thrown);
+  for (const describe of DESCRIPTIONS) {
+    try {
+      return describe(thrown);
+    } catch {
+      // The next one may be able to.
+    }
   }
+  return `${typeName(thrown)} that can't be described`;
 }
+
+const DESCRIPTIONS = [
+  (thrown) => String(thrown instanceof Error ? thrown.message : (thrown?.message ?? thrown)),
+  (thrown) => inspect(thrown),
+  (thrown) => Object.prototype.toString.call(thrown),
+];
 
 const typeName = (value) => (value === null ? 'null' : typeof value);
 
@@ -29,7 +42,7 @@ function wrongType(name, expected, value) {
 /** Writes a line that the native side worded; `context` is JSON text, or nothing. */
 function writeLine(logger, level, message, context) {
   if (!context) logger[level](message);
-  else logger[level](message, JSON.parse(context));
+  else logger[level](message, parseJson(context));
 }
 
 function requireFunction(value, name) {

@@ -78,7 +78,7 @@ class HttpFront {
     });
     this.#server.on('request', (req, res) => this.#onRequest(req, res));
     this.#server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head));
-    this.#server.on('error', (error) => logger.error('HTTP server error', { error: error.message }));
+    this.#server.on('error', (error) => logger.error('HTTP server error', { error: describeError(error) }));
     // The server keeps track of its connections, for its timeouts, only from this event on.
     this.#server.emit('listening');
   }
@@ -115,7 +115,7 @@ class HttpFront {
   /** Lets running requests end and endpoint sockets say goodbye, then cuts what is left after `graceMs`. */
   async close(graceMs) {
     this.#closing = true;
-    for (const ws of this.#endpointServer.clients) ws.close(1001, 'Server shutting down');
+    for (const ws of this.#endpointServer.clients) this.#sayGoodbye(ws);
     let timer;
     const overdue = new Promise((resolve) => {
       timer = setTimeout(resolve, graceMs);
@@ -129,6 +129,14 @@ class HttpFront {
     if (this.#sockets.size > 0) await Promise.race([empty, overdue]);
     clearTimeout(timer);
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #sayGoodbye(ws) {
+    try {
+      ws.close(1001, 'Server shutting down');
+    } catch {
+      // The application may have changed it. It is cut when the grace period is over, and the others say theirs.
+    }
   }
 
   /**

@@ -1,7 +1,6 @@
 'use strict';
 
-const { setImmediate } = require('node:timers');
-
+const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
 const { SILENT_LOGGER, typeName, wrongType } = require('./handlers.js');
 
 const DEFAULTS = Object.freeze({
@@ -28,8 +27,6 @@ const DEFAULT_LIMITS = Object.freeze({
 /** The longest time that a timer can wait; Node's own timers have the same bound. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 const TIMERS = new Set(['healthCheckIntervalMs', 'pingIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs', 'stopGraceMs']);
-/** The methods that are called on a logger. */
-const LOG_METHODS = ['debug', 'warn', 'error'];
 
 /**
  * Checks the options of a `WorkerServer` and fills in the defaults.
@@ -118,18 +115,7 @@ function readLogger(logger) {
   for (const method of LOG_METHODS) {
     if (typeof logger[method] !== 'function') throw wrongType(`logger.${method}`, 'a function', logger[method]);
   }
-  return Object.fromEntries(LOG_METHODS.map((method) => [method, (...line) => log(logger, method, line)]));
-}
-
-/** A logger that throws is the application's to deal with, by itself: nothing here must stop half-way. */
-function log(logger, method, line) {
-  try {
-    logger[method](...line);
-  } catch (error) {
-    setImmediate(() => {
-      throw error;
-    });
-  }
+  return guardedLogger(logger);
 }
 
 module.exports = { readOptions, readTokens };

@@ -2,6 +2,8 @@
 
 const net = require('node:net');
 
+const NO_OP = () => {};
+
 /**
  * The other way for connections to come to Node, where they can't as descriptors: the native side connects to a loopback
  * port for each of them and passes the bytes on.
@@ -21,6 +23,8 @@ class Relay {
       relay.#server.once('error', reject);
       relay.#server.listen(0, '127.0.0.1', resolve);
     });
+    // A connection that can't be accepted, as for want of descriptors, is its peer's loss alone.
+    relay.#server.on('error', NO_OP);
     return relay;
   }
 

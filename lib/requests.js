@@ -1,6 +1,7 @@
 'use strict';
 
 const { MAX_NOTES } = require('./native.js');
+const { MEMORY_IS_SHARED } = require('./shared-memory.js');
 
 /** Doubles for each note: the worker's key, the place of the category among those that the worker limits, and a kind. */
 const NOTE_FIELDS = 3;
@@ -18,7 +19,7 @@ const COMPLETED = 2;
  */
 class Requests {
   #native;
-  /** How many notes there are, and the notes. */
+  /** How many notes there are, and the notes. Where memory is not shared each note is passed by a call, and there is null. */
   #notes;
   /** The record that holds a request; of an id that several hold all of them, the earliest registered first. */
   #holders = new Map();
@@ -26,7 +27,7 @@ class Requests {
 
   constructor(native, departures) {
     this.#native = native;
-    this.#notes = native.notes();
+    this.#notes = MEMORY_IS_SHARED ? native.notes() : null;
     this.#departures = departures;
   }
 
@@ -91,10 +92,15 @@ class Requests {
 
   #note(record, category, kind) {
     const notes = this.#notes;
+    const place = category === undefined ? NO_PLACE : this.#placeOf(record, category);
+    if (notes === null) {
+      this.#native.takeNote(record.key, place, kind);
+      return;
+    }
     const count = notes[0];
     const at = 1 + count * NOTE_FIELDS;
     notes[at] = record.key;
-    notes[at + 1] = category === undefined ? NO_PLACE : this.#placeOf(record, category);
+    notes[at + 1] = place;
     notes[at + 2] = kind;
     notes[0] = count + 1;
     if (count + 1 === MAX_NOTES) this.#native.takeNotes();

@@ -1,11 +1,12 @@
 'use strict';
 
-const { performance } = require('node:perf_hooks');
 const { setImmediate } = require('node:timers');
 
 const { Batch, TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED } = require('./batch.js');
+const { now } = require('./clock.js');
 const { Departures } = require('./departures.js');
-const { writeLine } = require('./handlers.js');
+const { EventContext } = require('./event-context.js');
+const { describeError, writeLine } = require('./handlers.js');
 const { unknownWorkerInfo } = require('./worker-info.js');
 const { WorkerRecord } = require('./worker-record.js');
 const { Requests } = require('./requests.js');
@@ -15,6 +16,7 @@ const { listenError } = require('./listen-error.js');
 const { LOOK_IN_TURN_US, Lookout } = require('./lookout.js');
 const native = require('./native.js');
 const { parse } = require('./joined-texts.js');
+const { MEMORY_IS_SHARED, rowReader } = require('./shared-memory.js');
 
 /** Doubles for each worker's state. */
 const ROW_FIELDS = 5;
@@ -28,7 +30,8 @@ const MIN_QUOTA = 8;
 const FIRST_QUOTA = 64;
 const MAX_QUOTA = 16 * 1024;
 
-const now = performance.now.bind(performance);
+// As it was when this was loaded: tests replace it.
+const { parse: parseJson } = JSON;
 
 /** A `WorkerServer` between its start and its stop. */
 class RunningServer {
@@ -46,8 +49,8 @@ class RunningServer {
   #byPeer = new Map();
   /** Connections that were told to stay though they did not register. */
   #kept = new Set();
-  /** Where the native side writes the state of one worker. */
-  #row;
+  /** Returns the state of one worker, as the native side has written it last. */
+  #readRow;
   /** Where it writes a batch of events, and what is left of that. */
   #fields = new Float64Array(native.BATCH_FIELDS);
   #batch = null;
@@ -59,6 +62,8 @@ class RunningServer {
     this.#drain();
   };
   #lookout = new Lookout();
+  /** That in which the server was started. */
+  #context = new EventContext();
   #drainNow = () => this.#drain();
   #lookAgain = () => this.#drain(LOOK_IN_TURN_US);
   #departures;
@@ -76,11 +81,14 @@ class RunningServer {
     this.#logger = logger;
     this.#graceMs = options.limits.stopGraceMs;
     try {
-      this.#native = new native.NativeServer({ ...settings, relayPort: relay?.port }, this.#drainNow);
+      this.#native = new native.NativeServer(
+        { ...settings, relayPort: relay?.port, sharesMemory: MEMORY_IS_SHARED },
+        this.#drainNow,
+      );
     } catch (error) {
       throw listenError(error, options.host ?? '::', options.port);
     }
-    this.#row = this.#native.row();
+    this.#readRow = rowReader(this.#native);
     this.#limitedLogger = options.logging
       ? limitedLogger(logger, (level, message) => this.#native.admitsLine(level, message))
       : logger;
@@ -170,22 +178,30 @@ class RunningServer {
     const gone = new Promise((resolve) => {
       this.#onStopped = resolve;
     });
-    this.#departures.close();
-    this.#native.stop();
+    try {
+      this.#departures.close();
+    } finally {
+      this.#native.stop();
+    }
     this.#workers.clear();
     this.#byId.clear();
     this.#byPeer.clear();
     this.#requests.clear();
-    await Promise.all([gone, this.#front.close(this.#graceMs)]);
-    this.#relay?.close();
-    this.#native.shutDown();
+    try {
+      await Promise.all([gone, this.#front.close(this.#graceMs)]);
+    } finally {
+      this.#relay?.close();
+      this.#context.close();
+      this.#native.shutDown();
+    }
   }
 
   /** The info of the worker whose row was written, if one was. */
   #found(written) {
     if (!written) return null;
-    const record = this.#workers.get(this.#row[0]);
-    record?.update(this.#row, 0);
+    const row = this.#readRow();
+    const record = this.#workers.get(row[0]);
+    record?.update(row, 0);
     return record?.toInfo() ?? null;
   }
 
@@ -195,8 +211,19 @@ class RunningServer {
    * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned. The native
    * side calls it once, and again only after it was told that nobody will come by itself: not while it is looked for more. For
    * the first of them it waits up to `lookUs` microseconds.
+   *
+   * The native side counts on it: whatever goes wrong, it is gone on.
    */
   #drain(lookUs = 0) {
+    try {
+      this.#drainSlice(lookUs);
+    } catch (thrown) {
+      this.#complain('Worker WebSocket error', thrown);
+      this.#goOnLater(now(), 0);
+    }
+  }
+
+  #drainSlice(lookUs) {
     const begun = now();
     const end = begun + SLICE_MS;
     let time = begun;
@@ -254,12 +281,29 @@ class RunningServer {
   /** Handles a batch, or as much of it as there is time for, and at most `quota` events. Returns how many. */
   #handle(batch, end, quota) {
     let handled = 0;
-    while (handled < quota && !batch.isDone) {
-      this.#handleEvent(batch.take(), batch);
+    const handleNext = () => {
+      this.#handleNext(batch);
       handled += 1;
-      if (now() > end) break;
-    }
+      return handled < quota && !batch.isDone && !(now() > end);
+    };
+    if (quota > 0 && !batch.isDone) this.#context.repeat(handleNext);
     return handled;
+  }
+
+  /** Handles one event. What goes wrong with it goes wrong with no other. */
+  #handleNext(batch) {
+    let kind;
+    try {
+      kind = batch.take();
+      this.#handleEvent(kind, batch);
+    } catch (thrown) {
+      if (kind === undefined) batch.abandon();
+      this.#complain(kind === CONNECTION ? 'HTTP server error' : 'Worker WebSocket error', thrown);
+    }
+  }
+
+  #complain(message, thrown) {
+    this.#logger.error(message, { error: describeError(thrown) });
   }
 
   #handleEvent(kind, { peer, message, a, b, extras }) {
@@ -303,17 +347,18 @@ class RunningServer {
   }
 
   #onRegister(peer, text) {
+    const { capabilities } = parseJson(text);
     // What was sent to the worker's old session comes before the answer to the new one.
     this.#departures.cross();
     for (const record of this.#displace(peer)) {
       this.#logger.debug('Replacing existing worker connection', { workerId: record.id });
-      this.#handlers.replaced(record);
+      // To the application that is an event, and the registration another.
+      this.#context.runApart(() => this.#handlers.replaced(record));
     }
     // A handler may have stopped the server.
     const registered = this.stopping ? null : this.#native.register(peer);
     if (registered === null) return;
-    const { capabilities } = JSON.parse(text);
-    const record = new WorkerRecord(peer, registered, capabilities, this.#row);
+    const record = new WorkerRecord(peer, registered, capabilities, this.#readRow());
     this.#workers.set(record.key, record);
     this.#byId.set(record.id, record);
     this.#byPeer.set(peer, record);
@@ -348,7 +393,7 @@ class RunningServer {
       this.#limitedLogger.debug('Unregistered WebSocket connection closed', { code, reason });
       return;
     }
-    if (departed) record.update(this.#row, 0);
+    if (departed) record.update(this.#readRow(), 0);
     this.#remove(record);
     const workerId = record.id;
     const count = record.pendingRequests.size;

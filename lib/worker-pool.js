@@ -4,6 +4,7 @@ const native = require('./native.js');
 const { CandidateLists } = require('./candidates.js');
 const { beginRequest, endRequest } = require('./counting.js');
 const { capabilitiesText, checkWorker } = require('./caller-worker.js');
+const { guardedLogger } = require('./guarded-logger.js');
 const { SILENT_LOGGER, wrongType } = require('./handlers.js');
 const { RequestIndex } = require('./request-index.js');
 const { statusNumber, transitionsFor } = require('./transitions.js');
@@ -32,7 +33,7 @@ class WorkerPool {
   #requests = new RequestIndex();
 
   constructor(logger = SILENT_LOGGER) {
-    this.#logger = logger;
+    this.#logger = guardedLogger(logger);
   }
 
   add(worker) {

@@ -14,7 +14,7 @@ use napi::{Result, check_status, sys};
 use napi_derive::napi;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::shared_memory::doubles;
+use super::shared_memory::{doubles, values};
 use crate::core::log::Level;
 use crate::core::worker::{Snapshot, WorkerKey};
 use crate::server::connection::MAX_JOINED;
@@ -28,6 +28,10 @@ pub const ROW_FIELDS: usize = 5;
 pub const MAX_EVENTS: usize = 512;
 /// See [`MAX_EVENTS`].
 pub const MAX_BYTES: usize = 1 << 20;
+// The joined texts of a batch make one string, and V8 holds none of 2^28 characters where addresses have 32 bits. What is drained exceeds its
+// bound by one event at most.
+const _: () = assert!(MAX_BYTES + MAX_JOINED * (texts::MAX_JOINED_BYTES + 2) < 1 << 27);
+
 /// Doubles before the first event: where the events end, where the rows behind them end, and how many extras there are.
 const HEAD_FIELDS: usize = 3;
 /// Doubles for each event: its kind, its peer, and two that depend on the kind.
@@ -74,12 +78,27 @@ impl ToNapiValue for Extra {
         // SAFETY: `env` is the one that this function was called with.
         unsafe {
             match value {
-                // V8 copies Latin-1, where it has to look at each character of UTF-8.
-                Self::Text(text) if text.is_ascii() => latin1(env, text.as_bytes()),
-                Self::Text(text) => <&str>::to_napi_value(env, text.as_str()),
+                Self::Text(text) => string(env, &text).or_else(|_| {
+                    // V8 holds no string of that length. Nobody else's message may be lost with it: it is no JSON then.
+                    let mut exception = ptr::null_mut();
+                    sys::napi_get_and_clear_last_exception(env, &raw mut exception);
+                    latin1(env, b"")
+                }),
                 Self::Bytes(bytes) => Buffer::to_napi_value(env, Vec::from(bytes).into()),
             }
         }
+    }
+}
+
+/// A JavaScript string.
+///
+/// # Safety
+/// As of [`latin1`].
+unsafe fn string(env: sys::napi_env, text: &str) -> Result<sys::napi_value> {
+    // SAFETY: as the caller says.
+    unsafe {
+        // V8 copies Latin-1, where it has to look at each character of UTF-8.
+        if text.is_ascii() { latin1(env, text.as_bytes()) } else { <&str>::to_napi_value(env, text) }
     }
 }
 
@@ -104,6 +123,13 @@ impl Row {
     /// Its memory, as JavaScript sees it.
     pub fn to_array(&self) -> Float64Array {
         doubles(Arc::clone(&self.0))
+    }
+
+    /// Copies it to an array of JavaScript's own, for hosts where the two can't share memory.
+    pub fn copy_to(&self, row: &mut [f64]) {
+        for (field, value) in row.iter_mut().zip(values(&*self.0)) {
+            *field = value;
+        }
     }
 
     /// Writes a worker's state. JavaScript reads it when the native call has returned.

@@ -56,15 +56,18 @@ impl Notes {
             return;
         }
         length.store(0.0_f64.to_bits(), Ordering::Relaxed);
-        for [key, limit, kind] in
-            notes.as_chunks::<NOTE_FIELDS>().0.iter().take(there_are).map(|note| note.each_ref().map(read))
-        {
-            let (key, limit) = (WorkerKey(millis(key)), (limit >= 0.0).then(|| count(limit)));
-            if kind == kind::TRACKED {
-                server.track(key, limit);
-            } else {
-                server.release(key, limit, kind == kind::COMPLETED);
-            }
+        for note in notes.as_chunks::<NOTE_FIELDS>().0.iter().take(there_are) {
+            Self::take_one(server, note.each_ref().map(read));
+        }
+    }
+
+    /// Tells the server what a single note says.
+    pub fn take_one(server: &Server, [key, place, kind]: [f64; NOTE_FIELDS]) {
+        let (key, limit) = (WorkerKey(millis(key)), (place >= 0.0).then(|| count(place)));
+        if kind == kind::TRACKED {
+            server.track(key, limit);
+        } else {
+            server.release(key, limit, kind == kind::COMPLETED);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! [`Server`] as a JavaScript class.
 
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct NativeOptions {
     pub ping_interval_ms: Option<f64>,
     pub logging: bool,
     pub relay_port: Option<u16>,
+    /// Whether memory is shared: see [`crate::binding::shared_memory`].
+    pub shares_memory: bool,
     pub limits: NativeLimits,
 }
 
@@ -140,6 +143,7 @@ pub struct NativeServer {
     notes: Notes,
     sockets: Mutex<Sockets>,
     extras: Mutex<Vec<Extra>>,
+    shares_memory: bool,
 }
 
 #[napi]
@@ -148,7 +152,7 @@ impl NativeServer {
     ///
     /// # Errors
     /// Throws if the port can't be bound, with the system's error code.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(options: NativeOptions, wake: Function<(), ()>) -> Result<Self, String> {
         let wake = wake
             .build_threadsafe_function()
@@ -157,15 +161,23 @@ impl NativeServer {
             .map_err(|error| napi::Error::new("ERR_WORKER_SERVER".to_owned(), error.reason.clone()))?;
         let wake: Arc<Mutex<Option<Wake>>> = Arc::new(Mutex::new(Some(wake)));
         let waker = Arc::clone(&wake);
-        let server = Server::start(options.into(), move || {
-            if let Some(wake) = &*waker.lock() {
-                wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
-            }
-        })
-        .map_err(|error| {
+        let shares_memory = options.shares_memory;
+        let start = AssertUnwindSafe(|| {
+            Server::start(options.into(), move || {
+                if let Some(wake) = &*waker.lock() {
+                    wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+                }
+            })
+        });
+        let started = panic::catch_unwind(start);
+        if !matches!(started, Ok(Ok(_))) {
+            // It would keep the process alive, whoever still holds it after a panic.
             wake.lock().take();
-            system_error(&error)
-        })?;
+        }
+        let server = match started {
+            Ok(started) => started.map_err(|error| system_error(&error))?,
+            Err(panic) => panic::resume_unwind(panic),
+        };
         Ok(Self {
             server,
             wake,
@@ -173,37 +185,51 @@ impl NativeServer {
             notes: Notes::default(),
             sockets: Mutex::default(),
             extras: Mutex::default(),
+            shares_memory,
         })
     }
 
     /// See [`Server::port`].
-    #[napi(getter)]
+    #[napi(getter, catch_unwind)]
     pub fn port(&self) -> u16 {
         self.server.port()
     }
 
     /// Where methods write a worker's row.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn row(&self) -> Float64Array {
         self.row.to_array()
     }
 
+    /// Copies what is in [`NativeServer::row`] to an array of JavaScript's own, where memory is not shared.
+    #[napi(catch_unwind)]
+    pub fn copy_row(&self, mut row: Float64ArraySlice<'_>) {
+        // SAFETY: JavaScript runs again only when this call has returned.
+        self.row.copy_to(unsafe { row.as_mut() });
+    }
+
     /// Where JavaScript writes that requests began or ended: see [`crate::binding::notes`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn notes(&self) -> Float64Array {
         self.notes.to_array()
     }
 
     /// See [`Server::limited`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn limited(&self, key: f64) -> Vec<String> {
         self.server.limited(WorkerKey(millis(key))).iter().map(ToString::to_string).collect()
     }
 
     /// Takes the notes. Whatever asks for workers does so first, and so does the end of a turn.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn take_notes(&self) {
         self.notes.take(&self.server);
+    }
+
+    /// Takes a single note, where memory is not shared: its fields are those of [`crate::binding::notes`].
+    #[napi(catch_unwind)]
+    pub fn take_note(&self, key: f64, place: f64, kind: f64) {
+        Notes::take_one(&self.server, [key, place, kind]);
     }
 
     /// The server, once it knows what was noted.
@@ -214,7 +240,7 @@ impl NativeServer {
 
     /// See [`Server::drain`] and [`crate::binding::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`] doubles, and gives the
     /// joined texts. `null` when there is nothing, and nothing comes within `look_us` microseconds: see [`Server::look`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn drain(&self, returns: bool, look_us: u32, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
         let server = self.informed();
         if look_us > 0 {
@@ -232,19 +258,19 @@ impl NativeServer {
     }
 
     /// Gives the extras of what was drained last.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn take_extras(&self) -> Vec<Extra> {
         std::mem::take(&mut *self.extras.lock())
     }
 
     /// Takes the descriptor of a connection for Node, which must close it.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn take_socket(&self, number: u32) -> Option<i32> {
         self.sockets.lock().take(number)
     }
 
     /// See [`Server::admits_line`]. `level` as in [`super::batch`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn admits_line(&self, level: u32, message: String) -> bool {
         let level = match level {
             0 => Level::Debug,
@@ -255,13 +281,13 @@ impl NativeServer {
     }
 
     /// See [`Server::displace`]: one row after the other.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn displace(&self, peer: f64) -> Float64Array {
         rows(self.informed().displace(millis(peer))).into()
     }
 
     /// See [`Server::register`]. Writes the new worker's row.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn register(&self, peer: f64) -> Option<NativeRegistered> {
         let registered = self.server.register(millis(peer))?;
         self.row.write(&registered.snapshot);
@@ -274,19 +300,19 @@ impl NativeServer {
     }
 
     /// See [`Server::depart`]. Writes the worker's last row, if there was a worker.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn depart(&self, peer: f64) -> bool {
         self.row.found(self.informed().depart(millis(peer)))
     }
 
     /// See [`Server::keep_unregistered`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn keep_unregistered(&self, peer: f64) {
         self.server.keep_unregistered(millis(peer));
     }
 
     /// See [`Server::send`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send(&self, worker_id: String, text: OutgoingText) -> bool {
         self.server.send(&worker_id, text.0)
     }
@@ -296,7 +322,7 @@ impl NativeServer {
     ///
     /// # Errors
     /// Throws if `texts` is no string.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn send_promised(
         &self,
         count: u32,
@@ -326,73 +352,77 @@ impl NativeServer {
         Ok(())
     }
 
-    /// See [`Server::room_page`].
+    /// See [`Server::room_page`]. Where memory is not shared the slots show that there is no room, so that this side is asked for each
+    /// message.
     ///
     /// # Errors
     /// Throws if there is no such page.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn room_page(&self, number: u32) -> Result<Float64Array> {
+        if !self.shares_memory {
+            return Ok(vec![f64::INFINITY; PAGE_SLOTS].into());
+        }
         let page = self.server.room_page(number as usize).ok_or_else(|| napi::Error::from_reason("no such page"))?;
         Ok(doubles(page))
     }
 
     /// See [`Server::broadcast`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn broadcast(&self, text: OutgoingText) {
         self.server.broadcast(&text.0);
     }
 
     /// See [`Server::flush`]. What was noted is taken afterwards: a peer may wait for what is written.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn flush(&self) {
         self.server.flush();
         self.notes.take(&self.server);
     }
 
     /// See [`Server::select`]. Writes the row of the worker, if there is one.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn select(&self, model: String, category: Option<String>) -> bool {
         self.row.found(self.informed().select(&model, category.as_deref()))
     }
 
     /// See [`Server::select_any`]. Writes the row of the worker, if there is one.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn select_any(&self) -> bool {
         self.row.found(self.informed().select_any())
     }
 
     /// See [`Server::free_slots`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn free_slots(&self, model: String, category: Option<String>) -> f64 {
         self.informed().free_slots(&model, category.as_deref())
     }
 
     /// See [`Server::worker_count`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn worker_count(&self) -> f64 {
         self.server.worker_count() as f64
     }
 
     /// See [`Server::available_count`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn available_count(&self) -> f64 {
         self.informed().available_count() as f64
     }
 
     /// See [`Server::workers`]: one row after the other.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn workers(&self) -> Float64Array {
         rows(self.informed().workers()).into()
     }
 
     /// See [`Server::add_endpoint`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn add_endpoint(&self, path: String) {
         self.server.add_endpoint(&path);
     }
 
     /// See [`Server::relayed_from`]: address and port of the peer, then of this server.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn relayed_from(&self, relay_port: u16) -> Option<(String, u16, String, u16)> {
         let Ends { remote, local } = self.server.relayed_from(relay_port)?;
         Some((remote.ip().to_string(), remote.port(), local.ip().to_string(), local.port()))
@@ -402,19 +432,19 @@ impl NativeServer {
     ///
     /// # Errors
     /// Throws if the descriptor can't be duplicated.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn take_back(&self, fd: i32, head: &[u8]) -> Result<(), String> {
         self.server.take_back(fd, head).map_err(|error| system_error(&error))
     }
 
     /// See [`Server::stop`].
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn stop(&self) {
         self.server.stop();
     }
 
     /// See [`Server::shut_down`]. From then on the server does not keep the process alive.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn shut_down(&self) {
         self.wake.lock().take();
         *self.sockets.lock() = Sockets::default();

@@ -47,7 +47,7 @@ fn candidates(columns: &[f64]) -> impl Iterator<Item = Slots> {
 }
 
 /// Which of the candidates gets the next request; -1 if none can.
-#[napi]
+#[napi(catch_unwind)]
 pub fn least_loaded(columns: Float64ArraySlice<'_>) -> i32 {
     let mut least: Option<(Load, usize)> = None;
     for (row, slots) in candidates(&columns).enumerate() {
@@ -61,32 +61,32 @@ pub fn least_loaded(columns: Float64ArraySlice<'_>) -> i32 {
 }
 
 /// How many more requests the candidates may take together.
-#[napi]
+#[napi(catch_unwind)]
 pub fn free_slots(columns: Float64ArraySlice<'_>) -> f64 {
     // Not `sum`, which makes -0 of nothing.
     candidates(&columns).fold(0.0, |sum, slots| sum + slots.free())
 }
 
 /// The number of a worker's status after one more request; `active` includes it.
-#[napi]
+#[napi(catch_unwind)]
 pub fn status_after_track(status: u32, active: f64, max: f64) -> u32 {
     rules::status_after_track(status_of(status), active, max) as u32
 }
 
 /// The number of a worker's status after a request ended; `active` no longer includes it.
-#[napi]
+#[napi(catch_unwind)]
 pub fn status_after_release(status: u32, active: f64, max: f64) -> u32 {
     rules::status_after_release(status_of(status), active, max) as u32
 }
 
 /// The number of a worker's status after a heartbeat.
-#[napi]
+#[napi(catch_unwind)]
 pub fn status_after_heartbeat(status: u32, active: f64, max: f64) -> u32 {
     rules::status_after_heartbeat(status_of(status), active, max) as u32
 }
 
 /// For each status, in the order of their numbers, whether a worker in it can be reached.
-#[napi]
+#[napi(catch_unwind)]
 pub fn reachable_statuses() -> Vec<bool> {
     let now = Moment { elapsed_ms: 0, unix_ms: 0 };
     let mut worker = Worker::new("", &Capabilities::default(), (), now);
@@ -99,7 +99,7 @@ pub fn reachable_statuses() -> Vec<bool> {
 }
 
 /// What silence says: 0 alive, 1 unhealthy, 2 dead.
-#[napi]
+#[napi(catch_unwind)]
 pub fn judge_silence(silent_ms: f64, timeout_ms: f64) -> u32 {
     match judge(silent_ms, timeout_ms) {
         Verdict::Alive => 0,
@@ -109,7 +109,7 @@ pub fn judge_silence(silent_ms: f64, timeout_ms: f64) -> u32 {
 }
 
 /// See [`auth::safe_compare`].
-#[napi]
+#[napi(catch_unwind)]
 #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
 pub fn safe_compare(given: String, secret: String) -> bool {
     auth::safe_compare(&given, &secret)
@@ -125,7 +125,7 @@ pub struct Roster {
 #[napi]
 impl Roster {
     /// An empty roster.
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new() -> Self {
         Self::default()
     }
@@ -134,7 +134,7 @@ impl Roster {
     ///
     /// # Errors
     /// Names the field that is missing or mistyped; the roster is then as it was.
-    #[napi]
+    #[napi(catch_unwind)]
     #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
     pub fn set(&mut self, number: f64, capabilities: Option<String>) -> Result<f64> {
         let capabilities = Capabilities::read("worker.capabilities", capabilities.as_deref())
@@ -145,20 +145,20 @@ impl Roster {
     }
 
     /// Forgets a worker.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn remove(&mut self, number: f64) {
         self.workers.remove(&whole(number));
     }
 
     /// Forgets all.
-    #[napi]
+    #[napi(catch_unwind)]
     pub fn clear(&mut self) {
         self.workers.clear();
     }
 
     /// The workers that support `model`, in order. Three columns: their numbers, their maximum, and their limit for
     /// `category` (NaN: none).
-    #[napi]
+    #[napi(catch_unwind)]
     #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
     pub fn candidates(&self, model: String, category: Option<String>) -> Float64Array {
         let found: Vec<_> = self
@@ -197,26 +197,26 @@ impl From<Closing> for NativeClosing {
 }
 
 /// How the socket of a worker is closed when the pool shuts down.
-#[napi]
+#[napi(catch_unwind)]
 pub fn closing_of_shutdown() -> NativeClosing {
     Closing::GOING_AWAY.into()
 }
 
 /// How the socket of a worker is closed when another one registers its id.
-#[napi]
+#[napi(catch_unwind)]
 pub fn closing_of_replaced() -> NativeClosing {
     Closing::REPLACED.into()
 }
 
 /// See [`protocol::registration_ack`].
-#[napi]
+#[napi(catch_unwind)]
 #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
 pub fn registration_ack(session_id: String, heartbeat_interval_ms: f64) -> String {
     protocol::registration_ack(&session_id, heartbeat_interval_ms)
 }
 
 /// See [`protocol::heartbeat_ack`]. `timestamp` is JSON text, `now` is in milliseconds since 1970.
-#[napi]
+#[napi(catch_unwind)]
 #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
 pub fn heartbeat_ack(timestamp: Option<String>, now: f64, heartbeat_timeout_ms: f64) -> String {
     #[allow(clippy::cast_possible_truncation, reason = "`as` saturates, which is what is wanted")]
@@ -314,13 +314,13 @@ pub struct NativeSession {
 impl NativeSession {
     /// A conversation in which nothing has been said. `auth_tokens` as in
     /// [`crate::core::config::ServerConfig`].
-    #[napi(constructor)]
+    #[napi(constructor, catch_unwind)]
     pub fn new(auth_tokens: Option<Vec<String>>) -> Self {
         Self { session: Session::new(), auth_tokens }
     }
 
     /// Takes one message.
-    #[napi]
+    #[napi(catch_unwind)]
     #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
     pub fn on_text(&mut self, text: String) -> NativeAction {
         self.session.on_text(&text, self.auth_tokens.as_deref()).into()

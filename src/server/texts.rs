@@ -3,7 +3,7 @@
 /// What a message costs beyond its bytes, roughly.
 pub const EVENT_BYTES: usize = 128;
 /// Longer texts travel by themselves, so that the common string stays short-lived and small.
-const MAX_JOINED_BYTES: usize = 8 << 10;
+pub const MAX_JOINED_BYTES: usize = 8 << 10;
 
 /// Those around a text that makes an array of its own.
 const BRACKETS_BYTES: usize = 2;
