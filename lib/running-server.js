@@ -98,7 +98,7 @@ class RunningServer {
     } catch (error) {
       // Nothing of it may be left: not the port, the runtime and what keeps the process alive.
       this.#departures?.close();
-      this.#native?.shutDown();
+      this.#native?.abandon();
       this.#front.close(0);
       throw error;
     }

@@ -423,6 +423,14 @@ impl NativeServer {
         self.server.stop();
     }
 
+    /// See [`Server::abandon`].
+    #[napi]
+    pub fn abandon(&self) {
+        self.wake.lock().take();
+        self.server.abandon();
+        *self.sockets.lock() = Sockets::default();
+    }
+
     /// See [`Server::shut_down`]. From then on the server does not keep the process alive.
     #[napi]
     pub fn shut_down(&self) {
