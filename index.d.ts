@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'http';
-import type { WebSocket } from 'ws';
+import type { PerMessageDeflateOptions, WebSocket } from 'ws';
 
 // ---------------------------------------------------------------------------------------------
 // Workers
@@ -33,9 +33,9 @@ export interface ModelInfo {
   /** Whether answers can be streamed. */
   supportsStreaming: boolean;
   /** Whether images are accepted as input. */
-  supportsVision?: boolean;
+  supportsVision?: boolean | undefined;
   /** Whether the model can call tools. */
-  supportsTools?: boolean;
+  supportsTools?: boolean | undefined;
 }
 
 /** What a worker says of itself when it registers. Fields beyond these are kept as the worker sent them. */
@@ -45,9 +45,9 @@ export interface WorkerCapabilities {
   /** How many requests the worker handles at the same time: finite and not negative. */
   maxConcurrentRequests: number;
   /** How many requests of a category the worker handles at the same time, by category. A category not named here has no limit of its own. */
-  concurrencyLimits?: Record<string, number>;
+  concurrencyLimits?: Record<string, number> | undefined;
   /** Anything that the worker wants to tell the application. */
-  metadata?: Record<string, unknown>;
+  metadata?: Record<string, unknown> | undefined;
 }
 
 /**
@@ -119,33 +119,45 @@ export interface ConnectedWorker {
 // Handlers
 // ---------------------------------------------------------------------------------------------
 
-/** Called when a worker has registered. A throw or a rejection, of whatever value, is logged and touches nothing else. */
-export type WorkerConnectedHandler = (worker: WorkerInfo) => void;
+// A function that returns `void` may return anything, as `(worker) => list.push(worker)` does, and a linter complains of an
+// async one in its place. So each type says both, of which the second is for async functions.
+
+/** Called when a worker has registered. It may be async. A throw or a rejection, of whatever value, is logged and touches nothing else. */
+export type WorkerConnectedHandler = ((worker: WorkerInfo) => void) | ((worker: WorkerInfo) => Promise<void>);
 
 /**
  * Called when a registered worker has left the pool. `pendingRequestIds` is a Set of the handler's own: the requests that
- * were tracked on the worker and never released. A throw or a rejection is logged and touches nothing else.
+ * were tracked on the worker and never released. It may be async. A throw or a rejection is logged and touches nothing else.
  */
-export type WorkerDisconnectedHandler = (worker: WorkerInfo, pendingRequestIds: Set<string>) => void;
+export type WorkerDisconnectedHandler =
+  | ((worker: WorkerInfo, pendingRequestIds: Set<string>) => void)
+  | ((worker: WorkerInfo, pendingRequestIds: Set<string>) => Promise<void>);
 
 /**
  * Called with a message of one type. `message` is what `JSON.parse` made of the frame; `T` is the caller's word for its
- * shape and is not checked. `worker.id` is `'unknown'` if the socket hasn't registered. A throw or a rejection is logged
- * and touches nothing else.
+ * shape and is not checked. `worker.id` is `'unknown'` if the socket hasn't registered, see
+ * {@link WorkerServerOptions.acceptUnregistered}. It may be async. A throw or a rejection is logged and touches nothing else.
  *
  * @typeParam T The shape of the message.
  */
-export type WorkerMessageHandler<T = Record<string, unknown>> = (worker: WorkerInfo, message: T) => void;
+export type WorkerMessageHandler<T = Record<string, unknown>> =
+  | ((worker: WorkerInfo, message: T) => void)
+  | ((worker: WorkerInfo, message: T) => Promise<void>);
 
 /**
- * Called with an HTTP request, after the handlers before it resolved with false. Resolve with true if the request is
- * answered or going to be, else with false, and the next handler is asked. A rejection is logged and the next handler is
- * asked, unless this one has begun to answer: then the answer is its own to end, since something may be piped into it still.
+ * Called with an HTTP request, after the handlers before it returned false. Returns whether the request is answered or going to
+ * be, as a boolean or a promise of one; if not, the next handler is asked. A throw or a rejection is logged and the next handler
+ * is asked, unless this one has begun to answer: then the answer is its own to end, since something may be piped into it still.
  */
-export type HttpRequestHandler = (req: IncomingMessage, res: ServerResponse) => Promise<boolean>;
+export type HttpRequestHandler = (req: IncomingMessage, res: ServerResponse) => boolean | Promise<boolean>;
 
-/** Called with each connection to an endpoint: a `WebSocket` of the package `ws`. */
-export type WebSocketConnectionHandler = (ws: WebSocket) => void;
+/**
+ * Called with each connection to an endpoint: a `WebSocket` of the package `ws`, and the request that opened it. It may be async.
+ * A throw or a rejection is logged and touches nothing else.
+ */
+export type WebSocketConnectionHandler =
+  | ((ws: WebSocket, req: IncomingMessage) => void)
+  | ((ws: WebSocket, req: IncomingMessage) => Promise<void>);
 
 // ---------------------------------------------------------------------------------------------
 // Options
@@ -168,80 +180,91 @@ export interface WorkerServerLogger {
   error(message: string, context?: Record<string, unknown>): void;
 }
 
-/** Bounds on what a peer can cost. Going beyond one costs that connection at most, with a warning, never the server. */
+/**
+ * Bounds on what a peer can cost. Going beyond one costs that connection at most, with a warning, never the server.
+ *
+ * Sizes and counts are whole numbers from 1. Times are milliseconds from 0, and fractions are rounded up. With 0 or `Infinity`
+ * there is no such time limit; only {@link WorkerServerLimits.stopGraceMs} is different.
+ */
 export interface WorkerServerLimits {
   /**
-   * The largest message, in bytes. A larger one closes its connection with 1009.
+   * The largest message, in bytes: at most `buffer.constants.MAX_STRING_LENGTH`, the longest string that there can be. A larger
+   * message closes its connection with 1009.
    *
    * @defaultValue 104857600 (100 MiB)
    */
-  maxMessageBytes?: number;
+  maxMessageBytes?: number | undefined;
   /**
    * The time that a new connection has to send its request head, in milliseconds. Then it is answered with 408 and closed.
    *
    * @defaultValue 10000
    */
-  headTimeoutMs?: number;
+  headTimeoutMs?: number | undefined;
   /**
    * The largest request head, in bytes. A larger one is answered with 431 and its connection closed.
    *
    * @defaultValue 16384 (16 KiB)
    */
-  maxHeadBytes?: number;
+  maxHeadBytes?: number | undefined;
   /**
    * The time from connecting that a worker has to register, in milliseconds. Then it is closed with 4004
-   * `Registration timeout`. A socket one of whose messages a handler took is exempt.
+   * `Registration timeout`. A socket one of whose messages a handler took is exempt, see
+   * {@link WorkerServerOptions.acceptUnregistered}.
    *
    * @defaultValue 30000
    */
-  registrationTimeoutMs?: number;
+  registrationTimeoutMs?: number | undefined;
   /**
    * How many connections may be open at the same time. A further upgrade is answered with 503.
    *
    * @defaultValue 100000
    */
-  maxConnections?: number;
+  maxConnections?: number | undefined;
   /**
    * How many worker connections that haven't registered may be open at the same time. A further upgrade is answered with 503.
    *
    * @defaultValue 10000
    */
-  maxUnregistered?: number;
+  maxUnregistered?: number | undefined;
   /**
    * How much may wait to be sent to one worker, in bytes. Beyond it {@link WorkerServer.send} gives false until there is room.
    *
    * @defaultValue 67108864 (64 MiB)
    */
-  maxQueuedBytes?: number;
+  maxQueuedBytes?: number | undefined;
   /**
    * How long a worker may take none of the data that waits for it, in milliseconds. Then it is closed with 4008 `Slow consumer`.
    *
    * @defaultValue 30000
    */
-  stallTimeoutMs?: number;
+  stallTimeoutMs?: number | undefined;
   /**
    * How much may have been received from one connection and not yet been handled, in bytes. Beyond it that connection
    * is not read until handlers have caught up.
    *
    * @defaultValue 16777216 (16 MiB)
    */
-  maxUnhandledBytes?: number;
+  maxUnhandledBytes?: number | undefined;
   /**
    * How much may have been received by the whole server and not yet been handled, in bytes. Beyond it no worker connection is read
    * until handlers have caught up.
    *
    * @defaultValue 268435456 (256 MiB)
    */
-  maxUnhandledBytesTotal?: number;
+  maxUnhandledBytesTotal?: number | undefined;
   /**
-   * How long {@link WorkerServer.stop} waits for peers to answer, in milliseconds. What is left then is cut.
+   * How long {@link WorkerServer.stop} waits for peers to answer, in milliseconds. What is left then is cut; with 0 that is at
+   * once. It waits at most 2,147,483,647 ms, as long as a timer can.
    *
    * @defaultValue 5000
    */
-  stopGraceMs?: number;
+  stopGraceMs?: number | undefined;
 }
 
-/** The options of {@link WorkerServer}. */
+/**
+ * The options of {@link WorkerServer}. They are read once, by its constructor. A name that isn't here is passed over, with a
+ * process warning with the code `WORKER_SERVER_UNKNOWN_OPTION`.
+ */
 export interface WorkerServerOptions {
   /** The TCP port. 0 lets the system choose a free one, which {@link WorkerServer.port} then gives. */
   port: number;
@@ -251,48 +274,76 @@ export interface WorkerServerOptions {
    *
    * @defaultValue all interfaces, IPv6 and IPv4
    */
-  host?: string;
+  host?: string | undefined;
   /**
    * The token that each worker must send in its registration, or a list of tokens of which it must send one, so that they
-   * can be changed while workers with the old one are still about. Without it none is asked for.
+   * can be changed while workers with the old one are still about. Without it none is asked for. An empty one lets workers in
+   * that send none, which is hardly meant, so a process warning with the code `WORKER_SERVER_EMPTY_TOKEN` tells of it.
    */
-  authToken?: string | readonly string[];
+  authToken?: string | readonly string[] | undefined;
+  /**
+   * Whether sockets that haven't registered may send messages to the handlers (as the worker `'unknown'`) and heartbeats. If not,
+   * what they send is dropped, with the warning `Message from unregistered connection`. If so, one that is silent for three times
+   * `heartbeatTimeoutMs` after a handler took a message of it is closed with 4004.
+   *
+   * @defaultValue true where no token is asked for, else false
+   */
+  acceptUnregistered?: boolean | undefined;
+  /**
+   * Whether other processes may listen on the same port (`SO_REUSEPORT`), with this same option and of the same user. The system
+   * then gives each connection to one of them. In a worker process of `node:cluster` the port is shared without it.
+   *
+   * @defaultValue false
+   */
+  reusePort?: boolean | undefined;
   /**
    * How long a worker may be silent, in milliseconds. Beyond it the worker is unhealthy; beyond three times as long its
-   * connection is closed with 4003 `Heartbeat timeout`.
+   * connection is closed with 4003 `Heartbeat timeout`. With 0 any silence is too long, with `Infinity` none is.
    *
    * @defaultValue 60000
    */
-  heartbeatTimeoutMs?: number;
+  heartbeatTimeoutMs?: number | undefined;
   /**
-   * How often the silence of the workers is measured, in milliseconds.
+   * How often the silence of the workers is measured, in milliseconds; from 1, which 0 stands for too. With `Infinity` it is
+   * never measured.
    *
    * @defaultValue 10000
    */
-  healthCheckIntervalMs?: number;
+  healthCheckIntervalMs?: number | undefined;
   /**
-   * How often a worker is asked to send a heartbeat, in milliseconds. It is told at its registration.
+   * How often a worker is asked to send a heartbeat, in milliseconds: a finite number. It is told at its registration, as it is.
    *
    * @defaultValue 15000
    */
-  heartbeatIntervalMs?: number;
+  heartbeatIntervalMs?: number | undefined;
   /**
    * How often each connection is sent a WebSocket ping, in milliseconds; one that answers none of them for
-   * `heartbeatTimeoutMs` is closed (4003 `Ping timeout`). With 0 no pings are sent.
+   * `heartbeatTimeoutMs` is closed (4003 `Ping timeout`). With 0 or `Infinity` no pings are sent.
    *
    * @defaultValue 0
    */
-  pingIntervalMs?: number;
+  pingIntervalMs?: number | undefined;
   /** Where log lines go. Without one nothing is logged. */
-  logger?: WorkerServerLogger;
+  logger?: WorkerServerLogger | undefined;
   /** Bounds on what a peer can cost. Those left out have their defaults. */
-  limits?: WorkerServerLimits;
+  limits?: WorkerServerLimits | undefined;
+}
+
+/** The options of {@link WorkerServer.addWebSocketEndpoint}. */
+export interface WebSocketEndpointOptions {
+  /**
+   * Whether messages are compressed for peers that offer it, or how: the option of the same name of `WebSocketServer` in `ws`.
+   * It costs some 0.3 MiB for each such connection.
+   *
+   * @defaultValue false
+   */
+  perMessageDeflate?: boolean | PerMessageDeflateOptions | undefined;
 }
 
 /** The options of {@link ConnectionHandler}. */
 export interface ConnectionHandlerConfig {
   /** The token that each worker must send in its registration, or a list of which it must send one. Without it none is asked for. */
-  authToken?: string | readonly string[];
+  authToken?: string | readonly string[] | undefined;
   /** How long a worker may be silent, in milliseconds: heartbeats are answered with the deadline of the next one. */
   heartbeatTimeoutMs: number;
   /** How often a worker is asked to send a heartbeat, in milliseconds. It is told at its registration. */
@@ -319,7 +370,7 @@ export declare class WorkerServer {
   /**
    * Does no I/O: nothing listens until {@link WorkerServer.start}.
    *
-   * @throws A `TypeError` that names the option if one is missing or of the wrong kind.
+   * @throws A `TypeError` that names the option if one is missing or of the wrong kind. What is taken can be started.
    */
   constructor(options: WorkerServerOptions);
 
@@ -334,7 +385,8 @@ export declare class WorkerServer {
    * Each event has a context of its own: what a handler puts into a store with `enterWith` is seen by the other handlers of that
    * event and by what follows from it, but by no other event, HTTP request or endpoint.
    *
-   * @throws An `Error` with `code` (for example `'EADDRINUSE'`), `syscall: 'listen'`, `address` and `port` if the port can't be bound.
+   * @throws An `Error` with `code` (for example `'EADDRINUSE'`), `syscall: 'listen'`, `address` and, if it isn't 0, `port` if the
+   * port can't be bound.
    * @throws An `Error` with `code` (for example `'ENOTFOUND'`) and `syscall: 'getaddrinfo'` if the host is a name that isn't found.
    * @throws An `Error` `WorkerServer is already running` if the server is running.
    */
@@ -426,11 +478,12 @@ export declare class WorkerServer {
    *
    * @param options `incrementCompleted` (default false) counts the request in {@link WorkerInfo.completedRequests}.
    */
-  releaseRequest(requestId: string, options?: { incrementCompleted?: boolean }): void;
+  releaseRequest(requestId: string, options?: { incrementCompleted?: boolean | undefined }): void;
 
   /**
-   * Adds an HTTP handler, before or after {@link WorkerServer.start}. Handlers are asked in order until one resolves with
-   * true. If none does, the answer is 404 with `{"error":"Not found"}`.
+   * Adds an HTTP handler, before or after {@link WorkerServer.start}. Handlers are asked in order until one returns true, or a
+   * promise of it. If none does, the answer is 404 with `{"error":"Not found"}`, or 500 with `{"error":"Internal server error"}`
+   * if one of them threw.
    */
   addHttpHandler(handler: HttpRequestHandler): void;
 
@@ -440,7 +493,7 @@ export declare class WorkerServer {
    *
    * @param path The path of the URL, for example `/ws/dashboard`. A query string in the request doesn't matter.
    */
-  addWebSocketEndpoint(path: string, handler: WebSocketConnectionHandler): void;
+  addWebSocketEndpoint(path: string, handler: WebSocketConnectionHandler, options?: WebSocketEndpointOptions): void;
 }
 
 // ---------------------------------------------------------------------------------------------
@@ -493,7 +546,7 @@ export declare class WorkerPool {
   trackRequest(workerId: string, requestId: string, category?: string): void;
 
   /** See {@link WorkerServer.releaseRequest}. */
-  releaseRequest(requestId: string, options?: { incrementCompleted?: boolean }): void;
+  releaseRequest(requestId: string, options?: { incrementCompleted?: boolean | undefined }): void;
 
   /**
    * Marks each worker that has been silent for longer than `timeoutMs` unhealthy.

@@ -5,7 +5,8 @@ const native = require('./native.js');
 const { inOwnContext } = require('./event-context.js');
 const { guardedLogger } = require('./guarded-logger.js');
 const { Handlers, SILENT_LOGGER, describeError, typeName, writeLine, wrongType } = require('./handlers.js');
-const { readTokens } = require('./options.js');
+const { OPTION_NAMES, readTokens, warnOfEmptyToken } = require('./options.js');
+const { warnOfUnknownConfig } = require('./unknown-options.js');
 const { WorkerStatus, toWorkerInfo, unknownWorkerInfo } = require('./worker-info.js');
 const { transitionsFor } = require('./transitions.js');
 
@@ -202,6 +203,9 @@ function readConfig(config) {
   for (const [name, value] of Object.entries({ heartbeatTimeoutMs, heartbeatIntervalMs })) {
     if (!Number.isFinite(value) || value < 0) throw wrongType(`config.${name}`, 'a finite number, not negative', value);
   }
+  // Whoever has a server's options at hand may give all of them.
+  warnOfUnknownConfig(config, OPTION_NAMES);
+  warnOfEmptyToken(authTokens, 'config.authToken');
   return { authTokens, heartbeatTimeoutMs, heartbeatIntervalMs };
 }
 

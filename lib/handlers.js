@@ -36,7 +36,16 @@ const typeName = (value) => (value === null ? 'null' : typeof value);
 
 /** A TypeError for a caller's mistake: which argument, what it should be, what came. */
 function wrongType(name, expected, value) {
-  return new TypeError(`${name} must be ${expected}, got ${value === null ? 'null' : inspect(value, { depth: 0 })}`);
+  return new TypeError(`${name} must be ${expected}, got ${shown(value)}`);
+}
+
+/** A value as text, whatever it does when it is looked at, and however long it is. */
+function shown(value) {
+  try {
+    return inspect(value, { depth: 0, maxStringLength: 100 });
+  } catch {
+    return typeName(value);
+  }
 }
 
 /** Writes a line that the native side worded; `context` is JSON text, or nothing. */

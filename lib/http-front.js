@@ -15,6 +15,23 @@ const NO_OP = () => {};
  */
 const isAnswered = (res) => res.headersSent || res.writableEnded || res.destroyed;
 
+/** The largest number that Node takes for each of these: it counts in 32-bit integers, and refuses what is none. */
+const MAX_INTEGER = 2 ** 31 - 1;
+
+function httpOptions({ maxHeadBytes, headTimeoutMs }) {
+  const options = { maxHeaderSize: Math.min(maxHeadBytes, MAX_INTEGER) };
+  // To Node 0 is no timeout.
+  if (headTimeoutMs > MAX_INTEGER) return { ...options, headersTimeout: 0 };
+  return {
+    ...options,
+    headersTimeout: headTimeoutMs,
+    // How often it looks; its default would let short timeouts wait for half a minute.
+    connectionsCheckingInterval: Math.min(30_000, Math.max(100, Math.ceil(headTimeoutMs / 2))),
+    // Node's default, which must not be shorter than headersTimeout.
+    requestTimeout: Math.max(300_000, headTimeoutMs),
+  };
+}
+
 /** Until a socket has sent what it was given so far, or is closed. */
 function sent(socket) {
   return new Promise((resolve) => {
@@ -64,18 +81,10 @@ class HttpFront {
     };
     this.#endpointServer = new WebSocketServer({
       noServer: true,
-      // `ws` takes a 32-bit integer, and 0 for no limit.
-      maxPayload: Math.min(Math.max(1, limits.maxMessageBytes), 2 ** 31 - 1),
+      maxPayload: limits.maxMessageBytes,
       perMessageDeflate: true,
     });
-    this.#server = http.createServer({
-      maxHeaderSize: limits.maxHeadBytes,
-      headersTimeout: limits.headTimeoutMs,
-      // How often it looks; its default would let short timeouts wait for half a minute.
-      connectionsCheckingInterval: Math.min(30_000, Math.max(100, limits.headTimeoutMs / 2)),
-      // Node's default, which must not be shorter than headersTimeout.
-      requestTimeout: Math.max(300_000, limits.headTimeoutMs),
-    });
+    this.#server = http.createServer(httpOptions(limits));
     this.#server.on('request', (req, res) => this.#onRequest(req, res));
     this.#server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head));
     this.#server.on('error', (error) => logger.error('HTTP server error', { error: describeError(error) }));

@@ -1,7 +1,9 @@
 'use strict';
 
+const { constants: { MAX_STRING_LENGTH } } = require('node:buffer');
 const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
 const { SILENT_LOGGER, typeName, wrongType } = require('./handlers.js');
+const { warnOfUnknown } = require('./unknown-options.js');
 
 const DEFAULTS = Object.freeze({
   heartbeatTimeoutMs: 60_000,
@@ -24,9 +26,15 @@ const DEFAULT_LIMITS = Object.freeze({
   stopGraceMs: 5_000,
 });
 
-/** The longest time that a timer can wait; Node's own timers have the same bound. */
+const LIMIT_NAMES = Object.keys(DEFAULT_LIMITS);
+const OPTION_NAMES = [
+  'port', 'host', 'authToken', 'acceptUnregistered', 'reusePort', ...Object.keys(DEFAULTS), 'logger', 'limits',
+];
+
+/** The longest time that a timer of Node's can wait. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
-const TIMERS = new Set(['healthCheckIntervalMs', 'pingIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs', 'stopGraceMs']);
+/** The times that 0 turns off: from here on that is `Infinity`, which never comes. */
+const SWITCHED_OFF_BY_0 = new Set(['pingIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs']);
 
 /**
  * Checks the options of a `WorkerServer` and fills in the defaults.
@@ -36,15 +44,26 @@ const TIMERS = new Set(['healthCheckIntervalMs', 'pingIntervalMs', 'headTimeoutM
 function readOptions(options) {
   // Not what came instead: it may be a token.
   if (typeof options !== 'object' || options === null) throw new TypeError(`options must be an object, got ${typeName(options)}`);
-  return {
+  const { limits } = options;
+  const authTokens = readTokens(options.authToken, 'authToken');
+  const isTokenAskedFor = authTokens !== undefined && !isEmptyToken(authTokens);
+  const read = {
     port: readPort(options.port),
     host: readHost(options.host),
-    authTokens: readTokens(options.authToken, 'authToken'),
-    acceptUnregistered: readFlag(options.acceptUnregistered, 'acceptUnregistered'),
-    ...readNumbers(options, DEFAULTS, ''),
-    limits: readLimits(options.limits),
+    authTokens,
+    acceptUnregistered: readSwitch(options.acceptUnregistered, 'acceptUnregistered', !isTokenAskedFor),
+    reusePort: readSwitch(options.reusePort, 'reusePort', false),
+    heartbeatTimeoutMs: readTime(options, DEFAULTS, 'heartbeatTimeoutMs', ''),
+    healthCheckIntervalMs: readTime(options, DEFAULTS, 'healthCheckIntervalMs', ''),
+    heartbeatIntervalMs: readInterval(options.heartbeatIntervalMs),
+    pingIntervalMs: readTime(options, DEFAULTS, 'pingIntervalMs', ''),
+    limits: readLimits(limits),
     logger: readLogger(options.logger),
   };
+  // Last, since only options that are taken are worth a warning.
+  warnOfUnknown(options, limits, OPTION_NAMES, LIMIT_NAMES);
+  warnOfEmptyToken(authTokens, 'authToken');
+  return read;
 }
 
 function readPort(port) {
@@ -53,7 +72,7 @@ function readPort(port) {
   if (!Number.isInteger(number) || number < 0 || number > 65_535) {
     throw wrongType('port', 'an integer from 0 to 65535', port);
   }
-  return number;
+  return withoutSign(number);
 }
 
 function readHost(host) {
@@ -61,12 +80,6 @@ function readHost(host) {
   // Node's listen takes an empty host for none. Here that is no way to open the server to everybody.
   if (typeof host !== 'string' || host === '') throw wrongType('host', 'a string that is not empty', host);
   return host;
-}
-
-/** A flag; undefined if it is left to the server. */
-function readFlag(value, name) {
-  if (value !== undefined && value !== null && typeof value !== 'boolean') throw wrongType(name, 'a boolean', value);
-  return value ?? undefined;
 }
 
 /**
@@ -86,28 +99,62 @@ function readTokens(authToken, name) {
   return tokens.map((token) => token.toWellFormed());
 }
 
-function readLimits(limits) {
-  if (limits === undefined || limits === null) return { ...DEFAULT_LIMITS };
-  if (typeof limits !== 'object') throw wrongType('limits', 'an object', limits);
-  for (const name of Object.keys(limits)) {
-    if (!Object.hasOwn(DEFAULT_LIMITS, name)) {
-      throw new TypeError(`limits.${name} is not a limit; there are ${Object.keys(DEFAULT_LIMITS).join(', ')}`);
-    }
-  }
-  return readNumbers(limits, DEFAULT_LIMITS, 'limits.');
+const isEmptyToken = (tokens) => tokens.length === 1 && tokens[0] === '';
+
+/** The value of the option is not in the warning, nor is anything else that the caller gave. */
+function warnOfEmptyToken(tokens, name) {
+  if (tokens === undefined || !isEmptyToken(tokens)) return;
+  process.emitWarning(`${name} is an empty string: workers are let in without a token`, { code: 'WORKER_SERVER_EMPTY_TOKEN' });
 }
 
-function readNumbers(from, defaults, prefix) {
+function readSwitch(value, name, byDefault) {
+  if (value === undefined || value === null) return byDefault;
+  if (typeof value !== 'boolean') throw wrongType(name, 'true or false', value);
+  return value;
+}
+
+function readLimits(limits) {
+  if (limits === undefined || limits === null) return { ...DEFAULT_LIMITS };
+  if (typeof limits !== 'object' || Array.isArray(limits)) throw wrongType('limits', 'an object', limits);
   const read = {};
-  for (const [name, byDefault] of Object.entries(defaults)) {
-    const value = from[name] ?? byDefault;
-    if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) {
-      throw wrongType(`${prefix}${name}`, 'a finite number that is not negative', value);
-    }
-    read[name] = TIMERS.has(name) ? Math.min(value, MAX_DELAY_MS) : value;
+  for (const name of LIMIT_NAMES) {
+    read[name] = (name.endsWith('Ms') ? readTime : readCount)(limits, DEFAULT_LIMITS, name, 'limits.');
   }
+  // Unlike the other times it is waited for by a timer of Node's, too. At its end stop() is done.
+  read.stopGraceMs = Math.min(read.stopGraceMs, MAX_DELAY_MS);
   return read;
 }
+
+/** A size or a count. */
+function readCount(from, defaults, name, prefix) {
+  const value = from[name] ?? defaults[name];
+  if (!Number.isInteger(value) || value < 1) throw wrongType(`${prefix}${name}`, 'a whole number from 1', value);
+  if (name === 'maxMessageBytes' && value > MAX_STRING_LENGTH) {
+    throw wrongType(`${prefix}${name}`, `at most ${MAX_STRING_LENGTH}, what V8 can hold as one string`, value);
+  }
+  return value;
+}
+
+/** A time in whole milliseconds, or `Infinity`. */
+function readTime(from, defaults, name, prefix) {
+  const value = from[name] ?? defaults[name];
+  if (typeof value !== 'number' || !(value >= 0)) {
+    throw wrongType(`${prefix}${name}`, 'a number of milliseconds that is not negative', value);
+  }
+  return value === 0 && SWITCHED_OFF_BY_0.has(name) ? Infinity : withoutSign(Math.ceil(value));
+}
+
+/** Workers are told it as it is, in JSON, which has no `Infinity`. */
+function readInterval(value) {
+  const interval = value ?? DEFAULTS.heartbeatIntervalMs;
+  if (!Number.isFinite(interval) || interval < 0) {
+    throw wrongType('heartbeatIntervalMs', 'a finite number of milliseconds that is not negative', interval);
+  }
+  return withoutSign(interval);
+}
+
+/** 0 for -0. */
+const withoutSign = (number) => number + 0;
 
 function readLogger(logger) {
   if (logger === undefined || logger === null) return SILENT_LOGGER;
@@ -118,4 +165,4 @@ function readLogger(logger) {
   return guardedLogger(logger);
 }
 
-module.exports = { readOptions, readTokens };
+module.exports = { OPTION_NAMES, readOptions, readTokens, warnOfEmptyToken };

@@ -73,28 +73,18 @@ class RunningServer {
 
   /**
    * @param options as `readOptions` gives them, with an IP address, if anything, as `host`
-   * @throws what Node's `listen` gives, if the port can't be bound
+   * @throws what Node's `listen` gives, if the port can't be bound; then nothing is left of what was begun
    */
   constructor({ options, handlers, httpHandlers, endpoints, relay }) {
     const { logger, ...settings } = options;
     this.#handlers = handlers;
     this.#logger = logger;
     this.#graceMs = options.limits.stopGraceMs;
-    try {
-      this.#native = new native.NativeServer(
-        { ...settings, relayPort: relay?.port, sharesMemory: MEMORY_IS_SHARED },
-        this.#drainNow,
-      );
-    } catch (error) {
-      throw listenError(error, options.host ?? '::', options.port);
-    }
-    this.#readRow = rowReader(this.#native);
+    this.#relay = relay;
     this.#limitedLogger = options.logging
       ? limitedLogger(logger, (level, message) => this.#native.admitsLine(level, message))
       : logger;
-    this.#departures = new Departures(this.#native, options.limits.maxQueuedBytes);
-    this.#requests = new Requests(this.#native, this.#departures);
-    for (const path of endpoints.keys()) this.#native.addEndpoint(path);
+    // Before anything is bound.
     this.#front = new HttpFront({
       handlers: httpHandlers,
       endpoints,
@@ -103,8 +93,31 @@ class RunningServer {
       limitedLogger: this.#limitedLogger,
       takeBack: (fd, head) => this.#native.takeBack(fd, head),
     });
-    this.#relay = relay;
-    relay?.deliver((socket) => this.#front.accept(socket), (port) => this.#native.relayedFrom(port));
+    try {
+      this.#bind(settings);
+      this.#readRow = rowReader(this.#native);
+      this.#departures = new Departures(this.#native, options.limits.maxQueuedBytes);
+      this.#requests = new Requests(this.#native, this.#departures);
+      for (const path of endpoints.keys()) this.#native.addEndpoint(path);
+      relay?.deliver((socket) => this.#front.accept(socket), (port) => this.#native.relayedFrom(port));
+    } catch (error) {
+      // Nothing of it may be left: not the port, the runtime and what keeps the process alive.
+      this.#departures?.close();
+      this.#native?.abandon();
+      this.#front.close(0);
+      throw error;
+    }
+  }
+
+  #bind(settings) {
+    try {
+      this.#native = new native.NativeServer(
+        { ...settings, relayPort: this.#relay?.port, sharesMemory: MEMORY_IS_SHARED },
+        this.#drainNow,
+      );
+    } catch (error) {
+      throw listenError(error, settings.host, settings.port);
+    }
   }
 
   get port() {

@@ -56,17 +56,22 @@ function packMain(out, stage) {
   return packTo(out, stage);
 }
 
-function packPlatform(out, stage, { suffix }, version) {
+function findBinary({ suffix }) {
   const file = `worker-server.${suffix}.node`;
+  return [path.join(root, 'npm', suffix, file), path.join(root, file)].find((candidate) => existsSync(candidate));
+}
+
+function packPlatform(out, stage, platform, version) {
+  const { suffix } = platform;
   const folder = path.join(root, 'npm', suffix);
-  const binary = [path.join(folder, file), path.join(root, file)].find((candidate) => existsSync(candidate));
+  const binary = findBinary(platform);
   if (!binary) return undefined;
   const manifest = readJson(path.join(folder, 'package.json'));
   if (manifest.version !== version) {
     throw new Error(`npm/${suffix}/package.json has version ${manifest.version}, the package ${version}: run \`npx napi version\``);
   }
   cpSync(folder, stage, { recursive: true });
-  copyFileSync(binary, path.join(stage, file));
+  copyFileSync(binary, path.join(stage, `worker-server.${suffix}.node`));
   if (existsSync(path.join(root, 'LICENSE'))) copyFileSync(path.join(root, 'LICENSE'), path.join(stage, 'LICENSE'));
   return packTo(out, stage);
 }
@@ -74,6 +79,11 @@ function packPlatform(out, stage, { suffix }, version) {
 function main(args) {
   const outAt = args.indexOf('--out');
   const out = path.resolve(outAt < 0 ? 'dist' : args[outAt + 1]);
+  const missing = platforms.filter((platform) => findBinary(platform) === undefined).map(({ suffix }) => suffix);
+  if (missing.length > 0 && !args.includes('--available')) {
+    throw new Error(`there is no binary for ${missing.join(', ')}: no worker-server.<platform>.node in npm/<platform> or in the root.
+A machine builds its own alone; add --available to pack only the platforms whose binary is there.`);
+  }
   mkdirSync(out, { recursive: true });
   const { version } = readJson(path.join(root, 'package.json'));
   const temporary = mkdtempSync(path.join(tmpdir(), 'worker-server-pack-'));
@@ -82,7 +92,6 @@ function main(args) {
     for (const platform of platforms) {
       const tarball = packPlatform(out, path.join(temporary, platform.suffix), platform, version);
       if (tarball) packed[platform.suffix] = tarball;
-      else if (!args.includes('--available')) throw new Error(`there is no binary for ${platform.suffix}, in npm/${platform.suffix} or in the root`);
     }
     const stage = path.join(temporary, 'main');
     mkdirSync(stage);

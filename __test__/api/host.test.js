@@ -41,7 +41,7 @@ async function register(host, port) {
   return JSON.parse(data);
 }
 
-/** A port that was free a moment ago: Node's errors name the port only if it isn't 0. */
+/** A port that was free a moment ago. */
 async function freePort() {
   const server = net.createServer().listen(0);
   await once(server, 'listening');
@@ -95,6 +95,51 @@ test('an address that is not of this machine rejects as Node does, and is logged
   expect({ ...error }).toEqual({ ...expected });
   expect(error).toMatchObject({ code: 'EADDRNOTAVAIL', syscall: 'listen', address: host, port });
   expect(log.lines).toEqual([{ level: 'error', message: 'HTTP server error', context: { error: error.message } }]);
+});
+
+test.each([
+  ['an address of nobody', '192.0.2.1'],
+  ['an IPv6 address of nobody', '2001:db8::1'],
+  ['an IPv4 address as IPv6 writes it', '::ffff:192.0.2.1'],
+  ['an address of a link, which is not named', 'fe80::1'],
+  ['an address of a link that there is not', 'fe80::1%nope'],
+  ['an address that is no host', '0.0.0.1'],
+])('%s is the same error as of Node, field by field, with a port and with 0', async (_, host) => {
+  for (const port of [0, await freePort()]) {
+    const { server } = createServer({ host, port });
+    const error = await server.start().catch((thrown) => thrown);
+    const expected = await errorOfNode(host, port);
+    expect(error).toBeInstanceOf(Error);
+    expect(error.message).toBe(expected.message);
+    expect(Object.entries(error)).toEqual(Object.entries(expected));
+    expect(Object.hasOwn(error, 'port')).toBe(port !== 0);
+  }
+});
+
+test.each([[undefined], ['127.0.0.1'], ['::1'], ['0.0.0.0']])('a port that is taken on %p is the same error as of Node', async (host) => {
+  const { server: first } = await startServer({ host });
+  const { port } = first;
+  const { server } = createServer({ host, port });
+  const error = await server.start().catch((thrown) => thrown);
+  const expected = await errorOfNode(host, port);
+  expect(error.message).toBe(expected.message);
+  expect(Object.entries(error)).toEqual(Object.entries(expected));
+  expect(error).toMatchObject({ code: 'EADDRINUSE', port });
+});
+
+test('a port that needs rights is the same error as of Node, or none where the rights are there', async () => {
+  for (const host of [undefined, '127.0.0.1']) {
+    const node = net.createServer();
+    const expected = await new Promise((resolve) => {
+      node.once('error', resolve);
+      node.listen(1, host, () => node.close(() => resolve(undefined)));
+    });
+    const { server } = createServer({ host, port: 1 });
+    const error = await server.start().catch((thrown) => thrown);
+    await server.stop();
+    expect(error?.message).toBe(expected?.message);
+    expect({ ...error }).toEqual({ ...expected });
+  }
 });
 
 test('a taken port on one address rejects with that address', async () => {

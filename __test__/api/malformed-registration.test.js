@@ -109,3 +109,19 @@ test.each([
   expect(worker.ack.success).toBe(true);
   expect(server.getWorkerInfo()[0].capabilities).toEqual({ ...capabilitiesOf(), ...fields });
 });
+
+test.each([
+  ['a category', withCapabilities({ concurrencyLimits: { LAST: 1 } }), { LAST: '"chat":null,"chat"' }],
+  ['the model', withCapabilities({ models: [{ LAST: 'model-a' }] }), { LAST: '"modelId":7,"modelId"' }],
+  ['the models', { capabilities: { LAST: [], maxConcurrentRequests: 1 } }, { LAST: '"models":"none","models"' }],
+  ['the maximum', { capabilities: { models: [], LAST: 1 } }, { LAST: '"maxConcurrentRequests":-1,"maxConcurrentRequests"' }],
+  ['the name', { workerName: undefined, LAST: 'W' }, { LAST: '"workerName":{},"workerName"' }],
+])('of %s that is there twice the last counts, as V8 reads it', async (_, fields, { LAST }) => {
+  const { server } = await startServer();
+  const client = await connect(server);
+  const text = JSON.stringify(registrationOf('w', fields)).replace('"LAST"', LAST);
+  const ack = client.next('worker_registration_ack');
+  client.sendText(text);
+  expect((await ack).success).toBe(true);
+  expect(server.getWorkerInfo()[0].capabilities).toEqual(JSON.parse(text).capabilities);
+});

@@ -98,14 +98,53 @@ describe('the tarball of the package', () => {
     expect({ scripts, devDependencies }).toEqual({});
   });
 
-  test('names only what users need as dependencies', () => {
-    const { dependencies } = readJson(installed(manifest.name, 'package.json'));
-    expect(Object.keys(dependencies).sort()).toEqual(['@types/node', '@types/ws', 'ws']);
+  test('names only what users need as dependencies, and takes the types of Node that a project has', () => {
+    const { dependencies, peerDependencies, peerDependenciesMeta } = readJson(installed(manifest.name, 'package.json'));
+    expect(Object.keys(dependencies).sort()).toEqual(['@types/ws', 'ws']);
+    expect({ peerDependencies, peerDependenciesMeta }).toEqual({
+      peerDependencies: { '@types/node': '>=20' },
+      peerDependenciesMeta: { '@types/node': { optional: true } },
+    });
+  });
+
+  test('says where it comes from', () => {
+    const { repository, homepage, bugs } = readJson(installed(manifest.name, 'package.json'));
+    const [, url] = /^git\+(https:\/\/.+)\.git$/.exec(repository.url);
+    expect({ homepage, bugs }).toEqual({ homepage: `${url}#readme`, bugs: { url: `${url}/issues` } });
+  });
+
+  test('has no link in its README that leads nowhere', () => {
+    const readme = fs.readFileSync(installed(manifest.name, 'README.md'), 'utf8');
+    const ownFiles = `${manifest.homepage.replace('#readme', '')}/blob/main/`;
+    const headings = (text) => [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+      heading.toLowerCase().replaceAll(/[^\p{Letter}\p{Number} _-]/gu, '').replaceAll(' ', '-'));
+    const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, link]) => link);
+    expect(links.length).toBeGreaterThan(10);
+    const dead = links.filter((link) => {
+      const isOwn = link.startsWith(ownFiles);
+      if (/^https?:/.test(link) && !isOwn) return false;
+      const [file, heading] = (isOwn ? link.slice(ownFiles.length) : link).split('#');
+      // What is not in the tarball is in the repository, to which the link has to lead then.
+      const target = isOwn ? path.join(root, file) : installed(manifest.name, file || 'README.md');
+      return !fs.existsSync(target) || (heading !== undefined && !headings(fs.readFileSync(target, 'utf8')).includes(heading));
+    });
+    expect(dead).toEqual([]);
   });
 
   test('holds every file that the entry point requires', () => {
     inProject('-e', `require(${JSON.stringify(manifest.name)})`);
   });
+});
+
+test('where binaries are missing packing says which, and how to pack without them', () => {
+  const out = path.join(folder, 'incomplete');
+  const { status, stderr } = spawnSync(process.execPath, [path.join(root, 'scripts/pack.mjs'), '--out', out], { encoding: 'utf8' });
+  const missing = platforms.map((platform) => platform.suffix).filter((name) => packed.platforms[name] === undefined);
+  if (missing.length === 0) return;
+  expect(status).toBe(1);
+  expect(stderr).toContain('--available');
+  for (const name of missing) expect(stderr).toContain(name);
+  expect(fs.existsSync(out)).toBe(false);
 });
 
 describe('the platform packages', () => {
@@ -163,6 +202,14 @@ describe('in an empty project, without Rust', () => {
     const options = ['--strict', '--skipLibCheck', 'false', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
     expect(inProject(path.join(root, 'node_modules/typescript/bin/tsc'), ...options, 'typed.mts')).toBe('');
     expect(JSON.parse(inProject('typed.mjs'))).toEqual(worked);
+  });
+
+  test('a TypeScript program compiles under the old resolution, without settings for it', () => {
+    const options = [
+      '--strict', '--skipLibCheck', 'false', '--module', 'commonjs', '--moduleResolution', 'node10', '--ignoreDeprecations', '6.0',
+      '--target', 'es2022', '--types', 'node', '--noEmit',
+    ];
+    expect(inProject(path.join(root, 'node_modules/typescript/bin/tsc'), ...options, 'node10.ts')).toBe('');
   });
 
   test('without the platform package the error says what was looked for and what to do', () => {

@@ -18,6 +18,7 @@ import type {
   HttpRequestHandler,
   ModelInfo,
   WebSocketConnectionHandler,
+  WebSocketEndpointOptions,
   WorkerCapabilities,
   WorkerConnectedHandler,
   WorkerDisconnectedHandler,
@@ -120,7 +121,7 @@ const limits: WorkerServerLimits = {
   maxUnhandledBytesTotal: 1,
   stopGraceMs: 1,
 };
-holds<Same<WorkerServerLimits, { [K in keyof WorkerServerLimits]?: number }>>();
+holds<Same<WorkerServerLimits, { [K in keyof WorkerServerLimits]?: number | undefined }>>();
 
 const tokens = ['new', 'old'] as const;
 const rotating: WorkerServerOptions = { port: 0, authToken: tokens };
@@ -132,6 +133,8 @@ const options: WorkerServerOptions = {
   port: 8080,
   host: '127.0.0.1',
   authToken: 'secret',
+  acceptUnregistered: true,
+  reusePort: true,
   heartbeatTimeoutMs: 60_000,
   healthCheckIntervalMs: 10_000,
   heartbeatIntervalMs: 15_000,
@@ -139,6 +142,36 @@ const options: WorkerServerOptions = {
   logger: consoleIsALogger,
   limits,
 };
+
+// What is left out may be undefined, as what comes from the environment is.
+const leftOut: WorkerServerOptions = {
+  port: 0,
+  host: process.env['HOST'],
+  authToken: process.env['TOKEN'],
+  acceptUnregistered: undefined,
+  reusePort: undefined,
+  heartbeatTimeoutMs: undefined,
+  healthCheckIntervalMs: undefined,
+  heartbeatIntervalMs: undefined,
+  pingIntervalMs: undefined,
+  logger: undefined,
+  limits: undefined,
+};
+const noLimits: WorkerServerLimits = {
+  maxMessageBytes: undefined,
+  headTimeoutMs: undefined,
+  maxHeadBytes: undefined,
+  registrationTimeoutMs: undefined,
+  maxConnections: undefined,
+  maxUnregistered: undefined,
+  maxQueuedBytes: undefined,
+  stallTimeoutMs: undefined,
+  maxUnhandledBytes: undefined,
+  maxUnhandledBytesTotal: undefined,
+  stopGraceMs: undefined,
+};
+const vague: ModelInfo = { ...model, supportsVision: undefined, supportsTools: undefined };
+const vaguer: WorkerCapabilities = { ...capabilities, concurrencyLimits: undefined, metadata: undefined };
 
 const connected: WorkerConnectedHandler = (worker) => describe(worker);
 const disconnected: WorkerDisconnectedHandler = (worker, pendingRequestIds) => {
@@ -149,6 +182,27 @@ const asked: HttpRequestHandler = async (req, res) => {
   res.writeHead(200).end('ok');
   return true;
 };
+const askedAtOnce: HttpRequestHandler = (req) => req.url === '/nothing';
+const greeted: WorkerConnectedHandler = async (worker) => {
+  await Promise.resolve(worker.id);
+};
+const mourned: WorkerDisconnectedHandler = async (worker, pendingRequestIds) => {
+  await Promise.resolve([worker.id, pendingRequestIds.size]);
+};
+const awaited: WorkerMessageHandler<{ requestId: string }> = async (worker, message) => {
+  await Promise.resolve([worker.id, message.requestId]);
+};
+const admitted: WebSocketConnectionHandler = async (ws, req) => {
+  await Promise.resolve(req.headers.cookie);
+  ws.close();
+};
+// A handler may be called by whoever has it, and what it returns may be awaited.
+async function callAll(worker: WorkerInfo): Promise<void> {
+  await greeted(worker);
+  await mourned(worker, new Set());
+  await awaited(worker, { requestId: 'r' });
+}
+const compressed: WebSocketEndpointOptions = { perMessageDeflate: { threshold: 1024 } };
 const watched: WebSocketConnectionHandler = (ws) => {
   ws.on('message', (data, isBinary) => ws.send(data, { binary: isBinary }));
   ws.ping();
@@ -171,6 +225,8 @@ async function main(): Promise<void> {
   const server: WorkerServer = new WorkerServer(options);
   new WorkerServer(smallest);
   new WorkerServer(rotating);
+  new WorkerServer(leftOut);
+  new WorkerServer({ port: 0, authToken: process.env['TOKEN'], limits: noLimits });
   new WorkerServer({ port: 0, authToken: severalTokens });
 
   const unsubscribers: Array<() => void> = [
@@ -178,6 +234,10 @@ async function main(): Promise<void> {
     server.onWorkerConnected(async (worker) => {
       await Promise.resolve(worker.id);
     }),
+    server.onWorkerConnected((worker) => severalTokens.push(worker.id)),
+    server.onWorkerConnected(greeted),
+    server.onWorkerDisconnected(mourned),
+    server.onWorkerMessage('awaited', awaited),
     server.onWorkerDisconnected(disconnected),
     server.onWorkerDisconnected((worker: WorkerInfo, ids: ReadonlySet<string>) => describe(worker) + String(ids.size)),
     server.onWorkerDisconnected((_worker, ids: Set<string>) => ids.clear()),
@@ -197,6 +257,11 @@ async function main(): Promise<void> {
   for (const unsubscribe of unsubscribers) unsubscribe();
 
   server.addHttpHandler(asked);
+  server.addHttpHandler(askedAtOnce);
+  server.addHttpHandler((_req, res) => {
+    res.end();
+    return true;
+  });
   server.addHttpHandler(async (req: IncomingMessage, res: ServerResponse) => {
     const plain: http.IncomingMessage = req;
     res.setHeader('x-peer', plain.socket.remoteAddress ?? '');
@@ -204,6 +269,10 @@ async function main(): Promise<void> {
   });
   server.addWebSocketEndpoint('/ws/dashboard', watched);
   server.addWebSocketEndpoint('/ws/other', (ws: WebSocket) => ws.close(1000, 'bye'));
+  server.addWebSocketEndpoint('/ws/admitted', admitted);
+  server.addWebSocketEndpoint('/ws/asked', (ws, req) => ws.send(req.url ?? ''), { perMessageDeflate: true });
+  server.addWebSocketEndpoint('/ws/asked', (ws: WebSocket, req: IncomingMessage) => ws.send(req.url ?? ''), compressed);
+  server.addWebSocketEndpoint('/ws/asked', watched, { perMessageDeflate: undefined });
 
   await server.start();
   const port: number = server.port;
@@ -220,6 +289,7 @@ async function main(): Promise<void> {
   server.broadcast(message);
   server.releaseRequest('r');
   server.releaseRequest('s', {});
+  server.releaseRequest('s', { incrementCompleted: undefined });
   const counts: number[] = [
     port,
     server.getAvailableSlotCount('m'),
@@ -291,6 +361,7 @@ function pools(websocket: WebSocket): void {
 
   const smallestConfig: ConnectionHandlerConfig = { heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 };
   const config: ConnectionHandlerConfig = { ...smallestConfig, authToken: 'secret' };
+  new ConnectionHandler(pool, { ...smallestConfig, authToken: process.env['TOKEN'] });
   const handler: ConnectionHandler = new ConnectionHandler(pool, config);
   new ConnectionHandler(pool, { ...smallestConfig, authToken: tokens });
   new ConnectionHandler(pool, smallestConfig, logger);
@@ -316,4 +387,4 @@ class LoggingServer extends WorkerServer {
 holds<Same<typeof everything.WorkerServer, typeof WorkerServer>>();
 const status: everything.WorkerStatus = everything.WorkerStatus.Busy;
 void main().then(() => pools(new WebSocket('ws://localhost')));
-export { LoggingServer, status };
+export { LoggingServer, status, vague, vaguer, callAll };

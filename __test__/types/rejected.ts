@@ -28,6 +28,10 @@ new WorkerServer({});
 new WorkerServer({ port: '8080' });
 // @ts-expect-error no such option
 new WorkerServer({ port: 0, token: 'x' });
+// @ts-expect-error an option that is on or off
+new WorkerServer({ port: 0, acceptUnregistered: 'yes' });
+// @ts-expect-error an option that is on or off
+new WorkerServer({ port: 0, reusePort: 1 });
 // @ts-expect-error no such limit
 new WorkerServer({ port: 0, limits: { maxBytes: 1 } });
 // @ts-expect-error limits are numbers
@@ -67,10 +71,18 @@ server.onWorkerMessage((_worker: WorkerInfo) => {});
 server.onWorkerConnected((worker: string) => worker);
 // @ts-expect-error an HTTP handler says whether it handled the request
 server.addHttpHandler(async (_req, res) => res.end());
-// @ts-expect-error an HTTP handler gives a promise
-const handler: HttpRequestHandler = () => true;
+// @ts-expect-error an HTTP handler says whether it handled the request
+server.addHttpHandler((_req, res) => res.end());
+// @ts-expect-error an HTTP handler says whether it handled the request
+const handler: HttpRequestHandler = () => undefined;
 // @ts-expect-error an endpoint has a handler
 server.addWebSocketEndpoint('/ws');
+// @ts-expect-error the path of an endpoint comes first
+server.addWebSocketEndpoint((ws: unknown) => ws);
+// @ts-expect-error no such option
+server.addWebSocketEndpoint('/ws', () => {}, { compress: true });
+// @ts-expect-error an endpoint gets the request, not its URL
+server.addWebSocketEndpoint('/ws', (_ws, req: string) => req);
 
 // @ts-expect-error fields of a WorkerInfo are readonly
 info.status = WorkerStatus.Busy;

@@ -30,7 +30,7 @@ const settings = [
   },
   {
     name: 'nodenext with every further strict flag',
-    versions: [7],
+    versions: both,
     files: ALL,
     options: {
       module: 'nodenext',

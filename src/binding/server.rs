@@ -73,8 +73,16 @@ pub(super) fn millis(value: f64) -> u64 {
     value as u64
 }
 
+/// A century, in milliseconds: longer than any process runs. A time after now, be it three such times, can still be told by every clock.
+const FOREVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+
+/// A time from JavaScript, where infinity is one that never comes.
+fn time_ms(value: f64) -> u64 {
+    millis(value).min(FOREVER_MS)
+}
+
 fn duration(value: f64) -> Duration {
-    Duration::from_millis(millis(value))
+    Duration::from_millis(time_ms(value))
 }
 
 impl From<NativeOptions> for ServerConfig {
@@ -85,10 +93,10 @@ impl From<NativeOptions> for ServerConfig {
             host: options.host,
             auth_tokens: options.auth_tokens,
             accept_unregistered: options.accept_unregistered,
-            heartbeat_timeout_ms: millis(options.heartbeat_timeout_ms),
-            health_check_interval_ms: millis(options.health_check_interval_ms),
+            heartbeat_timeout_ms: time_ms(options.heartbeat_timeout_ms),
+            health_check_interval_ms: time_ms(options.health_check_interval_ms),
             heartbeat_interval_ms: options.heartbeat_interval_ms,
-            ping_interval: options.ping_interval_ms.filter(|&interval| interval > 0.0).map(duration),
+            ping_interval: options.ping_interval_ms.filter(|interval| interval.is_finite()).map(duration),
             logging: options.logging,
             relay_port: options.relay_port,
             limits: Limits {
@@ -110,11 +118,15 @@ impl From<NativeOptions> for ServerConfig {
 
 /// An operating system's error, its code as Node names it (or its number, where the name is not known here).
 fn system_error(error: &io::Error) -> napi::Error<String> {
-    let code = match error.kind() {
-        io::ErrorKind::AddrInUse => "EADDRINUSE".to_owned(),
-        io::ErrorKind::AddrNotAvailable => "EADDRNOTAVAIL".to_owned(),
-        io::ErrorKind::PermissionDenied => "EACCES".to_owned(),
-        _ => error.raw_os_error().unwrap_or_default().to_string(),
+    let code = match (error.raw_os_error(), error.kind()) {
+        // Node's numbers are the system's own.
+        (Some(number), _) if cfg!(unix) => number.to_string(),
+        (_, io::ErrorKind::AddrInUse) => "EADDRINUSE".to_owned(),
+        (_, io::ErrorKind::AddrNotAvailable) => "EADDRNOTAVAIL".to_owned(),
+        (_, io::ErrorKind::PermissionDenied) => "EACCES".to_owned(),
+        (Some(number), _) => number.to_string(),
+        // What is no address of an interface, such as one with a scope that there isn't.
+        (None, _) => "EINVAL".to_owned(),
     };
     napi::Error::new(code, error.to_string())
 }
@@ -441,6 +453,14 @@ impl NativeServer {
     #[napi(catch_unwind)]
     pub fn stop(&self) {
         self.server.stop();
+    }
+
+    /// See [`Server::abandon`].
+    #[napi(catch_unwind)]
+    pub fn abandon(&self) {
+        self.wake.lock().take();
+        self.server.abandon();
+        *self.sockets.lock() = Sockets::default();
     }
 
     /// See [`Server::shut_down`]. From then on the server does not keep the process alive.

@@ -1,6 +1,7 @@
 //! What a worker says of itself when it registers, checked field by field.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 use super::json;
@@ -113,17 +114,25 @@ fn read_max(path: &str, raw: Option<&str>) -> Result<f64, InvalidField> {
 
 fn read_limits(path: &str, raw: &str) -> Result<Vec<(String, f64)>, InvalidField> {
     let entries = json::entries(raw).ok_or_else(|| wrong(path, "an object of numbers", Some(raw)))?;
-    let mut limits: Vec<(String, f64)> = Vec::with_capacity(entries.len());
-    let mut places = HashMap::with_capacity(entries.len());
+    // As `JSON.parse`: of a key that is there twice the last value counts, in the place of the first.
+    let mut last: Vec<(String, &str)> = Vec::with_capacity(entries.len());
+    let mut places: HashMap<String, usize> = HashMap::with_capacity(entries.len());
     for (category, raw) in entries {
-        let limit = json::number(raw).ok_or_else(|| wrong(&format!("{path}.{category}"), "a number", Some(raw)))?;
-        // Of a key that is there twice, the last counts.
-        let place = *places.entry(category.clone()).or_insert(limits.len());
-        match limits.get_mut(place) {
-            Some(known) => known.1 = limit,
-            None => limits.push((category, limit)),
+        match places.entry(category) {
+            Entry::Occupied(place) => last[*place.get()].1 = raw,
+            Entry::Vacant(place) => {
+                last.push((place.key().clone(), raw));
+                place.insert(last.len() - 1);
+            }
         }
     }
+    let limits = last
+        .into_iter()
+        .map(|(category, raw)| match json::number(raw) {
+            Some(limit) => Ok((category, limit)),
+            None => Err(wrong(&format!("{path}.{category}"), "a number", Some(raw))),
+        })
+        .collect::<Result<Vec<_>, _>>()?;
     at_most(path, limits.len(), MAX_LIMITS)?;
     Ok(limits)
 }
@@ -155,6 +164,10 @@ fn wrong(path: &str, expected: &str, raw: Option<&str>) -> InvalidField {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
     use super::*;
 
     fn read(text: &str) -> Result<Registration, String> {
@@ -180,6 +193,57 @@ mod tests {
         let text =
             r#"{"workerId":"w","capabilities":{"models":[],"maxConcurrentRequests":0,"concurrencyLimits":null}}"#;
         assert_eq!(read(text).map(|registration| registration.worker_name), Ok("w".into()));
+    }
+
+    #[test]
+    fn of_a_key_that_is_there_twice_the_last_value_counts_and_what_the_others_are_does_not_matter() {
+        let limits = r#""concurrencyLimits":{"chat":null,"embed":2,"chat":"x","c\u0068at":1}"#;
+        let text = format!(
+            r#"{{"workerId":5,"workerId":"w","workerName":{{}},"workerName":null,"capabilities":null,"capabilities":{{
+                "models":7,"models":[{{"modelId":null,"modelId":"m"}}],"maxConcurrentRequests":-1,"maxConcurrentRequests":2,
+                "concurrencyLimits":[],{limits}}}}}"#
+        );
+        let limits = vec![("chat".into(), 1.0), ("embed".into(), 2.0)];
+        let capabilities = Capabilities { models: vec!["m".into()], max: 2.0, limits };
+        let expected = Registration { worker_id: "w".into(), worker_name: "w".into(), capabilities };
+        assert_eq!(read(&text), Ok(expected));
+        assert_eq!(
+            read(
+                r#"{"workerId":"w","capabilities":{"models":[],"maxConcurrentRequests":1,"concurrencyLimits":{"a":1,"a":null}}}"#
+            ),
+            Err("capabilities.concurrencyLimits.a: expected a number, got null".to_owned())
+        );
+    }
+
+    /// The text of an object with these members, in which any may be there twice.
+    fn object(names: &'static [&'static str], value: BoxedStrategy<String>) -> BoxedStrategy<String> {
+        vec((select(names), value), 0..7)
+            .prop_map(|members| members.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect::<Vec<_>>())
+            .prop_map(|members| format!("{{{}}}", members.join(",")))
+            .boxed()
+    }
+
+    fn registrations() -> BoxedStrategy<String> {
+        let scalar =
+            || select(&["null", "1", "2", "-1", "\"w\"", "\"\"", "true", "[]", "{}"][..]).prop_map(str::to_owned);
+        let models = vec(object(&["modelId", "displayName"], scalar().boxed()), 0..3);
+        let models = models.prop_map(|models| format!("[{}]", models.join(",")));
+        let limits = object(&["chat", "embed", "c\\u0068at"], scalar().boxed());
+        let names = &["models", "models", "maxConcurrentRequests", "concurrencyLimits"][..];
+        let capabilities = object(names, prop_oneof![scalar(), models, limits].boxed());
+        let names = &["workerId", "workerName", "capabilities", "c\\u0061pabilities", "capabilities"][..];
+        object(names, prop_oneof![scalar(), capabilities].boxed())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_registration_reads_as_the_object_that_a_json_parser_makes_of_it(text in registrations()) {
+            // In this object each key is there once, with its last value.
+            let parsed: serde_json::Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(read(&text), read(&parsed.to_string()));
+        }
     }
 
     #[test]

@@ -60,6 +60,8 @@ use crate::core::worker::{Snapshot, WorkerKey};
 
 /// Most threads for sockets. One serves many thousands of workers.
 const MAX_THREADS: usize = 4;
+/// How long the end of a runtime that has hardly begun is waited for.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A worker that was registered.
 #[derive(Clone, Debug, PartialEq)]
@@ -403,6 +405,16 @@ impl Server {
                 shared.cut();
                 shared.events.push(Event::Stopped);
             });
+        }
+    }
+
+    /// Ends a server whose application could not begin, before it looked at any event. When this returns the port is free again;
+    /// a thread of the runtime that is stuck is waited for only for [`ABANDON_TIMEOUT`].
+    pub fn abandon(&self) {
+        self.shared.events.close();
+        self.shared.begin_stop();
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_timeout(ABANDON_TIMEOUT);
         }
     }
 
