@@ -170,7 +170,7 @@ class RunningServer {
     const gone = new Promise((resolve) => {
       this.#onStopped = resolve;
     });
-    this.#departures.close();
+    this.#departures.leave();
     this.#native.stop();
     this.#workers.clear();
     this.#byId.clear();
@@ -178,6 +178,7 @@ class RunningServer {
     this.#requests.clear();
     await Promise.all([gone, this.#front.close(this.#graceMs)]);
     this.#relay?.close();
+    this.#departures.close();
     this.#native.shutDown();
   }
 

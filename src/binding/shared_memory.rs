@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use napi::bindgen_prelude::Float64Array;
+use napi::bindgen_prelude::{Float64Array, Int32Array, Uint8Array};
+use napi_derive::napi;
+
+use crate::server::submissions::{self, Memory};
 
 /// Slots, each the bits of a double, as an array for JavaScript. They live until it lets go of it.
 pub fn doubles<const N: usize>(slots: Arc<[AtomicU64; N]>) -> Float64Array {
@@ -14,5 +17,44 @@ pub fn doubles<const N: usize>(slots: Arc<[AtomicU64; N]>) -> Float64Array {
         Float64Array::with_external_data(slots.cast_mut().cast::<f64>(), N, move |_, _| {
             drop(Arc::from_raw(slots));
         })
+    }
+}
+
+/// As many messages as [`NativeSubmissions`] have room for.
+#[napi]
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const MAX_SUBMISSIONS: u32 = submissions::MAX_MESSAGES as u32;
+
+/// [`Memory`], as JavaScript sees it: each array lives until it lets go of it.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "the fields are those of Memory")]
+pub struct NativeSubmissions {
+    pub counters: Int32Array,
+    pub records: Float64Array,
+    pub texts: Uint8Array,
+}
+
+impl NativeSubmissions {
+    /// The arrays over some memory.
+    pub fn of(memory: &Arc<Memory>) -> Self {
+        let held = || {
+            let memory = Arc::clone(memory);
+            move || drop(memory)
+        };
+        let Memory { counters, records, texts } = &**memory;
+        let [release_counters, release_records, release_texts] = [held(), held(), held()];
+        // SAFETY: atomics have the layout of their integers, and any bits are a double. The memory is held until JavaScript lets go of
+        // the array.
+        unsafe {
+            Self {
+                counters: Int32Array::with_external_data(counters.as_ptr().cast_mut().cast(), counters.len(), move |_, _| {
+                    release_counters();
+                }),
+                records: Float64Array::with_external_data(records.as_ptr().cast_mut().cast(), records.len(), move |_, _| {
+                    release_records();
+                }),
+                texts: Uint8Array::with_external_data(texts.as_ptr(), submissions::TEXT_BYTES, move |_, _| release_texts()),
+            }
+        }
     }
 }
