@@ -44,8 +44,8 @@ class Departures {
   /** How many messages are published, and where the next one's text goes. */
   #count = 0;
   #end = 0;
-  /** The records of their workers. */
-  #receivers = new Array(MAX_SUBMISSIONS);
+  /** How often all that was published has been taken. */
+  #taken = 0;
   /** Whether something was sent since somebody asked. */
   #hasSent = false;
   /** Something will have left by the end of this turn, unless something left early, more often than it had by then. */
@@ -72,9 +72,11 @@ class Departures {
     const { room } = record;
     const number = Math.floor(room / ROOM_PAGE_SLOTS);
     const page = (this.#pages[number] ??= this.#native.roomPage(number));
-    const waiting = page[room % ROOM_PAGE_SLOTS] + record.departing;
-    if (waiting + bytes + HEADER_BYTES > this.#maxQueuedBytes) return this.#sendAlone(record, text);
-    record.departing += bytes + HEADER_BYTES;
+    // What was published since the last time may be among what the native side shows, if it has taken that early. Then it counts twice.
+    const departing = (record.departingSince === this.#taken ? record.departing : 0) + bytes + HEADER_BYTES;
+    if (page[room % ROOM_PAGE_SLOTS] + departing > this.#maxQueuedBytes) return this.#sendAlone(record, text);
+    record.departing = departing;
+    record.departingSince = this.#taken;
     this.#publish(record, bytes);
     this.plan();
     return true;
@@ -84,11 +86,11 @@ class Departures {
     const count = this.#count;
     this.#records[2 * count] = record.key;
     this.#records[2 * count + 1] = bytes;
-    this.#receivers[count] = record;
     this.#count = count + 1;
     this.#end += bytes;
-    Atomics.store(this.#counters, PUBLISHED, count + 1);
-    if (Atomics.load(this.#counters, WATCHED) === 0) this.cross();
+    // Plain accesses, which the native side expects.
+    this.#counters[PUBLISHED] = count + 1;
+    if (this.#counters[WATCHED] === 0) this.cross();
     if (isExiting) this.writeAll();
   }
 
@@ -126,13 +128,10 @@ class Departures {
 
   /** All was taken: publishing begins at the start again. */
   #onTaken() {
-    const count = this.#count;
-    for (let i = 0; i < count; i += 1) {
-      this.#receivers[i].departing = 0;
-      this.#receivers[i] = undefined;
-    }
+    if (this.#count === 0) return;
     this.#count = 0;
     this.#end = 0;
+    this.#taken += 1;
   }
 
   /** What was sent leaves, while the turn may go on. */

@@ -23,9 +23,10 @@ class WorkerRecord {
     /** Its connection, until it leaves. */
     this.peer = peer;
     this.key = row[0];
-    /** Its slot in the native side's memory, and bytes that were sent and have not crossed to there. */
+    /** Its slot in the native side's memory; and bytes that were published for it since that number of times: see `Departures`. */
     this.room = room;
     this.departing = 0;
+    this.departingSince = -1;
     /** The places in the native side's list of the categories that it limits; null while nobody has asked. */
     this.places = null;
     this.id = workerId;

@@ -34,7 +34,7 @@ const PEERS_A_TURN: usize = 32;
 /// A turn of the application that takes longer does not keep back what was sent in it.
 const LONG_TURN: Duration = Duration::from_millis(4);
 /// After so many looks that found nothing the watch sleeps.
-const QUIET_LOOKS: u32 = 3;
+const QUIET_LOOKS: u32 = 2;
 /// And when nothing was sent for as long as this after that, memory is given back.
 const SPARES_KEPT: Duration = Duration::from_secs(1);
 
@@ -186,27 +186,31 @@ pub async fn watch_turns(shared: Arc<Shared>) {
     }
 }
 
-/// Looks after long turns until some looks in a row have found that there are none.
+/// Looks after long turns until some looks in a row have found that nothing was sent.
 async fn watch(shared: &Shared) {
-    let Departures { turns, submissions, .. } = &*shared.departures;
+    let departures = &shared.departures;
+    let Departures { turns, submissions, .. } = &**departures;
     let mut seen = turns.load(Ordering::Relaxed);
     let mut quiet = 0;
     loop {
         sleep(LONG_TURN).await;
         #[cfg(test)]
-        shared.departures.looks.fetch_add(1, Ordering::SeqCst);
+        departures.looks.fetch_add(1, Ordering::SeqCst);
         let is_same_turn = turns.load(Ordering::Relaxed) == seen;
-        quiet = if is_same_turn && !shared.flush_early() { quiet + 1 } else { 0 };
-        seen = turns.load(Ordering::Relaxed);
-        if quiet >= QUIET_LOOKS {
-            submissions.set_watched(false);
-            // Whoever sent something before this relied on the watch.
-            if !submissions.are_there() && !shared.departures.are_pending() {
-                return;
-            }
-            submissions.set_watched(true);
+        if !is_same_turn {
             quiet = 0;
+        } else if departures.are_pending() || submissions.are_there() {
+            quiet = 0;
+            shared.flush_early();
+        } else if !submissions.are_watched() {
+            return;
+        } else {
+            quiet += 1;
         }
+        submissions.look();
+        seen = turns.load(Ordering::Relaxed);
+        // The next look is the last. Whoever sent something before this relied on it.
+        submissions.set_watched(quiet < QUIET_LOOKS);
     }
 }
 
@@ -343,7 +347,7 @@ mod tests {
             submissions.set_watched(true);
             watch(&shared).await;
             assert!(!submissions.are_watched());
-            assert_eq!(looks.load(Ordering::SeqCst) - before, QUIET_LOOKS);
+            assert_eq!(looks.load(Ordering::SeqCst) - before, QUIET_LOOKS + 1);
         }
     }
 

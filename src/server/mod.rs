@@ -259,7 +259,6 @@ impl Server {
 
     /// Writes all that was sent, as far as the sockets take it, before it returns: the process is about to exit.
     pub fn write_all(&self) {
-        self.shared.take_submissions();
         self.shared.write_all();
     }
 

@@ -1,6 +1,5 @@
 //! What the application sends, from its call to the outboxes.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use tokio_tungstenite::tungstenite::Utf8Bytes;
@@ -10,6 +9,8 @@ use super::frame::text_frame;
 use super::outbox::{Outbox, Sent};
 use super::peer::Peer;
 use super::shared::Shared;
+use super::submissions::Submissions;
+use crate::core::worker::WorkerKey;
 
 impl Shared {
     /// Sends a text message to a peer. False if its socket is not open, or too much is waiting for it.
@@ -28,49 +29,41 @@ impl Shared {
 
     /// Puts what the application has published into the outboxes. On its own thread, which publishes from the start again afterwards.
     pub fn take_submissions(&self) {
-        self.put_out_submissions(true);
+        self.put_out_promised(|submissions, each| submissions.take_all(each));
     }
 
-    /// The end of a turn, or of a process: all that was sent leaves.
+    /// The end of a turn: all that was sent leaves.
     pub fn flush(&self) {
         if self.departures.flush() {
             self.waker.on_exchange();
         }
     }
 
-    /// A turn takes long: what was sent in it leaves before it is over. False if that is nothing.
-    pub fn flush_early(&self) -> bool {
-        if !self.departures.submissions.are_there() && !self.departures.are_pending() {
-            return false;
-        }
-        self.put_out_submissions(false);
+    /// A turn takes long: what was sent in it leaves before it is over, on a thread of the runtime. That is what was there at the last
+    /// look.
+    pub fn flush_early(&self) {
+        self.put_out_promised(|submissions, each| submissions.take_seen(each));
         self.flush();
         self.departures.submissions.note_early();
-        true
     }
 
-    /// Writes all that was sent, as far as the sockets take it, before it returns.
+    /// Writes all that was sent, as far as the sockets take it, before it returns. On the application's thread.
     pub fn write_all(&self) {
-        self.put_out_submissions(false);
+        self.take_submissions();
         self.departures.write_all();
     }
 
-    /// The application has seen, for each of these, that its worker's socket was open and had room.
-    fn put_out_submissions(&self, are_all: bool) {
+    /// Puts messages into the outboxes for which the application has seen that the worker's socket was open and had room.
+    fn put_out_promised(&self, take: impl FnOnce(&Submissions, &mut dyn FnMut(WorkerKey, &[u8]))) {
         let Departures { submissions, spares, .. } = &*self.departures;
         let mut kept = None;
-        let each = |key, text: Cow<'_, str>| {
+        take(submissions, &mut |key, text| {
             let peer = self.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
             if let Some(peer) = peer {
                 let spares = kept.get_or_insert_with(|| spares.take());
-                self.put_out(&peer, |outbox| outbox.send_promised(&text, spares));
+                self.put_out(&peer, |outbox| outbox.send_promised(text, spares));
             }
-        };
-        if are_all {
-            submissions.take_all(each);
-        } else {
-            submissions.take(each);
-        }
+        });
         if let Some(kept) = kept {
             spares.put(kept);
         }
