@@ -69,17 +69,20 @@ class Departures {
     if (typeof text !== 'string' || text.length > MAX_SHORT) return this.#sendAlone(record, text);
     if (this.#count === MAX_SUBMISSIONS || this.#end + text.length * MAX_UNIT_BYTES > this.#texts.length) this.#flush();
     const bytes = utf8Write.call(this.#texts, text, this.#end);
-    const { room } = record;
-    const number = Math.floor(room / ROOM_PAGE_SLOTS);
-    const page = (this.#pages[number] ??= this.#native.roomPage(number));
+    record.roomPage ??= this.#roomPage(Math.floor(record.room / ROOM_PAGE_SLOTS));
     // What was published since the last time may be among what the native side shows, if it has taken that early. Then it counts twice.
     const departing = (record.departingSince === this.#taken ? record.departing : 0) + bytes + HEADER_BYTES;
-    if (page[room % ROOM_PAGE_SLOTS] + departing > this.#maxQueuedBytes) return this.#sendAlone(record, text);
+    if (record.roomPage[record.roomSlot] + departing > this.#maxQueuedBytes) return this.#sendAlone(record, text);
     record.departing = departing;
     record.departingSince = this.#taken;
     this.#publish(record, bytes);
     this.plan();
     return true;
+  }
+
+  #roomPage(number) {
+    this.#pages[number] ??= this.#native.roomPage(number);
+    return this.#pages[number];
   }
 
   #publish(record, bytes) {

@@ -36,7 +36,7 @@ function departuresTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {})
   return { departures: new Departures(native, maxQueuedBytes), counters, room };
 }
 
-const workerOf = (key) => ({ id: `w${key}`, key, room: key, departing: 0, departingSince: -1 });
+const workerOf = (key) => ({ id: `w${key}`, key, room: key, roomSlot: key, departing: 0, departingSince: -1 });
 
 test('what is sent in a turn is published at once, in one order, and taken together at its end', async () => {
   const calls = [];
