@@ -50,14 +50,18 @@ async def answer(ws, message):
     await ws.send(json.dumps({"type": "result", "requestId": message["requestId"], "text": text}))
 
 
-async def serve(ws):
-    """One connection, from registration to its end."""
+async def register(ws):
     await ws.send(json.dumps(REGISTRATION))
     ack = json.loads(await ws.recv())
     if not ack["success"]:
         # A wrong token or registration: trying again would change nothing.
         raise SystemExit(f"registration refused: {ack['error']}")
-    tasks = {asyncio.create_task(send_heartbeats(ws, ack["heartbeatIntervalMs"]))}
+    return ack
+
+
+async def serve(ws, heartbeat_interval_ms):
+    """One connection, from its registration to its end."""
+    tasks = {asyncio.create_task(send_heartbeats(ws, heartbeat_interval_ms))}
     try:
         async for text in ws:
             message = json.loads(text)
@@ -70,14 +74,25 @@ async def serve(ws):
             task.cancel()
 
 
+def is_final(close):
+    """Whether it is no use to connect again: a wrong token, a bad registration, or another process with this id."""
+    if close is None:
+        return False
+    return close.code in (4001, 4002) or (close.code, close.reason) == (4003, "Replaced by new connection")
+
+
 async def main():
     wait = 0.25
     while True:
         try:
             async with websockets.connect(URL) as ws:
+                ack = await register(ws)
                 wait = 0.25
-                await serve(ws)
+                await serve(ws, ack["heartbeatIntervalMs"])
         except websockets.ConnectionClosed as closed:
+            # What the server's close frame says; None if there was none.
+            if is_final(closed.rcvd):
+                raise SystemExit(f"[{ID}] closed by the server: {closed.rcvd.code} {closed.rcvd.reason}") from None
             print(f"connection closed: {closed}", file=sys.stderr)
         except (OSError, asyncio.IncompleteReadError) as error:
             print(f"no connection: {error}", file=sys.stderr)

@@ -1,91 +1,114 @@
 'use strict';
 
-const { now } = require('./clock.js');
 const { onProcessExit } = require('./exit-hook.js');
-const { ROOM_PAGE_SLOTS } = require('./native.js');
+const { MAX_SUBMISSIONS, ROOM_PAGE_SLOTS } = require('./native.js');
 
-/** More text, or more messages, are not kept back until the end of the turn. */
-const MAX_CHARACTERS = 64 * 1024;
-const MAX_MESSAGES = 512;
-/** In a turn after one with fewer messages they cross at once: there it costs little, and they leave even if the turn is long. */
-const SEVERAL_MESSAGES = 3;
-/** The same after a turn that was longer, from the first of them on. More than that in one turn are always collected. */
-const MANY_MESSAGES = 64;
-const LONG_TURN_MS = 2;
 /** A longer text goes by itself, and so does one that is in pieces. */
 const MAX_SHORT = 4 * 1024;
 /** What a frame adds to a short text, in bytes. */
 const HEADER_BYTES = 4;
+/** What UTF-8 takes at most for a UTF-16 unit, in bytes. */
+const MAX_UNIT_BYTES = 3;
+/** Places of the counters that both sides see, as the native side numbers them. */
+const PUBLISHED = 0;
+const WATCHED = 1;
+const EARLY = 2;
+
+/** Writes a string as UTF-8. Node's own part of `Buffer.prototype.write`, which takes as long again to look at its arguments. */
+const { utf8Write = Buffer.prototype.write } = Buffer.prototype;
+/** As it was when this was loaded: tests replace it. */
+const { nextTick } = process;
 
 /**
  * What is sent in one turn of the event loop, which leaves together when the running code is done. A call into the addon costs
- * more than a short message, so many messages are collected, and cross together. Whether a worker can be sent to is read from memory that
- * the native side keeps up to date.
+ * more than a short message, so messages are written into memory that both sides see, and published there by a count. Should the turn be
+ * long, or its end not be told (a test may have replaced `process.nextTick`), the native side takes them by itself. Whether a worker can
+ * be sent to is read from such memory, too.
  */
 class Departures {
   #native;
   #maxQueuedBytes;
   #pages = [];
+  #counters;
+  #records;
+  #texts;
+  /** How many messages are published, and where the next one's text goes. */
   #count = 0;
-  #texts = '';
-  #keys = new Float64Array(MAX_MESSAGES);
-  #lengths = new Float64Array(MAX_MESSAGES);
-  #records = [];
-  /** How many were sent in this turn, since when, and whether they are collected. */
-  #sent = 0;
-  #since = 0;
-  #collects = false;
+  #end = 0;
+  /** How often all that was published has been taken. */
+  #taken = 0;
   /** Whether something was sent since somebody asked. */
   #hasSent = false;
-  /** Something will have left by the end of this turn. */
+  /** Something will have left by the end of this turn, unless something left early, more often than it had by then. */
   #planned = false;
+  #early = 0;
   #leave = () => this.leave();
+  #isExiting = false;
   #forgetExit;
 
   constructor(native, maxQueuedBytes) {
     this.#native = native;
     this.#maxQueuedBytes = maxQueuedBytes;
-    // What was sent must not be lost when the process exits in the middle of a turn.
-    this.#forgetExit = onProcessExit(this.#leave);
+    const { counters, records, texts } = native.submissions();
+    this.#counters = counters;
+    this.#records = records;
+    this.#texts = Buffer.from(texts.buffer, texts.byteOffset, texts.length);
+    // Nothing runs any more when the running code is done: what is sent leaves at once.
+    this.#forgetExit = onProcessExit(() => {
+      this.#isExiting = true;
+      this.writeAll();
+    });
   }
 
   /** Sends a text, or the pieces of one (`serializer.js`), to a worker. False if its socket is not open, or too much waits for it. */
   send(record, text) {
-    if (this.#sent === 0) this.#since = now();
-    this.#sent += 1;
     this.#hasSent = true;
-    if (!this.#collects) {
-      this.#collects = this.#sent === MANY_MESSAGES;
-      return this.#sendAlone(record, text);
-    }
     if (typeof text !== 'string' || text.length > MAX_SHORT) return this.#sendAlone(record, text);
-    const { room } = record;
-    const number = Math.floor(room / ROOM_PAGE_SLOTS);
-    const page = (this.#pages[number] ??= this.#native.roomPage(number));
-    const waiting = page[room % ROOM_PAGE_SLOTS] + record.departing;
-    const bytes = text.length + HEADER_BYTES;
-    if (waiting + bytes > this.#maxQueuedBytes) return this.#sendAlone(record, text);
-    record.departing += bytes;
-    this.#keys[this.#count] = record.key;
-    this.#lengths[this.#count] = text.length;
-    this.#records[this.#count] = record;
-    this.#texts += text;
-    this.#count += 1;
-    if (this.#count === MAX_MESSAGES || this.#texts.length > MAX_CHARACTERS) this.cross();
+    if (this.#count === MAX_SUBMISSIONS || this.#end + text.length * MAX_UNIT_BYTES > this.#texts.length) this.#flush();
+    const bytes = utf8Write.call(this.#texts, text, this.#end);
+    record.roomPage ??= this.#roomPage(Math.floor(record.room / ROOM_PAGE_SLOTS));
+    // What was published since the last time may be among what the native side shows, if it has taken that early. Then it counts twice.
+    const departing = (record.departingSince === this.#taken ? record.departing : 0) + bytes + HEADER_BYTES;
+    if (record.roomPage[record.roomSlot] + departing > this.#maxQueuedBytes) return this.#sendAlone(record, text);
+    record.departing = departing;
+    record.departingSince = this.#taken;
+    this.#publish(record, bytes);
     this.plan();
     return true;
+  }
+
+  #roomPage(number) {
+    this.#pages[number] ??= this.#native.roomPage(number);
+    return this.#pages[number];
+  }
+
+  #publish(record, bytes) {
+    const count = this.#count;
+    this.#records[2 * count] = record.key;
+    this.#records[2 * count + 1] = bytes;
+    this.#count = count + 1;
+    this.#end += bytes;
+    // Plain accesses, which the native side expects.
+    this.#counters[PUBLISHED] = count + 1;
+    if (this.#counters[WATCHED] === 0) this.cross();
+    if (this.#isExiting) this.writeAll();
   }
 
   #sendAlone(record, text) {
     this.cross();
     const sent = this.#native.send(record.id, text);
-    if (sent) this.plan();
+    if (sent) this.#onSent();
     return sent;
   }
 
   broadcast(text) {
     this.cross();
     this.#native.broadcast(text);
+    this.#onSent();
+  }
+
+  #onSent() {
+    if (this.#isExiting) this.writeAll();
     this.plan();
   }
 
@@ -96,58 +119,62 @@ class Departures {
     return hasSent;
   }
 
-  /** Hands what was collected to the native side. Whatever it does next comes after that. */
+  /** Has the native side take what was published. Whatever it does next comes after that. */
   cross() {
     if (this.#count === 0) return;
-    const count = this.#count;
-    const texts = this.#texts;
-    for (let i = 0; i < count; i += 1) {
-      this.#records[i].departing = 0;
-      this.#records[i] = undefined;
-    }
+    this.#native.takeSubmissions();
+    this.#onTaken();
+  }
+
+  /** All was taken: publishing begins at the start again. */
+  #onTaken() {
+    if (this.#count === 0) return;
     this.#count = 0;
-    this.#texts = '';
-    this.#native.sendPromised(count, this.#keys, this.#lengths, texts);
+    this.#end = 0;
+    this.#taken += 1;
+  }
+
+  /** What was sent leaves, while the turn may go on. */
+  #flush() {
+    this.#native.flush();
+    this.#onTaken();
   }
 
   /** The end of a turn. */
   leave() {
     this.#planned = false;
-    this.#learn();
-    if (this.#count > 0) this.cross();
-    else this.#native.flush();
-  }
-
-  /** Whether what is sent in the next turn is collected: so it is if it pays, and keeps nothing back for long. */
-  #learn() {
-    const isLong = now() - this.#since > LONG_TURN_MS;
-    this.#collects = this.#sent >= (isLong ? MANY_MESSAGES : SEVERAL_MESSAGES);
-    this.#sent = 0;
+    this.#flush();
   }
 
   /** Runs `handle`; what it sends leaves when it is done. */
   during(handle) {
-    const planned = this.#planned;
     this.#planned = true;
+    this.#early = this.#counters[EARLY];
     try {
       return handle();
     } finally {
       this.leave();
-      this.#planned = planned;
     }
   }
 
-  /** The server ends: nothing is sent any more. */
+  /** What was sent has left, as far as the sockets take it, when this returns. */
+  writeAll() {
+    this.#native.writeAll();
+    this.#onTaken();
+  }
+
+  /** The server has ended. */
   close() {
-    this.leave();
     this.#forgetExit();
   }
 
   /** Sees to it that the native side is called by the end of the turn. */
   plan() {
-    if (this.#planned) return;
+    const early = this.#counters[EARLY];
+    if (this.#planned && early === this.#early) return;
     this.#planned = true;
-    process.nextTick(this.#leave);
+    this.#early = early;
+    nextTick(this.#leave);
   }
 }
 

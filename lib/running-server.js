@@ -192,7 +192,7 @@ class RunningServer {
       this.#onStopped = resolve;
     });
     try {
-      this.#departures.close();
+      this.#departures.leave();
     } finally {
       this.#native.stop();
     }
@@ -204,6 +204,7 @@ class RunningServer {
       await Promise.all([gone, this.#front.close(this.#graceMs)]);
     } finally {
       this.#relay?.close();
+      this.#departures.close();
       this.#context.close();
       this.#native.shutDown();
     }

@@ -1,6 +1,7 @@
 'use strict';
 
 const { beginRequest, endRequest } = require('./counting.js');
+const { ROOM_PAGE_SLOTS } = require('./native.js');
 const { transitionsFor } = require('./transitions.js');
 const { STATUSES, toWorkerInfo } = require('./worker-info.js');
 
@@ -23,9 +24,13 @@ class WorkerRecord {
     /** Its connection, until it leaves. */
     this.peer = peer;
     this.key = row[0];
-    /** Its slot in the native side's memory, and bytes that were sent and have not crossed to there. */
+    /** Its slot in the native side's memory, over all pages and in its own, which is looked up when it is needed. */
     this.room = room;
+    this.roomPage = undefined;
+    this.roomSlot = room % ROOM_PAGE_SLOTS;
+    /** Bytes that were published for it since everything published was last taken, and which time that was: see `Departures`. */
     this.departing = 0;
+    this.departingSince = -1;
     /** The places in the native side's list of the categories that it limits; null while nobody has asked. */
     this.places = null;
     this.id = workerId;

@@ -97,6 +97,48 @@ test('a worker with a wrong token says so and does not try again', async () => {
   expect(child.errors).not.toContain('wrong');
 });
 
+/** A second worker process takes the id of a first one, which must end: `runFirst` and `runSecond` start one with the id `w`. */
+async function takeOver(runFirst, runSecond) {
+  const server = await start();
+  const ids = [];
+  server.onWorkerConnected(({ id }) => ids.push(id));
+  let registered = connected(server);
+  const first = runFirst(url(server));
+  await registered;
+  registered = connected(server);
+  const second = runSecond(url(server));
+  await registered;
+  expect(await once(first, 'close')).toEqual([1, null]);
+  expect(first.errors).toContain('closed by the server: 4003 Replaced by new connection');
+  // The second one is not replaced in its turn: it answers, and nobody else has registered by then.
+  const answer = new Promise((resolve) => {
+    for (const type of ['result', 'failure']) server.onWorkerMessage(type, (_, received) => resolve(received));
+  });
+  server.send('w', { type: 'work', requestId: 'r', prompt: 'x' });
+  server.send('w', { type: 'analyse', requestId: 'r', text: null });
+  expect(await answer).toMatchObject({ requestId: 'r' });
+  expect([ids, second.exitCode]).toEqual([['w', 'w'], null]);
+}
+
+test('a worker whose id another process has taken says so and ends with 1', () => takeOver(runWorker, runWorker));
+
+testWithPython('a worker in Python whose id another process has taken says so and ends with 1', async () => {
+  const runPythonWorker = (address) => runPython([path.join(root, 'examples/worker.py'), address, 'w']);
+  await takeOver(runPythonWorker, runPythonWorker);
+});
+
+testWithPython('the worker in Python comes back when the server was away', async () => {
+  const server = await start();
+  const { port } = server;
+  const registered = connected(server);
+  runPython([path.join(root, 'examples/worker.py'), url(server), 'w']);
+  await registered;
+  await server.stop();
+  const again = await start({ port });
+  await (again.getWorkerCount() > 0 ? undefined : connected(again));
+  expect(again.getWorkerInfo()[0].id).toBe('w');
+});
+
 testWithPython('the worker in Python registers, answers and sends heartbeats', async () => {
   const server = await start({ heartbeatTimeoutMs: 60_000 });
   const registered = connected(server);

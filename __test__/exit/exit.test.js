@@ -53,6 +53,35 @@ test.each([['few', 1], ['many', 100]])('what is sent in the turn in which the pr
   expect(await program.exit).toMatchObject({ code: 0, stderr: '' });
 });
 
+test.each([
+  ['exit', 1, 0],
+  ['exit', 20, 0],
+  ['exit among fakes', 20, 0],
+  ['throw', 20, 1],
+  ['reject', 20, 1],
+])('what is sent as the process ends by %s still leaves to each of %i workers, whoever sends it', async (how, count, code) => {
+  const program = startProgram('exit/programs/last-words.js', how);
+  const port = await program.port();
+  const workers = await Promise.all(Array.from({ length: count }, (_, index) => openWorker(port, `w${index}`)));
+  workers[0].send({ type: 'end' });
+  const last = ['in the turn', 'from a listener before', 'from a listener behind'].flatMap((text) => [text, `${text}, to all`]);
+  for (const worker of workers) {
+    for (const type of last) expect(await worker.nextJson()).toEqual({ type });
+  }
+  expect((await program.exit).code).toBe(code);
+});
+
+test('what was sent before a stop leaves, though the process exits before that is done', async () => {
+  const program = startProgram('exit/programs/last-words.js', 'exit with a stop under way');
+  const port = await program.port();
+  const workers = await Promise.all(Array.from({ length: 20 }, (_, index) => openWorker(port, `w${index}`)));
+  workers[0].send({ type: 'end' });
+  for (const worker of workers) {
+    for (const type of ['in the turn', 'in the turn, to all']) expect(await worker.nextJson()).toEqual({ type });
+  }
+  expect((await program.exit).code).toBe(0);
+});
+
 test('what is sent in a turn that takes long leaves before the turn ends', async () => {
   const program = startProgram('exit/programs/sends-and-exits.js');
   const worker = await openWorker(await program.port(), 'w');

@@ -2,65 +2,119 @@
 
 const { Departures } = require('../../lib/departures.js');
 
-/** Departures to a native side that only writes down what crosses to it, as lists of what came in one call. */
-function departuresTo(crossings) {
-  const native = {
-    send: (workerId, text) => crossings.push([text]) > 0,
-    sendPromised: (count, keys, lengths, texts) => crossings.push(texts.match(/../g)),
-    roomPage: () => new Float64Array(1024),
-    flush: () => {},
+const PUBLISHED = 0;
+const WATCHED = 1;
+const EARLY = 2;
+
+/** Departures to a native side that only writes down what it is asked for, and what was published by then. */
+function departuresTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {}) {
+  const counters = new Int32Array(3);
+  const records = new Float64Array(1024);
+  const texts = new Uint8Array(128 * 1024);
+  const room = new Float64Array(1024);
+  counters[WATCHED] = watched;
+  const take = (call) => {
+    const published = [];
+    let at = 0;
+    for (let index = 0; index < counters[PUBLISHED]; index += 1) {
+      const end = at + records[2 * index + 1];
+      published.push([records[2 * index], Buffer.from(texts.subarray(at, end)).toString()]);
+      at = end;
+    }
+    counters[PUBLISHED] = 0;
+    calls.push({ call, published });
   };
-  return new Departures(native, 1024 * 1024);
+  const native = {
+    submissions: () => ({ counters, records, texts }),
+    send: (id, text) => calls.push({ call: 'send', id, text }) > 0,
+    broadcast: (text) => calls.push({ call: 'broadcast', text }),
+    takeSubmissions: () => take('takeSubmissions'),
+    flush: () => take('flush'),
+    writeAll: () => take('writeAll'),
+    roomPage: () => room,
+  };
+  return { departures: new Departures(native, maxQueuedBytes), counters, room };
 }
 
-/** Sends so many messages in one turn, which then takes as long as it takes `work`. Gives what has crossed before it was over. */
-function turn(departures, crossings, count, work = () => {}) {
-  const record = { id: 'w', key: 1, room: 0, departing: 0 };
-  const before = crossings.length;
-  let crossed;
+const workerOf = (key) => ({ id: `w${key}`, key, room: key, roomSlot: key, departing: 0, departingSince: -1 });
+
+test('what is sent in a turn is published at once, in one order, and taken together at its end', async () => {
+  const calls = [];
+  const { departures, counters } = departuresTo(calls);
+  const [first, second] = [workerOf(1), workerOf(2)];
+  departures.send(first, 'a');
+  departures.send(second, 'b\u00e9\ud83d\ude00');
+  departures.send(first, 'c');
+  expect([counters[PUBLISHED], calls]).toEqual([3, []]);
+  await new Promise(setImmediate);
+  expect(calls).toEqual([{ call: 'flush', published: [[1, 'a'], [2, 'b\u00e9\ud83d\ude00'], [1, 'c']] }]);
+  departures.close();
+});
+
+test('while nobody watches each crosses at once', () => {
+  const calls = [];
+  const { departures } = departuresTo(calls, { watched: 0 });
+  departures.send(workerOf(1), 'a');
+  departures.send(workerOf(1), 'b');
+  expect(calls).toEqual([
+    { call: 'takeSubmissions', published: [[1, 'a']] },
+    { call: 'takeSubmissions', published: [[1, 'b']] },
+  ]);
+  departures.close();
+});
+
+test('what goes by another way comes after what was published before', () => {
+  const calls = [];
+  const { departures } = departuresTo(calls);
+  const long = 'x'.repeat(5000);
+  departures.send(workerOf(1), 'a');
+  departures.send(workerOf(1), long);
+  departures.send(workerOf(2), 'b');
+  departures.broadcast('c');
+  expect(calls).toEqual([
+    { call: 'takeSubmissions', published: [[1, 'a']] },
+    { call: 'send', id: 'w1', text: long },
+    { call: 'takeSubmissions', published: [[2, 'b']] },
+    { call: 'broadcast', text: 'c' },
+  ]);
+  departures.close();
+});
+
+test('what does not fit into the memory makes room for itself', () => {
+  const calls = [];
+  const { departures } = departuresTo(calls);
+  const worker = workerOf(1);
+  for (let index = 0; index < 1000; index += 1) departures.send(worker, `${index}`);
+  for (let index = 0; index < 40; index += 1) departures.send(worker, '\u20ac'.repeat(4000));
+  departures.leave();
+  const published = calls.flatMap((call) => call.published.map(([, text]) => text));
+  expect(published.slice(0, 1000)).toEqual(Array.from({ length: 1000 }, (_, index) => `${index}`));
+  expect(published.slice(1000)).toEqual(new Array(40).fill('\u20ac'.repeat(4000)));
+  departures.close();
+});
+
+test('the bound counts bytes of UTF-8, and what waits on both sides', () => {
+  const calls = [];
+  const { departures, room } = departuresTo(calls, { maxQueuedBytes: 100 });
+  const worker = workerOf(1);
+  room[1] = 50;
+  departures.send(worker, '\u20ac'.repeat(10));
+  expect([calls, worker.departing]).toEqual([[], 34]);
+  // There is room for as many characters, but not for as many bytes. The native side, which knows exactly, decides.
+  departures.send(worker, '\u20ac'.repeat(5));
+  expect(calls.map(({ call }) => call)).toEqual(['takeSubmissions', 'send']);
+  departures.close();
+});
+
+test('the end of a turn that was planned is planned anew when something has left early', async () => {
+  const calls = [];
+  const { departures, counters } = departuresTo(calls);
   departures.during(() => {
-    for (let index = 0; index < count; index += 1) departures.send(record, `m${index % 10}`);
-    crossed = crossings.length - before;
-    work();
+    departures.send(workerOf(1), 'a');
+    counters[EARLY] += 1;
+    departures.send(workerOf(1), 'b');
   });
-  return crossed;
-}
-
-function compute(ms) {
-  const end = performance.now() + ms;
-  while (performance.now() < end);
-}
-
-test('what is sent after a short turn with several messages crosses together, at the end of the turn', () => {
-  const crossings = [];
-  const departures = departuresTo(crossings);
-  let crossed;
-  // A turn may be long for lack of a processor.
-  do {
-    turn(departures, crossings, 3);
-    crossed = turn(departures, crossings, 3);
-  } while (crossed > 0);
-  expect(crossings.at(-1)).toEqual(['m0', 'm1', 'm2']);
-  departures.close();
-});
-
-test('what is sent after a turn with one or two messages, or with none, crosses at once', () => {
-  const crossings = [];
-  const departures = departuresTo(crossings);
-  for (const count of [0, 1, 2]) {
-    turn(departures, crossings, 3);
-    turn(departures, crossings, count);
-    expect(turn(departures, crossings, 2)).toBe(2);
-  }
-  departures.close();
-});
-
-test('what is sent after a long turn crosses at once, up to the 64th message', () => {
-  const crossings = [];
-  const departures = departuresTo(crossings);
-  turn(departures, crossings, 10, () => compute(3));
-  expect(turn(departures, crossings, 100, () => compute(3))).toBe(64);
-  expect(crossings.at(-1)).toHaveLength(36);
-  expect(turn(departures, crossings, 10)).toBe(0);
+  await new Promise(setImmediate);
+  expect(calls.map(({ call }) => call)).toEqual(['flush', 'flush']);
   departures.close();
 });

@@ -5,7 +5,6 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
-use napi::JsString;
 use napi::Status;
 use napi::bindgen_prelude::{Float64Array, Float64ArraySlice, Function, Latin1String, Result};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
@@ -14,8 +13,8 @@ use parking_lot::Mutex;
 
 use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Row, Sockets, rows};
 use super::notes::Notes;
-use super::outgoing::{OutgoingText, as_str, ascii};
-use super::shared_memory::doubles;
+use super::outgoing::OutgoingText;
+use super::shared_memory::{NativeSubmissions, doubles};
 use crate::core::config::{Limits, ServerConfig};
 use crate::core::log::Level;
 use crate::core::worker::WorkerKey;
@@ -329,39 +328,22 @@ impl NativeServer {
         self.server.send(&worker_id, text.0)
     }
 
-    /// See [`Server::send_promised`]: one text after the other in `texts`, their lengths in UTF-16 units, the keys of their workers. Then
-    /// [`Server::flush`].
-    ///
-    /// # Errors
-    /// Throws if `texts` is no string.
+    /// Where JavaScript publishes what it sends: see [`crate::server::submissions`].
     #[napi(catch_unwind)]
-    pub fn send_promised(
-        &self,
-        count: u32,
-        keys: Float64ArraySlice<'_>,
-        lengths: Float64ArraySlice<'_>,
-        texts: JsString<'_>,
-    ) -> Result<()> {
-        let keys = keys.iter().zip(lengths.iter()).take(count as usize);
-        if let Some(texts) = ascii(texts)? {
-            // A position in units is one in bytes.
-            let mut rest = as_str(&texts)?;
-            self.server.send_promised(keys.map_while(|(&key, &length)| {
-                let (text, others) = rest.split_at_checked(self::count(length))?;
-                rest = others;
-                Some((WorkerKey(millis(key)), text.into()))
-            }));
-        } else {
-            let texts = texts.into_utf16()?;
-            let mut rest = &texts[..];
-            self.server.send_promised(keys.map_while(|(&key, &length)| {
-                let (text, others) = rest.split_at_checked(self::count(length))?;
-                rest = others;
-                Some((WorkerKey(millis(key)), String::from_utf16_lossy(text).into()))
-            }));
-        }
-        self.flush();
-        Ok(())
+    pub fn submissions(&self) -> NativeSubmissions {
+        NativeSubmissions::of(&self.server.submissions())
+    }
+
+    /// See [`Server::take_submissions`].
+    #[napi(catch_unwind)]
+    pub fn take_submissions(&self) {
+        self.server.take_submissions();
+    }
+
+    /// See [`Server::write_all`].
+    #[napi(catch_unwind)]
+    pub fn write_all(&self) {
+        self.server.write_all();
     }
 
     /// See [`Server::room_page`]. Where memory is not shared the slots show that there is no room, so that this side is asked for each

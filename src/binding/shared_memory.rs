@@ -8,8 +8,10 @@ use std::env;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use napi::bindgen_prelude::Float64Array;
+use napi::bindgen_prelude::{Float64Array, Int32Array, Uint8Array};
 use napi_derive::napi;
+
+use crate::server::submissions::{self, Memory};
 
 /// If this variable is `1`, memory is copied, as where it can't be shared: so tests have that on every host.
 const COPIED_MEMORY: &str = "WORKER_SERVER_COPIED_MEMORY";
@@ -59,5 +61,44 @@ impl MemoryProbe {
         let [slot] = &*self.0;
         let seen = f64::from_bits(slot.load(Ordering::Relaxed));
         slot.store((2.0 * seen).to_bits(), Ordering::Relaxed);
+    }
+}
+
+/// As many messages as [`NativeSubmissions`] have room for.
+#[napi]
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const MAX_SUBMISSIONS: u32 = submissions::MAX_MESSAGES as u32;
+
+/// [`Memory`], as JavaScript sees it: each array lives until it lets go of it.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "the fields are those of Memory")]
+pub struct NativeSubmissions {
+    pub counters: Int32Array,
+    pub records: Float64Array,
+    pub texts: Uint8Array,
+}
+
+impl NativeSubmissions {
+    /// The arrays over some memory.
+    pub fn of(memory: &Arc<Memory>) -> Self {
+        let held = || {
+            let memory = Arc::clone(memory);
+            move || drop(memory)
+        };
+        let Memory { counters, records, texts } = &**memory;
+        let [release_counters, release_records, release_texts] = [held(), held(), held()];
+        // SAFETY: atomics have the layout of their integers, and any bits are a double. The memory is held until JavaScript lets go of
+        // the array.
+        unsafe {
+            Self {
+                counters: Int32Array::with_external_data(counters.as_ptr().cast_mut().cast(), counters.len(), move |_, _| {
+                    release_counters();
+                }),
+                records: Float64Array::with_external_data(records.as_ptr().cast_mut().cast(), records.len(), move |_, _| {
+                    release_records();
+                }),
+                texts: Uint8Array::with_external_data(texts.as_ptr(), submissions::TEXT_BYTES, move |_, _| release_texts()),
+            }
+        }
     }
 }

@@ -8,17 +8,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::chunks::Spare;
 use super::peer::Peer;
+use super::shared::Shared;
 use super::spares::Spares;
 use super::standby::Standby;
+use super::submissions::Submissions;
 use super::waker::Waker;
 
 /// To so many peers the application's thread writes by itself.
@@ -29,8 +33,10 @@ const MAX_DIRECT_BYTES: usize = 64 << 10;
 const PEERS_A_TURN: usize = 32;
 /// A turn of the application that takes longer does not keep back what was sent in it.
 const LONG_TURN: Duration = Duration::from_millis(4);
-/// After so many looks at a queue that nobody used the watch sleeps.
-const QUIET_LOOKS: u32 = 250;
+/// After so many looks that found nothing the watch sleeps.
+const QUIET_LOOKS: u32 = 2;
+/// And when nothing was sent for as long as this after that, memory is given back.
+const SPARES_KEPT: Duration = Duration::from_secs(1);
 
 /// The peers that the application has sent something to, in the order of the first message to each.
 ///
@@ -48,8 +54,15 @@ pub struct Departures {
     ready: Notify,
     /// How often the application came to the end of a turn.
     turns: AtomicU64,
-    watched: AtomicBool,
+    /// Something was written at once in this turn.
+    went_at_once: AtomicBool,
+    /// Told when [`Submissions::set_watched`] was.
     watch: Notify,
+    /// How often the watch looked.
+    #[cfg(test)]
+    looks: AtomicU32,
+    /// What the application has sent, and no call has handed over yet.
+    pub submissions: Submissions,
     /// Whoever writes to one or two peers for the application, if somebody does.
     pub standby: Standby,
     /// Memory of what was written, for what is sent next.
@@ -57,20 +70,38 @@ pub struct Departures {
 }
 
 impl Departures {
-    /// Something was put into a peer's outbox.
-    pub fn add(&self, peer: &Arc<Peer>) {
+    /// Something was put into a peer's outbox. It leaves at the end of the turn, but for the first of a turn that nobody watches: that is
+    /// written at once, so that an application that sends one now and then causes no watch. Gives whether it was.
+    pub fn add(&self, peer: &Arc<Peer>) -> bool {
         // Whoever is in a batch already is written after this, at the latest then.
-        if !peer.set_departing() {
-            self.waiting.lock().push(Arc::clone(peer));
-            if !self.watched.swap(true, Ordering::SeqCst) {
-                self.watch.notify_one();
-            }
+        if peer.set_departing() {
+            return false;
         }
+        let mut waiting = self.waiting.lock();
+        if waiting.is_empty() && self.goes_at_once(peer) {
+            drop(write(peer));
+            return true;
+        }
+        waiting.push(Arc::clone(peer));
+        drop(waiting);
+        if !self.submissions.set_watched(true) {
+            self.watch.notify_one();
+        }
+        false
+    }
+
+    fn goes_at_once(&self, peer: &Peer) -> bool {
+        !self.submissions.are_watched()
+            && !self.standby.is_wanted()
+            && self.unwritten.load(Ordering::SeqCst) == 0
+            && peer.outbox.waiting() <= MAX_DIRECT_BYTES
+            && !self.went_at_once.swap(true, Ordering::SeqCst)
     }
 
     /// The end of a turn: what was sent in it leaves. False if that was nothing.
     pub fn flush(&self) -> bool {
         self.turns.fetch_add(1, Ordering::Relaxed);
+        self.went_at_once.store(false, Ordering::SeqCst);
         // Held to the end, so that what was sent later is not written before.
         let mut waiting = self.waiting.lock();
         if waiting.is_empty() {
@@ -142,27 +173,44 @@ pub async fn write_what_is_left(departures: Arc<Departures>, waker: Arc<Waker>) 
     }
 }
 
-/// Sees to it that an application that sends something and then computes for long does not keep it back.
-pub async fn watch_turns(departures: Arc<Departures>) {
+/// Sees to it that an application that sends something and then computes for long does not keep it back, nor one that does not say
+/// when its turns end. Sleeps when nothing is sent.
+pub async fn watch_turns(shared: Arc<Shared>) {
+    let departures = &shared.departures;
     loop {
-        departures.watch.notified().await;
-        let mut seen = departures.turns.load(Ordering::Relaxed);
-        let mut quiet = 0;
-        while quiet < QUIET_LOOKS {
-            sleep(LONG_TURN).await;
-            let turns = departures.turns.load(Ordering::Relaxed);
-            if turns == seen {
-                quiet += 1;
-                departures.flush();
-            } else {
-                quiet = 0;
-            }
-            seen = departures.turns.load(Ordering::Relaxed);
+        if timeout(SPARES_KEPT, departures.watch.notified()).await.is_err() {
+            departures.spares.clear();
+            departures.watch.notified().await;
         }
-        departures.spares.clear();
-        departures.watched.store(false, Ordering::SeqCst);
-        // Somebody may have looked just before.
-        departures.flush();
+        watch(&shared).await;
+    }
+}
+
+/// Looks after long turns until some looks in a row have found that nothing was sent.
+async fn watch(shared: &Shared) {
+    let departures = &shared.departures;
+    let Departures { turns, submissions, .. } = &**departures;
+    let mut seen = turns.load(Ordering::Relaxed);
+    let mut quiet = 0;
+    loop {
+        sleep(LONG_TURN).await;
+        #[cfg(test)]
+        departures.looks.fetch_add(1, Ordering::SeqCst);
+        let is_same_turn = turns.load(Ordering::Relaxed) == seen;
+        if !is_same_turn {
+            quiet = 0;
+        } else if departures.are_pending() || submissions.are_there() {
+            quiet = 0;
+            shared.flush_early();
+        } else if !submissions.are_watched() {
+            return;
+        } else {
+            quiet += 1;
+        }
+        submissions.look();
+        seen = turns.load(Ordering::Relaxed);
+        // The next look is the last. Whoever sent something before this relied on it.
+        submissions.set_watched(quiet < QUIET_LOOKS);
     }
 }
 
@@ -175,6 +223,8 @@ mod tests {
     use tokio::net::{TcpListener, TcpStream};
 
     use super::*;
+    use crate::core::config::ServerConfig;
+    use crate::server::submissions::counter;
 
     /// A peer that has been sent an `a`, and its end of the connection.
     async fn peer_to_write_to(id: u64, listener: &TcpListener) -> (Arc<Peer>, TcpStream, OwnedReadHalf) {
@@ -221,12 +271,28 @@ mod tests {
         }
     }
 
+    fn shared() -> Arc<Shared> {
+        Shared::new(ServerConfig::default(), || {}).0
+    }
+
+    /// Publishes the text `a` for a worker, as JavaScript does.
+    fn publish(departures: &Departures, key: u64) {
+        let memory = departures.submissions.memory();
+        let [first, second, ..] = &memory.records;
+        first.store((key as f64).to_bits(), Ordering::Relaxed);
+        second.store(1.0_f64.to_bits(), Ordering::Relaxed);
+        // SAFETY: nothing is published yet.
+        unsafe { memory.texts.as_ptr().write(b'a') };
+        memory.counters[counter::PUBLISHED].store(1, Ordering::SeqCst);
+    }
+
     #[tokio::test]
     async fn memory_of_what_was_written_is_given_back_when_nothing_is_sent_any_more() {
-        let departures = Arc::new(Departures::default());
+        let shared = shared();
+        let departures = &shared.departures;
         departures.spares.put(vec![Spare::default()]);
         departures.watch.notify_one();
-        tokio::spawn(watch_turns(Arc::clone(&departures)));
+        tokio::spawn(watch_turns(Arc::clone(&shared)));
         loop {
             let spares = departures.spares.take();
             if spares.is_empty() {
@@ -235,6 +301,63 @@ mod tests {
             departures.spares.put(spares);
             sleep(LONG_TURN).await;
         }
+    }
+
+    #[tokio::test]
+    async fn the_first_message_of_a_turn_that_nobody_watches_is_written_at_once_and_wakes_nobody() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let departures = Departures::default();
+        for id in 1..=3 {
+            let (peer, mut end, _reader) = peer_to_write_to(id, &listener).await;
+            assert!(departures.add(&peer));
+            assert_was_written(&mut end).await;
+            departures.flush();
+        }
+        assert!(!departures.submissions.are_watched());
+        // Nobody was told to look.
+        assert!(timeout(Duration::ZERO, departures.watch.notified()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn further_messages_of_a_turn_are_watched_and_leave_though_the_turn_does_not_end() {
+        let shared = shared();
+        let departures = &shared.departures;
+        tokio::spawn(watch_turns(Arc::clone(&shared)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut ends = Vec::new();
+        for id in 1..=2 {
+            let (peer, end, reader) = peer_to_write_to(id, &listener).await;
+            assert_eq!(departures.add(&peer), id == 1);
+            ends.push((end, reader));
+        }
+        assert!(departures.submissions.are_watched());
+        for (end, _) in &mut ends {
+            assert_was_written(end).await;
+        }
+        let memory = departures.submissions.memory();
+        assert_ne!(memory.counters[counter::EARLY].load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn the_watch_ends_after_a_few_looks_that_find_nothing() {
+        let shared = shared();
+        let Departures { submissions, looks, .. } = &*shared.departures;
+        for _ in 0..3 {
+            let before = looks.load(Ordering::SeqCst);
+            submissions.set_watched(true);
+            watch(&shared).await;
+            assert!(!submissions.are_watched());
+            assert_eq!(looks.load(Ordering::SeqCst) - before, QUIET_LOOKS + 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_published_while_the_watch_ended_is_taken_before_it_ends() {
+        let shared = shared();
+        publish(&shared.departures, 1);
+        shared.departures.submissions.set_watched(true);
+        watch(&shared).await;
+        assert!(!shared.departures.submissions.are_there());
     }
 
     #[tokio::test]

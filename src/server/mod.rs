@@ -21,15 +21,16 @@ pub mod peer;
 pub mod queue;
 pub mod rest;
 pub mod room;
+mod sending;
 pub mod shared;
 pub mod socket;
 pub mod spares;
 pub mod standby;
+pub mod submissions;
 mod sync;
 pub mod texts;
 pub mod waker;
 
-use std::borrow::Cow;
 use std::hint;
 use std::io;
 use std::sync::Arc;
@@ -42,14 +43,11 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 use uuid::Uuid;
 
 use self::events::Event;
-use self::frame::text_frame;
 use self::handover::Ends;
-use self::outbox::{Outbox, Sent};
-use self::peer::{Peer, PeerId};
+use self::peer::PeerId;
 use self::room::Page;
 use self::shared::Shared;
 use self::waker::Waker;
@@ -114,7 +112,7 @@ impl Server {
             runtime.spawn(check_health(Arc::clone(&shared)));
             runtime.spawn(watch_for_suspensions(Arc::clone(&shared)));
             runtime.spawn(departures::write_what_is_left(Arc::clone(&shared.departures), Arc::clone(&shared.waker)));
-            runtime.spawn(departures::watch_turns(Arc::clone(&shared.departures)));
+            runtime.spawn(departures::watch_turns(Arc::clone(&shared)));
             runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
         }
         Ok(Self { shared, port, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })
@@ -199,7 +197,7 @@ impl Server {
         let room = self.shared.rooms.take();
         let slot = room.index();
         peer.outbox.show_in(Some(room));
-        self.send_to(&peer, &registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
+        self.shared.send_to(&peer, &registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
         peer.settle();
         Some(Registered {
             snapshot,
@@ -235,20 +233,18 @@ impl Server {
         let peer = pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| Arc::clone(&worker.peer));
         drop(pool);
         let text = text.into();
-        peer.is_some_and(|peer| self.send_to(&peer, &text))
+        peer.is_some_and(|peer| self.shared.send_to(&peer, &text))
     }
 
-    /// Sends text messages to workers. The application has seen, for each, that its socket was open and had room. They leave with
-    /// [`Server::flush`].
-    pub fn send_promised<'a>(&self, messages: impl Iterator<Item = (WorkerKey, Cow<'a, str>)>) {
-        let mut spares = self.shared.departures.spares.take();
-        for (key, text) in messages {
-            let peer = self.shared.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
-            if let Some(peer) = peer {
-                self.put_out(&peer, |outbox| outbox.send_promised(&text, &mut spares));
-            }
-        }
-        self.shared.departures.spares.put(spares);
+    /// Where the application publishes what it sends to workers that have room: see [`submissions`].
+    pub fn submissions(&self) -> Arc<submissions::Memory> {
+        self.shared.departures.submissions.memory()
+    }
+
+    /// Takes what was published, and lets the application publish from the start again. It leaves with [`Server::flush`], or by
+    /// itself if that does not come soon.
+    pub fn take_submissions(&self) {
+        self.shared.take_submissions();
     }
 
     /// The slots of some workers, a double for each: the bytes that wait for it, or infinity when nothing can be sent to it. See
@@ -259,48 +255,18 @@ impl Server {
 
     /// Sends a text message to all workers. It leaves with [`Server::flush`].
     pub fn broadcast(&self, text: &str) {
-        let frame = text_frame(text);
-        let peers: Vec<_> = self.shared.pool.lock().iter().map(|(_, worker)| Arc::clone(&worker.peer)).collect();
-        for peer in peers {
-            self.put_out(&peer, |outbox| outbox.send_frame(&frame));
-        }
-    }
-
-    fn send_to(&self, peer: &Arc<Peer>, text: &Utf8Bytes) -> bool {
-        self.put_out(peer, |outbox| outbox.send(text.clone()))
-    }
-
-    fn put_out(&self, peer: &Arc<Peer>, mut send: impl FnMut(&Outbox) -> Sent) -> bool {
-        if !peer.is_open() {
-            return false;
-        }
-        let mut outcome = send(&peer.outbox);
-        if outcome == Sent::Full && !peer.outbox.is_blocked() {
-            // It is not the peer that is slow, but the thread that writes.
-            self.shared.departures.write_all();
-            outcome = send(&peer.outbox);
-        }
-        match outcome {
-            Sent::Queued { is_much } => {
-                self.shared.departures.add(peer);
-                if is_much {
-                    self.flush();
-                }
-                true
-            }
-            Sent::Closed => false,
-            Sent::Full => {
-                self.shared.log_full(peer);
-                false
-            }
-        }
+        self.shared.send_to_all(text);
     }
 
     /// What was sent since the last time leaves. To be called at the end of each turn in which something was sent.
     pub fn flush(&self) {
-        if self.shared.departures.flush() {
-            self.shared.waker.on_exchange();
-        }
+        self.shared.take_submissions();
+        self.shared.flush();
+    }
+
+    /// Writes all that was sent, as far as the sockets take it, before it returns: the process is about to exit.
+    pub fn write_all(&self) {
+        self.shared.write_all();
     }
 
     /// See [`crate::core::pool::Pool::select`].
@@ -421,10 +387,8 @@ impl Server {
     /// Ends the runtime, and with it every task and socket that is left.
     pub fn shut_down(&self) {
         self.shared.events.close();
-        // What was sent just before the process ends still leaves.
-        if self.shared.departures.are_pending() {
-            self.shared.peers().iter().for_each(|peer| drop(peer.outbox.write()));
-        }
+        // What was sent just before the thread of the application ends still leaves.
+        self.shared.write_all();
         if let Some(runtime) = self.runtime.lock().take() {
             runtime.shutdown_background();
         }

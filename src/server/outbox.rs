@@ -193,12 +193,12 @@ impl Outbox {
         })
     }
 
-    /// Queues a text message for which there was room when the application looked. Nothing becomes of it if the connection is
+    /// Queues a text message, in UTF-8, for which there was room when the application looked. Nothing becomes of it if the connection is
     /// closing.
-    pub fn send_promised(&self, text: &str, spares: &mut Vec<Spare>) -> Sent {
+    pub fn send_promised(&self, text: &[u8], spares: &mut Vec<Spare>) -> Sent {
         let header = text_header(text.len());
         self.queue.lock().admit(0, usize::MAX, |queue| {
-            queue.copy_into_spare(&[&header, text.as_bytes()], spares);
+            queue.copy_into_spare(&[&header, text], spares);
         })
     }
 

@@ -27,6 +27,8 @@ use crate::core::protocol::Closing;
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
+/// How often it is read after a write failed. What had come by then fits into that; who goes on sending is not listened to.
+const LAST_READS: u32 = 128;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
@@ -120,13 +122,18 @@ impl<'a> WebSocket<'a> {
     pub async fn run(&mut self, consumer: &mut impl Consumer) -> End {
         let outbox = self.outbox;
         let mut attention = pin!(outbox.attention());
-        let mut is_unwritable = false;
+        let mut last_reads = None;
         loop {
-            let (is_blocked, deadline) = match self.prepare(consumer, &mut is_unwritable) {
+            let (is_blocked, deadline) = match self.prepare(consumer, &mut last_reads) {
                 Ok(awaited) => awaited,
                 Err(end) => return end,
             };
-            match poll_fn(|cx| self.poll(cx, attention.as_mut(), is_blocked, deadline, consumer)).await {
+            let is_last = last_reads.is_some();
+            if is_last {
+                // So that the runtime learns of all that has come.
+                yield_now().await;
+            }
+            match poll_fn(|cx| self.poll(cx, attention.as_mut(), is_blocked, is_last, deadline, consumer)).await {
                 Turn::Attention => attention.set(outbox.attention()),
                 Turn::Writable => outbox.write_on(),
                 Turn::Deadline if self.on_deadline(consumer) => return self.end(),
@@ -140,11 +147,11 @@ impl<'a> WebSocket<'a> {
     }
 
     /// Does what can be done without waiting. Gives whether the socket takes nothing, and when something must be done if
-    /// nothing happens before.
+    /// nothing happens before. Once a write has failed it counts how often more is read.
     fn prepare(
         &mut self,
         consumer: &mut impl Consumer,
-        is_unwritable: &mut bool,
+        last_reads: &mut Option<u32>,
     ) -> Result<(bool, Option<Instant>), End> {
         let outbox = self.outbox;
         if self.inbound.held.is_some() && consumer.is_ready() {
@@ -155,8 +162,15 @@ impl<'a> WebSocket<'a> {
         }
         outbox.write();
         let outgoing = outbox.outgoing();
-        if outgoing.has_failed && !std::mem::replace(is_unwritable, true) {
-            consumer.on_unwritable();
+        if outgoing.has_failed {
+            match last_reads {
+                None => consumer.on_unwritable(),
+                Some(0) => return Err(self.end()),
+                // The consumer has enough at present, and goes on later.
+                Some(left) if self.inbound.held.is_some() => *left += 1,
+                Some(_) => {}
+            }
+            *last_reads = Some(last_reads.map_or(LAST_READS, |left| left - 1));
         }
         if self.inbound.closed.is_some() && (outgoing.is_empty || outgoing.has_failed) {
             return Err(self.end());
@@ -167,13 +181,14 @@ impl<'a> WebSocket<'a> {
         Ok((outgoing.blocked_since.is_some(), deadlines.into_iter().flatten().min()))
     }
 
-    /// Waits for whatever comes next. What this needs it has at hand: futures, which would be kept for each connection, take
+    /// Waits for whatever comes next; if `is_last`, takes only what is there. What this needs it has at hand: futures, which would be kept for each connection, take
     /// much more memory.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
         attention: Pin<&mut Notified<'_>>,
         is_blocked: bool,
+        is_last: bool,
         deadline: Option<Instant>,
         consumer: &mut impl Consumer,
     ) -> Poll<Turn> {
@@ -189,7 +204,11 @@ impl<'a> WebSocket<'a> {
         if self.inbound.closed.is_some() || self.inbound.held.is_some() {
             return Poll::Pending;
         }
-        poll_read(&mut self.reader, &mut self.inbound, self.outbox, consumer, cx).map(Turn::Read)
+        match poll_read(&mut self.reader, &mut self.inbound, self.outbox, consumer, cx) {
+            // What had come before the write failed has been read, and nothing is waited for.
+            Poll::Pending if is_last => Poll::Ready(Turn::Read(Read::End)),
+            read => read.map(Turn::Read),
+        }
     }
 
     /// Tells a peer that broke the protocol, and hangs up so that it can read that.
@@ -356,3 +375,6 @@ impl Timer {
         sleep.as_mut().poll(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

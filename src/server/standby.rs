@@ -39,9 +39,14 @@ impl Standby {
         self.is_wanted.store(is_wanted, Ordering::Relaxed);
     }
 
+    /// Whether somebody should stand by.
+    pub fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Relaxed)
+    }
+
     /// Waits, without sleeping, for something to write, as long as `may_come` says that there may be some. Gives whether there is.
     pub fn wait(&self, may_come: impl Fn() -> bool) -> bool {
-        if !self.is_wanted.load(Ordering::Relaxed) || !may_come() || self.passes() || !self.change(NOBODY, WAITS) {
+        if !self.is_wanted() || !may_come() || self.passes() || !self.change(NOBODY, WAITS) {
             return false;
         }
         let begun = Instant::now();

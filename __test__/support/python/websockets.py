@@ -1,7 +1,7 @@
 """A minimal stand-in for the package `websockets`, so that the Python examples are tested where it isn't installed.
 
 It has what the examples use: `connect(url)` as an asynchronous context manager, `send`, `recv`, iteration, and
-`ConnectionClosed` with `code` and `reason`.
+`ConnectionClosed` with the close frame that was received as `rcvd`.
 """
 
 import asyncio
@@ -11,11 +11,16 @@ import struct
 from urllib.parse import urlsplit
 
 
+class Close:
+    def __init__(self, code, reason):
+        self.code = code
+        self.reason = reason
+
+
 class ConnectionClosed(Exception):
     def __init__(self, code, reason):
         super().__init__(f"{code} {reason}")
-        self.code = code
-        self.reason = reason
+        self.rcvd = Close(code, reason)
 
 
 class connect:
@@ -79,6 +84,6 @@ class connect:
         try:
             return await self.recv()
         except ConnectionClosed as closed:
-            if closed.code in (1000, 1001):
+            if closed.rcvd.code in (1000, 1001):
                 raise StopAsyncIteration from None
             raise

@@ -55,7 +55,7 @@ async fn short_messages_go_into_memory_of_those_that_were_written() {
     let (outbox, mut peer, _reader) = open(usize::MAX).await;
     let mut spares = Vec::new();
     for text in ["a", "b"] {
-        outbox.send_promised(text, &mut spares);
+        outbox.send_promised(text.as_bytes(), &mut spares);
         assert!(spares.is_empty());
         spares.push(outbox.write());
         assert!(!spares[0].is_empty());
@@ -69,7 +69,7 @@ async fn messages_behind_others_take_no_spare_memory_and_much_of_it_is_given_bac
     let mut spares = vec![Spare::default()];
     for _ in 0..100 {
         outbox.send("x".repeat(100).into());
-        outbox.send_promised("y", &mut spares);
+        outbox.send_promised(b"y", &mut spares);
     }
     assert_eq!(spares.len(), 1);
     assert!(outbox.write().is_empty());

@@ -1,0 +1,98 @@
+//! What the application sends, from its call to the outboxes.
+
+use std::sync::Arc;
+
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::departures::Departures;
+use super::frame::text_frame;
+use super::outbox::{Outbox, Sent};
+use super::peer::Peer;
+use super::shared::Shared;
+use super::submissions::Submissions;
+use crate::core::worker::WorkerKey;
+
+impl Shared {
+    /// Sends a text message to a peer. False if its socket is not open, or too much is waiting for it.
+    pub fn send_to(&self, peer: &Arc<Peer>, text: &Utf8Bytes) -> bool {
+        self.put_out(peer, |outbox| outbox.send(text.clone()))
+    }
+
+    /// Sends a text message to all workers.
+    pub fn send_to_all(&self, text: &str) {
+        let frame = text_frame(text);
+        let peers: Vec<_> = self.pool.lock().iter().map(|(_, worker)| Arc::clone(&worker.peer)).collect();
+        for peer in peers {
+            self.put_out(&peer, |outbox| outbox.send_frame(&frame));
+        }
+    }
+
+    /// Puts what the application has published into the outboxes. On its own thread, which publishes from the start again afterwards.
+    pub fn take_submissions(&self) {
+        self.put_out_promised(|submissions, each| submissions.take_all(each));
+    }
+
+    /// The end of a turn: all that was sent leaves.
+    pub fn flush(&self) {
+        if self.departures.flush() {
+            self.waker.on_exchange();
+        }
+    }
+
+    /// A turn takes long: what was sent in it leaves before it is over, on a thread of the runtime. That is what was there at the last
+    /// look.
+    pub fn flush_early(&self) {
+        self.put_out_promised(|submissions, each| submissions.take_seen(each));
+        self.flush();
+        self.departures.submissions.note_early();
+    }
+
+    /// Writes all that was sent, as far as the sockets take it, before it returns. On the application's thread.
+    pub fn write_all(&self) {
+        self.take_submissions();
+        self.departures.write_all();
+    }
+
+    /// Puts messages into the outboxes for which the application has seen that the worker's socket was open and had room.
+    fn put_out_promised(&self, take: impl FnOnce(&Submissions, &mut dyn FnMut(WorkerKey, &[u8]))) {
+        let Departures { submissions, spares, .. } = &*self.departures;
+        let mut kept = None;
+        take(submissions, &mut |key, text| {
+            let peer = self.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
+            if let Some(peer) = peer {
+                let spares = kept.get_or_insert_with(|| spares.take());
+                self.put_out(&peer, |outbox| outbox.send_promised(text, spares));
+            }
+        });
+        if let Some(kept) = kept {
+            spares.put(kept);
+        }
+    }
+
+    fn put_out(&self, peer: &Arc<Peer>, mut send: impl FnMut(&Outbox) -> Sent) -> bool {
+        if !peer.is_open() {
+            return false;
+        }
+        let mut outcome = send(&peer.outbox);
+        if outcome == Sent::Full && !peer.outbox.is_blocked() {
+            // It is not the peer that is slow, but the thread that writes.
+            self.departures.write_all();
+            outcome = send(&peer.outbox);
+        }
+        match outcome {
+            Sent::Queued { is_much } => {
+                if self.departures.add(peer) {
+                    self.waker.on_exchange();
+                } else if is_much {
+                    self.flush();
+                }
+                true
+            }
+            Sent::Closed => false,
+            Sent::Full => {
+                self.log_full(peer);
+                false
+            }
+        }
+    }
+}
