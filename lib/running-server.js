@@ -93,7 +93,7 @@ class RunningServer {
       limits: options.limits,
       logger,
       limitedLogger: this.#limitedLogger,
-      takeBack: (fd, head) => this.#native.takeBack(fd, head),
+      native: this.#native,
     });
     this.#relay = relay;
     relay?.deliver((socket) => this.#front.accept(socket), (port) => this.#native.relayedFrom(port));
@@ -277,7 +277,7 @@ class RunningServer {
         if (!this.stopping) this.#onClosed(peer, a, extras[b]);
         break;
       case CONNECTION:
-        this.#front.acceptDescriptor(this.#native.takeSocket(a), extras[b]);
+        this.#front.acceptNumbered(a, extras[b]);
         break;
       case LOG:
         writeLine(this.#logger, LEVELS[a], extras[b], extras[b + 1]);

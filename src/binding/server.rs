@@ -31,6 +31,7 @@ type Wake = ThreadsafeFunction<(), (), (), Status, false>;
 pub struct NativeOptions {
     pub port: u16,
     pub host: Option<String>,
+    pub reuse_port: Option<bool>,
     pub auth_tokens: Option<Vec<String>>,
     pub heartbeat_timeout_ms: f64,
     pub health_check_interval_ms: f64,
@@ -79,6 +80,7 @@ impl From<NativeOptions> for ServerConfig {
         Self {
             port: options.port,
             host: options.host,
+            reuse_port: options.reuse_port.unwrap_or_default(),
             auth_tokens: options.auth_tokens,
             heartbeat_timeout_ms: millis(options.heartbeat_timeout_ms),
             health_check_interval_ms: millis(options.health_check_interval_ms),
@@ -109,6 +111,7 @@ fn system_error(error: &io::Error) -> napi::Error<String> {
         io::ErrorKind::AddrInUse => "EADDRINUSE".to_owned(),
         io::ErrorKind::AddrNotAvailable => "EADDRNOTAVAIL".to_owned(),
         io::ErrorKind::PermissionDenied => "EACCES".to_owned(),
+        io::ErrorKind::Unsupported => "ENOTSUP".to_owned(),
         _ => error.raw_os_error().unwrap_or_default().to_string(),
     };
     napi::Error::new(code, error.to_string())
@@ -235,10 +238,23 @@ impl NativeServer {
         std::mem::take(&mut *self.extras.lock())
     }
 
-    /// Takes the descriptor of a connection for Node, which must close it.
+    /// Takes the descriptor of a connection for Node. Then either [`Self::confirm_socket`] or [`Self::return_socket`] must be
+    /// called; if neither is, since the thread was terminated, the descriptor is closed with the server.
     #[napi]
     pub fn take_socket(&self, number: u32) -> Option<i32> {
         self.sockets.lock().take(number)
+    }
+
+    /// Node has made a socket of the descriptor, and will close it.
+    #[napi]
+    pub fn confirm_socket(&self, number: u32) {
+        self.sockets.lock().confirm(number);
+    }
+
+    /// Node could not make a socket of the descriptor, which is closed.
+    #[napi]
+    pub fn return_socket(&self, number: u32) {
+        self.sockets.lock().put_back(number);
     }
 
     /// See [`Server::admits_line`]. `level` as in [`super::batch`].

@@ -56,6 +56,8 @@ pub struct ServerConfig {
     pub port: u16,
     /// The IP address to listen on. `None`: all interfaces. A host name would be looked up, and waited for.
     pub host: Option<String>,
+    /// Whether other processes that have this too may listen on the same port. Default: no.
+    pub reuse_port: bool,
     /// The tokens of which a worker must give one. `None`: no token is asked for.
     pub auth_tokens: Option<Vec<String>>,
     /// Silence after which a worker is unhealthy; after three times as long it is closed. Default: 60,000.
@@ -79,6 +81,7 @@ impl Default for ServerConfig {
         Self {
             port: 0,
             host: None,
+            reuse_port: false,
             auth_tokens: None,
             heartbeat_timeout_ms: 60_000,
             health_check_interval_ms: 10_000,
