@@ -261,8 +261,9 @@ class HttpFront {
       const [res] = unanswered;
       if (res.writableNeedDrain) res.emit('drain');
     };
+    const responses = [...unanswered];
     const onClose = () => {
-      for (const res of unanswered) res.req.destroy();
+      for (const res of responses) if (!res.writableFinished) res.req.destroy();
     };
     socket.on('drain', onDrain);
     socket.on('close', onClose);
@@ -272,8 +273,9 @@ class HttpFront {
       socket.off('close', onClose);
       if (!socket.destroyed) proceed();
     };
-    // So that a peer that is gone is noticed meanwhile.
-    socket.read(0);
+    // So that a peer that is gone is noticed meanwhile. Not `read`: Node's server may have stopped the reading behind the
+    // stream's back, which believes that it goes on.
+    socket._read(0);
   }
 
   #serveWebSocket(req, socket, head) {
