@@ -96,7 +96,11 @@ class RunningServer {
       native: this.#native,
     });
     this.#relay = relay;
-    relay?.deliver((socket) => this.#front.accept(socket), (port) => this.#native.relayedFrom(port));
+    relay?.deliver(
+      (socket) => this.#front.accept(socket),
+      (port) => this.#native.relayedFrom(port),
+      (error) => this.#limitedLogger.error('HTTP server error', { error: error.message }),
+    );
   }
 
   get port() {

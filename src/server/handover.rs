@@ -7,8 +7,10 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use socket2::SockRef;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -209,8 +211,11 @@ async fn relay(shared: &Arc<Shared>, mut outer: TcpStream, head: &[u8], port: u1
         let mut inner = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
         inner.set_nodelay(true)?;
         inner.write_all(head).await?;
-        // Whichever side breaks off, the other sees it by the end of its socket.
-        copy_bidirectional(&mut outer, &mut inner).await.ok();
+        // When either side ends, the other sees the end of its socket.
+        if copy_bidirectional(&mut outer, &mut inner).await.is_err() {
+            // A peer that broke off has not just said all it had to say: Node sees a reset too.
+            SockRef::from(&inner).set_linger(Some(Duration::ZERO)).ok();
+        }
         Ok(())
     };
     let result = relayed.await;
