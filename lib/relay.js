@@ -11,6 +11,7 @@ const NO_OP = () => {};
 class Relay {
   #server;
   #deliver = (socket) => socket.destroy();
+  #onError;
 
   /** Windows has no descriptors that could be given. The variable lets the tests of other platforms have the same. */
   static isNeeded() {
@@ -20,7 +21,7 @@ class Relay {
   static async listen() {
     const relay = new Relay();
     await new Promise((resolve, reject) => {
-      relay.#server.once('error', reject);
+      relay.#onError = reject;
       relay.#server.listen(0, '127.0.0.1', resolve);
     });
     // A connection that can't be accepted, as for want of descriptors, is its peer's loss alone.
@@ -30,6 +31,8 @@ class Relay {
 
   constructor() {
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#deliver(socket));
+    // Too many open files, say. Without a listener it would be an uncaught exception.
+    this.#server.on('error', (error) => this.#onError(error));
   }
 
   get port() {
@@ -39,8 +42,10 @@ class Relay {
   /**
    * @param accept called with each socket, which tells the real addresses
    * @param endsOf tells address and port of both ends of the connection that is relayed from a loopback port, if one is
+   * @param onError called with what goes wrong when a socket is accepted
    */
-  deliver(accept, endsOf) {
+  deliver(accept, endsOf, onError) {
+    this.#onError = onError;
     this.#deliver = (socket) => {
       const ends = endsOf(socket.remotePort);
       if (ends === null) {

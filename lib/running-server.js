@@ -91,7 +91,7 @@ class RunningServer {
       limits: options.limits,
       logger,
       limitedLogger: this.#limitedLogger,
-      takeBack: (fd, head) => this.#native.takeBack(fd, head),
+      getNative: () => this.#native,
     });
     try {
       this.#bind(settings);
@@ -99,7 +99,11 @@ class RunningServer {
       this.#departures = new Departures(this.#native, options.limits.maxQueuedBytes);
       this.#requests = new Requests(this.#native, this.#departures);
       for (const path of endpoints.keys()) this.#native.addEndpoint(path);
-      relay?.deliver((socket) => this.#front.accept(socket), (port) => this.#native.relayedFrom(port));
+      relay?.deliver(
+        (socket) => this.#front.accept(socket),
+        (port) => this.#native.relayedFrom(port),
+        (error) => this.#limitedLogger.error('HTTP server error', { error: describeError(error) }),
+      );
     } catch (error) {
       // Nothing of it may be left: not the port, the runtime and what keeps the process alive.
       this.#departures?.close();
@@ -335,7 +339,7 @@ class RunningServer {
         if (!this.stopping) this.#onClosed(peer, a, extras[b]);
         break;
       case CONNECTION:
-        this.#front.acceptDescriptor(this.#native.takeSocket(a), extras[b]);
+        this.#front.acceptNumbered(a, extras[b]);
         break;
       case LOG:
         writeLine(this.#logger, LEVELS[a], extras[b], extras[b + 1]);

@@ -1,9 +1,11 @@
 'use strict';
 
+const cluster = require('node:cluster');
 const dns = require('node:dns/promises');
 
 const { Handlers, SILENT_LOGGER, requireFunction, wrongType } = require('./handlers.js');
 const { readOptions } = require('./options.js');
+const { readPerMessageDeflate } = require('./per-message-deflate.js');
 const { Relay } = require('./relay.js');
 const { RunningServer } = require('./running-server.js');
 const { Serializer } = require('./serializer.js');
@@ -56,6 +58,8 @@ class WorkerServer {
     const options = { ...this.#options };
     let relay;
     try {
+      // Processes of a cluster share their ports, where the system lets them. Asked for where it does not, it is an error.
+      options.reusePort ||= cluster.isWorker && process.platform !== 'win32';
       if (options.host !== undefined) options.host = (await dns.lookup(options.host)).address;
       if (Relay.isNeeded()) relay = await Relay.listen();
       this.#running = new RunningServer({
@@ -155,11 +159,11 @@ class WorkerServer {
     this.#httpHandlers.push(handler);
   }
 
-  addWebSocketEndpoint(path, handler) {
+  addWebSocketEndpoint(path, handler, options) {
     requireString(path, 'path');
     requireFunction(handler, 'handler');
     const [pathname] = path.split('?');
-    this.#endpoints.set(pathname, handler);
+    this.#endpoints.set(pathname, { handler, perMessageDeflate: readPerMessageDeflate(options) });
     this.#running?.addEndpoint(pathname);
   }
 }

@@ -1,5 +1,6 @@
 'use strict';
 
+const http = require('http');
 const WebSocket = require('ws');
 const { once } = require('events');
 const { startServer, createServer, nextCall } = require('../support/server');
@@ -55,7 +56,7 @@ test.each([['/ws/dashboard?x=1'], ['/ws/dashboard?'], ['/ws/dashboard']])('the p
   expect(await peer.next()).toBe('yes x');
 });
 
-test.each([['/ws/dashboard/'], ['/ws'], ['/ws/dashboards'], ['/'], ['/?/ws/dashboard']])('the path %s is not that of the endpoint /ws/dashboard', async (path) => {
+test.each([['/ws/dashboard/'], ['/ws'], ['/ws/dashboards'], ['/'], ['/?/ws/dashboard'], ['/http://host/ws/dashboard']])('the path %s is not that of the endpoint /ws/dashboard', async (path) => {
   const handler = jest.fn();
   const { server, port } = await startServer({}, (unstarted) => unstarted.addWebSocketEndpoint('/ws/dashboard', handler));
   const worker = await openWorker(port, 'w', {}, path);
@@ -72,14 +73,62 @@ test('the socket of an endpoint is a WebSocket of ws', async () => {
   expect(ws.readyState).toBe(WebSocket.OPEN);
 });
 
-test('permessage-deflate is negotiated on an endpoint when the client offers it', async () => {
-  const { port } = await startServer({}, (server) => server.addWebSocketEndpoint('/e', echo('deflated')));
-  const offering = await openSocket(port, '/e', { perMessageDeflate: true });
-  const plain = await openSocket(port, '/e', { perMessageDeflate: false });
-  expect([offering.ws.extensions, plain.ws.extensions]).toEqual(['permessage-deflate', '']);
-  const text = 'again and '.repeat(5000);
-  offering.ws.send(text);
-  expect(await offering.next()).toBe(`deflated ${text}`);
+test('the handler of an endpoint gets the request too', async () => {
+  const { server, port } = await startServer();
+  const handled = nextCall((resolve) => server.addWebSocketEndpoint('/e', resolve));
+  await openSocket(port, '/e?token=x', { headers: { 'x-one': '1' } });
+  const [, req] = await handled;
+  expect(req).toBeInstanceOf(http.IncomingMessage);
+  expect([req.url, req.headers['x-one'], req.socket.localPort]).toEqual(['/e?token=x', '1', port]);
+});
+
+test('an endpoint does not compress, whatever the client offers', async () => {
+  const { server, port } = await startServer({}, (unstarted) => unstarted.addWebSocketEndpoint('/e', echo('plain')));
+  server.addWebSocketEndpoint('/f', echo('plain'), { perMessageDeflate: false });
+  server.addWebSocketEndpoint('/g', echo('plain'), {});
+  for (const path of ['/e', '/f', '/g']) {
+    const peer = await openSocket(port, path, { perMessageDeflate: true });
+    expect(peer.ws.extensions).toBe('');
+  }
+});
+
+test.each([[true], [{ threshold: 0, serverNoContextTakeover: true, zlibDeflateOptions: { level: 9 } }]])(
+  'an endpoint with perMessageDeflate %j compresses if the client offers it, and no other endpoint does',
+  async (perMessageDeflate) => {
+    const { port } = await startServer({}, (server) => {
+      server.addWebSocketEndpoint('/e', echo('deflated'), { perMessageDeflate });
+      server.addWebSocketEndpoint('/plain', echo('plain'));
+    });
+    const [offering, silent, other] = await Promise.all([
+      openSocket(port, '/e', { perMessageDeflate: true }),
+      openSocket(port, '/e', { perMessageDeflate: false }),
+      openSocket(port, '/plain', { perMessageDeflate: true }),
+    ]);
+    expect([offering.ws.extensions.split(';')[0], silent.ws.extensions, other.ws.extensions]).toEqual(['permessage-deflate', '', '']);
+    const text = 'again and '.repeat(5000);
+    offering.ws.send(text);
+    expect(await offering.next()).toBe(`deflated ${text}`);
+  },
+);
+
+test('a message that is too large only when it is inflated closes its socket with 1009', async () => {
+  const { port } = await startServer({ limits: { maxMessageBytes: 10000 } }, (server) => server.addWebSocketEndpoint('/e', echo(''), { perMessageDeflate: true }));
+  const peer = await openSocket(port, '/e', { perMessageDeflate: true });
+  peer.ws.send('x'.repeat(20000));
+  expect((await peer.closed).code).toBe(1009);
+});
+
+test.each([
+  ['yes', /^options must be an object, got 'yes'$/],
+  [{ perMessageDeflate: 'yes' }, /^perMessageDeflate must be true, false or an object, got 'yes'$/],
+  [{ perMessageDeflate: { threshold: '1kb' } }, /^perMessageDeflate\.threshold must be a number that is not negative, got '1kb'$/],
+  [{ perMessageDeflate: { serverMaxWindowBits: 16 } }, /^perMessageDeflate\.serverMaxWindowBits must be a whole number from 8 to 15, got 16$/],
+  [{ perMessageDeflate: { zlibDeflateOptions: { level: 99 } } }, /^perMessageDeflate\.zlibDeflateOptions must be options of node:zlib: .*level/],
+  [{ perMessageDeflate: { zlibInflateOptions: { chunkSize: 1 } } }, /^perMessageDeflate\.zlibInflateOptions must be options of node:zlib: .*chunkSize/],
+])('an endpoint with the options %j is refused at once', (options, message) => {
+  const { server } = createServer();
+  expect(() => server.addWebSocketEndpoint('/e', () => {}, options)).toThrow(TypeError);
+  expect(() => server.addWebSocketEndpoint('/e', () => {}, options)).toThrow(message);
 });
 
 test('an endpoint answers a ping, takes binary frames, and closes with the code of its peer', async () => {

@@ -58,9 +58,9 @@ test('what Express does not route gets the 404 of the server', async () => {
   expect([response.status, response.text]).toEqual([404, '{"error":"Not found"}']);
 });
 
-test('an error in an Express route that is passed on is logged, and the request gets 404', async () => {
+test('an error in an Express route that is passed on is logged, and the request gets 500', async () => {
   const { port, log } = await startExpress();
-  expect((await request(port, { path: '/broken' })).status).toBe(404);
+  expect((await request(port, { path: '/broken' })).status).toBe(500);
   expect(log.all('HTTP handler error').map((line) => line.context)).toEqual([{ error: 'broken route', url: '/broken' }]);
 });
 

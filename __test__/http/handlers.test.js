@@ -2,7 +2,7 @@
 
 const http = require('http');
 const { once } = require('events');
-const { startServer, createServer } = require('../support/server');
+const { startServer, createServer, until } = require('../support/server');
 const { request, answering } = require('../support/http');
 
 test('a server without HTTP handlers answers 404 with a JSON body', async () => {
@@ -96,11 +96,50 @@ test.each([
   ]);
 });
 
-test('a request whose only handler throws gets 404', async () => {
-  const { port } = await startServer({}, (server) => server.addHttpHandler(async () => {
-    throw new Error('it broke');
+test.each([
+  ['throws', () => { throw new Error('it broke'); }],
+  ['rejects', async () => { throw new Error('it broke'); }],
+  ['returns what throws when it is asked for its then', () => ({ get then() { throw new Error('it broke'); } })],
+])('a request that no handler handles gets 500 if one of them %s', async (_, handler) => {
+  for (const before of [[], [() => false], [async () => false]]) {
+    for (const after of [[], [() => false], [async () => false]]) {
+      const { port, log } = await startServer({}, (server) => [...before, handler, ...after].forEach((each) => server.addHttpHandler(each)));
+      const response = await request(port);
+      expect([response.status, response.headers['content-type'], response.text]).toEqual([500, 'application/json', '{"error":"Internal server error"}']);
+      expect(log.all('HTTP handler error')).toHaveLength(1);
+    }
+  }
+});
+
+test('a handler that declines leaves its headers, but for the length of what it did not send', async () => {
+  const { port } = await startServer({}, (server) => server.addHttpHandler((req, res) => {
+    res.setHeader('access-control-allow-origin', '*');
+    res.setHeader('content-length', '5');
+    return false;
   }));
-  expect((await request(port)).status).toBe(404);
+  const response = await request(port);
+  expect([response.status, response.headers['access-control-allow-origin'], response.text]).toEqual([404, '*', '{"error":"Not found"}']);
+});
+
+test('a handler that has answered and then writes on is logged, and the server goes on', async () => {
+  const { port, log } = await startServer({}, (server) => server.addHttpHandler((req, res) => {
+    res.end('answered');
+    res.write('and more');
+    return true;
+  }));
+  for (let i = 0; i < 2; i += 1) expect((await request(port)).text).toBe('answered');
+  await until(() => log.all('HTTP handler error').length === 2);
+});
+
+test('a handler that declines and leaves a response behind that throws takes nothing down', async () => {
+  const { port, log } = await startServer({}, (server) => server.addHttpHandler((req, res) => {
+    if (req.url !== '/broken') return answering('fine')(req, res);
+    res.writeHead = () => { throw new Error('no head'); };
+    return false;
+  }));
+  await expect(request(port, { path: '/broken' })).rejects.toMatchObject({ code: 'ECONNRESET' });
+  expect(log.all('HTTP handler error').map((line) => line.context)).toEqual([{ error: 'no head', url: '/broken' }]);
+  expect((await request(port)).text).toBe('fine');
 });
 
 test.each([

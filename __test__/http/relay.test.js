@@ -4,6 +4,7 @@
 // the same happen here.
 
 const http = require('node:http');
+const net = require('node:net');
 const { once } = require('node:events');
 const { WebSocket } = require('ws');
 const { WorkerServer } = require('../../index.js');
@@ -54,6 +55,34 @@ test('a relayed endpoint socket talks both ways and is closed with 1001 at the s
   const closed = once(ws, 'close');
   await server.stop();
   expect((await closed)[0]).toBe(1001);
+});
+
+test('a relayed client that breaks off is seen to have gone, and not to have said all', async () => {
+  let asked;
+  const ask = new Promise((resolve) => { asked = resolve; });
+  server.addHttpHandler((req) => {
+    asked(req.socket);
+    return true;
+  });
+  await server.start();
+  const client = net.connect(server.port, '127.0.0.1');
+  client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+  const socket = await ask;
+  const broken = once(socket, 'error');
+  client.resetAndDestroy();
+  expect((await broken)[0].code).toBe('ECONNRESET');
+});
+
+test('a relay that can accept nothing more is logged, and the server goes on', async () => {
+  const logger = { debug: jest.fn(), info: jest.fn(), warn: jest.fn(), error: jest.fn() };
+  server = new WorkerServer({ port: 0, logger });
+  const listening = jest.spyOn(net, 'createServer');
+  await server.start();
+  const [{ value: relay }] = listening.mock.results;
+  listening.mockRestore();
+  for (let i = 0; i < 2; i += 1) relay.emit('error', new Error('accept EMFILE'));
+  expect(logger.error.mock.calls).toEqual(Array(2).fill(['HTTP server error', { error: 'accept EMFILE' }]));
+  expect((await request({ path: '/' })).status).toBe(404);
 });
 
 test('a second start is refused while the first waits for its relay, and the server can be started again', async () => {

@@ -19,7 +19,7 @@ use crate::core::log::Level;
 use crate::core::worker::{Snapshot, WorkerKey};
 use crate::server::connection::MAX_JOINED;
 use crate::server::events::Event;
-use crate::server::handover::Descriptor;
+use crate::server::handover::{Descriptor, Lent};
 use crate::server::{Server, texts};
 
 /// Doubles for each worker: key, status, last sign of life (ms since 1970), active and completed requests.
@@ -163,10 +163,11 @@ fn row_of(snapshot: &Snapshot) -> [f64; ROW_FIELDS] {
     ]
 }
 
-/// Sockets on their way to Node, until it takes each of them. What is left when the server goes is closed.
+/// Sockets on their way to Node, until it has confirmed each of them. What is left when the server goes is closed.
 #[derive(Debug, Default)]
 pub struct Sockets {
     waiting: HashMap<u32, Descriptor>,
+    taken: HashMap<u32, Lent>,
     last: u32,
 }
 
@@ -177,9 +178,22 @@ impl Sockets {
         self.last
     }
 
-    /// Gives the descriptor of a socket. Whoever takes it must close it.
+    /// Lends the descriptor of a socket to Node. Its thread may be terminated at any time, and then nobody else would close it.
     pub fn take(&mut self, number: u32) -> Option<i32> {
-        self.waiting.remove(&number).map(Descriptor::into_raw)
+        let socket = self.waiting.remove(&number)?.lend();
+        let fd = socket.number();
+        self.taken.insert(number, socket);
+        Some(fd)
+    }
+
+    /// The descriptor is Node's to close from now on.
+    pub fn confirm(&mut self, number: u32) {
+        self.taken.remove(&number).map(Lent::give_away);
+    }
+
+    /// The descriptor is not needed, and closed.
+    pub fn put_back(&mut self, number: u32) {
+        self.taken.remove(&number);
     }
 }
 

@@ -31,6 +31,7 @@ type Wake = ThreadsafeFunction<(), (), (), Status, false>;
 pub struct NativeOptions {
     pub port: u16,
     pub host: Option<String>,
+    pub reuse_port: Option<bool>,
     pub auth_tokens: Option<Vec<String>>,
     pub accept_unregistered: Option<bool>,
     pub heartbeat_timeout_ms: f64,
@@ -90,6 +91,7 @@ impl From<NativeOptions> for ServerConfig {
         Self {
             port: options.port,
             host: options.host,
+            reuse_port: options.reuse_port.unwrap_or_default(),
             auth_tokens: options.auth_tokens,
             accept_unregistered: options.accept_unregistered,
             heartbeat_timeout_ms: time_ms(options.heartbeat_timeout_ms),
@@ -123,6 +125,7 @@ fn system_error(error: &io::Error) -> napi::Error<String> {
         (_, io::ErrorKind::AddrInUse) => "EADDRINUSE".to_owned(),
         (_, io::ErrorKind::AddrNotAvailable) => "EADDRNOTAVAIL".to_owned(),
         (_, io::ErrorKind::PermissionDenied) => "EACCES".to_owned(),
+        (_, io::ErrorKind::Unsupported) => "ENOTSUP".to_owned(),
         (Some(number), _) => number.to_string(),
         // What is no address of an interface, such as one with a scope that there isn't.
         (None, _) => "EINVAL".to_owned(),
@@ -274,10 +277,23 @@ impl NativeServer {
         std::mem::take(&mut *self.extras.lock())
     }
 
-    /// Takes the descriptor of a connection for Node, which must close it.
+    /// Takes the descriptor of a connection for Node. Then either [`Self::confirm_socket`] or [`Self::return_socket`] must be
+    /// called; if neither is, since the thread was terminated, the descriptor is closed with the server.
     #[napi(catch_unwind)]
     pub fn take_socket(&self, number: u32) -> Option<i32> {
         self.sockets.lock().take(number)
+    }
+
+    /// Node has made a socket of the descriptor, and will close it.
+    #[napi(catch_unwind)]
+    pub fn confirm_socket(&self, number: u32) {
+        self.sockets.lock().confirm(number);
+    }
+
+    /// Node could not make a socket of the descriptor, which is closed.
+    #[napi(catch_unwind)]
+    pub fn return_socket(&self, number: u32) {
+        self.sockets.lock().put_back(number);
     }
 
     /// See [`Server::admits_line`]. `level` as in [`super::batch`].

@@ -58,6 +58,8 @@ pub struct ServerConfig {
     pub port: u16,
     /// The IP address to listen on. `None`: all interfaces. A host name would be looked up, and waited for.
     pub host: Option<String>,
+    /// Whether other processes that have this too may listen on the same port. Default: no.
+    pub reuse_port: bool,
     /// The tokens of which a worker must give one. `None`: no token is asked for.
     pub auth_tokens: Option<Vec<String>>,
     /// Whether messages of peers that have not registered are accepted. `None`: only if no token is asked for.
@@ -108,6 +110,7 @@ impl Default for ServerConfig {
         Self {
             port: 0,
             host: None,
+            reuse_port: false,
             auth_tokens: None,
             accept_unregistered: None,
             heartbeat_timeout_ms: 60_000,

@@ -1,11 +1,14 @@
 //! The request head: reading it, telling whose it is, and answering it for workers (RFC 6455, section 4.2).
 
+use std::collections::HashSet;
+
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// Headers that are looked at. A head with more is Node's, which knows what to say.
-const MAX_HEADERS: usize = 128;
+/// Header fields that there is room for at first. Few heads have more, and then the room grows: the size of a head is limited, but
+/// not how many fields it has.
+const USUAL_HEADERS: usize = 64;
 
 /// Why there is no head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,42 +69,67 @@ pub async fn read(
 
 /// What the bytes of a head ask for; `None` while the head is not whole.
 fn parse(bytes: &[u8]) -> Option<Request> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut request = httparse::Request::new(&mut headers);
-    let length = match request.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return None,
-        // More headers than are looked at: still not whole before the empty line.
-        Err(httparse::Error::TooManyHeaders) if !bytes.windows(4).any(|end| end == b"\r\n\r\n") => return None,
-        Err(_) => return Some(Request::Http),
-    };
-    let find = |name: &'static str| {
-        request
-            .headers
-            .iter()
-            .filter(move |header| header.name.eq_ignore_ascii_case(name))
-            .filter_map(|header| std::str::from_utf8(header.value).ok())
-    };
-    let is_upgrade = request.method == Some("GET")
-        && find("upgrade").any(|value| value.trim().eq_ignore_ascii_case("websocket"))
-        && find("connection")
-            .flat_map(|value| value.split(','))
-            .any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
-    if !is_upgrade {
-        return Some(Request::Http);
+    let mut room = USUAL_HEADERS;
+    loop {
+        let mut headers = vec![httparse::EMPTY_HEADER; room];
+        let mut request = httparse::Request::new(&mut headers);
+        match request.parse(bytes) {
+            Ok(httparse::Status::Complete(length)) => return Some(judge(&request, length)),
+            Ok(httparse::Status::Partial) => return None,
+            // No field takes less than a byte, so this ends.
+            Err(httparse::Error::TooManyHeaders) if room < bytes.len() => room *= 4,
+            Err(_) => return Some(Request::Http),
+        }
     }
-    let target = request.path.unwrap_or("/");
-    let path = target.split_once('?').map_or(target, |(path, _)| path).to_owned();
-    let response = switch_protocols(
-        find("sec-websocket-version").next(),
-        find("sec-websocket-key").next(),
-        &find("sec-websocket-protocol").collect::<Vec<_>>(),
-    );
-    Some(Request::WebSocket { path, response, length })
 }
 
-/// The answer to a WebSocket handshake. The first subprotocol on offer is chosen, and no extension.
-fn switch_protocols(version: Option<&str>, key: Option<&str>, protocols: &[&str]) -> Result<String, String> {
+/// Whose a request with a whole head is.
+fn judge(request: &httparse::Request<'_, '_>, length: usize) -> Request {
+    // Fields of one name count as one with a list of their values (RFC 9110, section 5.3), as in Node.
+    let find = |name: &str| {
+        let fields = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+        fields.map(|header| String::from_utf8_lossy(header.value)).reduce(|all, value| format!("{all}, {value}").into())
+    };
+    let lists = |name: &str, wanted: &str| {
+        find(name).is_some_and(|value| value.split(',').any(|token| token.trim().eq_ignore_ascii_case(wanted)))
+    };
+    let is_upgrade = request.method == Some("GET") && lists("upgrade", "websocket") && lists("connection", "upgrade");
+    if !is_upgrade {
+        return Request::Http;
+    }
+    let path = path_of(request.path.unwrap_or("/")).to_owned();
+    let response = switch_protocols(
+        find("sec-websocket-key").as_deref(),
+        find("sec-websocket-version").as_deref(),
+        find("sec-websocket-protocol").as_deref(),
+    );
+    Request::WebSocket { path, response, length }
+}
+
+/// The path of a request target, without its query. The target may be in absolute form (RFC 9112, section 3.2.2).
+fn path_of(target: &str) -> &str {
+    let rest = match target.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => match rest.find(['/', '?']) {
+            Some(end) if rest[end..].starts_with('/') => &rest[end..],
+            _ => "/",
+        },
+        _ => target,
+    };
+    rest.split_once('?').map_or(rest, |(path, _)| path)
+}
+
+/// A scheme of RFC 3986, section 3.1.
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+}
+
+/// The answer to a WebSocket handshake. The first subprotocol on offer is chosen, and no extension. What is wrong is looked for in
+/// the order of npm's `ws`, which answers the handshakes of endpoints.
+fn switch_protocols(key: Option<&str>, version: Option<&str>, protocols: Option<&str>) -> Result<String, String> {
+    let Some(key) = key.map(str::trim).filter(|key| is_key(key)) else {
+        return Err(response("400 Bad Request", "", "Missing or invalid Sec-WebSocket-Key header"));
+    };
     if !matches!(version.map(str::trim), Some("13" | "8")) {
         return Err(response(
             "400 Bad Request",
@@ -109,16 +137,15 @@ fn switch_protocols(version: Option<&str>, key: Option<&str>, protocols: &[&str]
             "Missing or invalid Sec-WebSocket-Version header",
         ));
     }
-    let Some(key) = key.map(str::trim).filter(|key| is_key(key)) else {
-        return Err(response("400 Bad Request", "", "Missing or invalid Sec-WebSocket-Key header"));
-    };
     let mut chosen = String::new();
-    if !protocols.is_empty() {
-        let offered: Vec<&str> = protocols.iter().flat_map(|value| value.split(',')).map(str::trim).collect();
-        if !offered.iter().all(|protocol| is_token(protocol)) {
+    if let Some(protocols) = protocols {
+        let mut offered = HashSet::new();
+        // None may be offered twice (RFC 6455, section 4.1).
+        if !protocols.split(',').map(str::trim).all(|protocol| is_token(protocol) && offered.insert(protocol)) {
             return Err(response("400 Bad Request", "", "Invalid Sec-WebSocket-Protocol header"));
         }
-        chosen = format!("Sec-WebSocket-Protocol: {}\r\n", offered.first().copied().unwrap_or_default());
+        let first = protocols.split(',').next().unwrap_or_default().trim();
+        chosen = format!("Sec-WebSocket-Protocol: {first}\r\n");
     }
     let accept = derive_accept_key(key.as_bytes());
     Ok(format!(
@@ -203,6 +230,55 @@ mod tests {
         let many = format!("GET / HTTP/1.1\r\n{}", "X: y\r\n".repeat(1000));
         assert_eq!(read_all(many.as_bytes(), 4096).await, Err(NoHead::TooLarge));
         assert_eq!(read_all(format!("{many}\r\n").as_bytes(), 1 << 20).await, Ok(Request::Http));
+    }
+
+    #[tokio::test]
+    async fn a_head_may_have_as_many_fields_as_its_size_allows() {
+        for count in [58, 59, 60, 128, 129, 4000] {
+            let head = upgrade("/many", &"a:\r\n".repeat(count));
+            let request = read_all(head.as_bytes(), head.len()).await;
+            assert!(
+                matches!(&request, Ok(Request::WebSocket { path, response: Ok(_), length }) if path == "/many" && *length == head.len()),
+                "{count}: {request:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_counts_by_its_path() {
+        for (target, path) in [
+            ("http://host/path", "/path"),
+            ("http://host:80/path/?x=/y", "/path/"),
+            ("HTTPS://user@[::1]:80/", "/"),
+            ("ws://host", "/"),
+            ("http://host?x=/y", "/"),
+            ("/path?u=http://host/other", "/path"),
+            ("/http://host/path", "/http://host/path"),
+            ("*", "*"),
+        ] {
+            assert_eq!(path_of(target), path, "{target}");
+            let request = parse(upgrade(target, "").as_bytes());
+            assert!(matches!(request, Some(Request::WebSocket { path: found, .. }) if found == path), "{target}");
+        }
+    }
+
+    #[test]
+    fn websocket_may_be_one_of_several_protocols_to_upgrade_to() {
+        for upgrades in
+            ["Upgrade: h2c, websocket", "Upgrade: WebSocket/13, websocket,h2c", "Upgrade: h2c\r\nUpgrade: websocket"]
+        {
+            let head = upgrade("/", "").replace("Upgrade: WebSocket", upgrades);
+            assert!(matches!(parse(head.as_bytes()), Some(Request::WebSocket { response: Ok(_), .. })), "{upgrades}");
+        }
+    }
+
+    #[test]
+    fn a_field_that_may_come_once_is_wrong_when_it_comes_twice() {
+        for field in ["Sec-WebSocket-Version: 13".to_owned(), format!("Sec-WebSocket-Key: {KEY}")] {
+            assert!(answer(&format!("{field}\r\n")).is_err_and(|text| text.starts_with("HTTP/1.1 400 ")), "{field}");
+        }
+        assert!(answer("Sec-WebSocket-Protocol: a\r\nSec-WebSocket-Protocol: b\r\n").is_ok());
+        assert!(answer("Sec-WebSocket-Protocol: a, b, a\r\n").is_err());
     }
 
     #[tokio::test]

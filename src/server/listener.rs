@@ -23,29 +23,30 @@ use crate::core::log::Line;
 const BACKLOG: i32 = 511;
 /// After a failure to accept, such as too many open files, how long to let things settle.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Silence after which the operating system probes whether a worker's machine is still there, and how often: it gives up after
+/// Silence after which the operating system probes whether a peer's machine is still there, and how often: it gives up after
 /// about nine probes, three minutes in all.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Binds to `host`, an IP address, or to all interfaces: IPv6 and IPv4 on one socket, or IPv4 alone where there is no
-/// IPv6, as Node's `listen(port)`.
+/// IPv6, as Node's `listen(port)`. With `reuse_port` other processes of this user that have it too may listen there as well, and
+/// each connection goes to one of them.
 ///
 /// # Errors
-/// Those of the operating system.
-pub fn bind(host: Option<&str>, port: u16) -> io::Result<std::net::TcpListener> {
+/// Those of the operating system; [`io::ErrorKind::Unsupported`] if it lets no processes share a port.
+pub fn bind(host: Option<&str>, port: u16, reuse_port: bool) -> io::Result<std::net::TcpListener> {
     if let Some(host) = host {
         // The standard library's own parser knows scopes as numbers, but not as names (`fe80::1%eth0`).
         let address = (host, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        return listen(address);
+        return listen(address, reuse_port);
     }
-    match listen((Ipv6Addr::UNSPECIFIED, port).into()) {
-        Err(error) if is_without_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into()),
+    match listen((Ipv6Addr::UNSPECIFIED, port).into(), reuse_port) {
+        Err(error) if is_without_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into(), reuse_port),
         result => result,
     }
 }
 
-fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -53,10 +54,29 @@ fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     // On Unix this lets a restarted server have its port back; on Windows it would let others steal it.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
+    if reuse_port {
+        share_port(&socket)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())
+}
+
+#[cfg(unix)]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn share_port(_: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Lets the operating system notice that a peer's machine is gone, which otherwise nothing would tell while nothing is sent.
+fn keep_alive(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive).ok();
 }
 
 fn is_without_ipv6(error: &io::Error) -> bool {
@@ -113,6 +133,7 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
             connect(&shared, stream, response, read.split_off(length)).await;
         }
         Some(_) => {
+            keep_alive(&stream);
             if let Err(error) = handover::give(&shared, stream, read.freeze()).await {
                 shared.log_limited(server_error(&error));
             }
@@ -180,8 +201,7 @@ async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<S
         let response = head::response("503 Service Unavailable", "", "Too many connections");
         return hang_up_with(&mut stream, &response).await;
     };
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive).ok();
+    keep_alive(&stream);
     let id = admission.peer.id;
     let setup = Box::new(Setup { stream, response, early: early.to_vec() });
     let task = tokio::spawn(connection::run(admission, setup));

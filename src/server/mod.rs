@@ -92,7 +92,7 @@ impl Server {
     /// # Errors
     /// Those of the operating system, as of binding a port that is in use.
     pub fn start(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
-        let listener = listener::bind(config.host.as_deref(), config.port)?;
+        let listener = listener::bind(config.host.as_deref(), config.port, config.reuse_port)?;
         let port = listener.local_addr()?.port();
         let (shared, gone) = Shared::new(config, wake);
         let idle = Arc::clone(&shared);
