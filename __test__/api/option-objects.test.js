@@ -3,6 +3,7 @@
 // Options and loggers of every make: frozen, proxied, inherited, changed later, or broken.
 
 const { inspect } = require('node:util');
+const { readOptions } = require('../../lib/options.js');
 const { WorkerServer } = require('../support/package.js');
 const { createServer, startServer } = require('../support/server.js');
 const { connect, connectWorker } = require('../support/worker.js');
@@ -129,4 +130,15 @@ test('a logger may be of a class: its methods are called on it, and those that i
 test.each(['debug', 'warn', 'error'])('a logger without %s is a TypeError that names it', (level) => {
   const logger = { debug() {}, warn() {}, error() {}, [level]: 'not a function' };
   expect(() => new WorkerServer({ port: 0, logger })).toThrow(new RegExp(`^logger\\.${level} must be a function`));
+});
+
+test('without a word about it strangers are accepted where no token is asked for, and nowhere else', () => {
+  const accepts = (options) => readOptions({ port: 0, ...options }).acceptUnregistered;
+  jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  expect([undefined, ''].map((authToken) => accepts({ authToken }))).toEqual([true, true]);
+  expect(['x', ['x'], ['x', 'y']].map((authToken) => accepts({ authToken }))).toEqual([false, false, false]);
+  for (const acceptUnregistered of [true, false]) {
+    for (const authToken of [undefined, '', 'x', ['x']]) expect(accepts({ authToken, acceptUnregistered })).toBe(acceptUnregistered);
+  }
+  jest.restoreAllMocks();
 });

@@ -9,7 +9,7 @@ const { EventEmitter } = require('node:events');
 const { inspect } = require('node:util');
 const { ConnectionHandler, WorkerPool, WorkerServer } = require('../support/package.js');
 const { startServer, createServer } = require('../support/server.js');
-const { capabilitiesOf, connect, registrationOf } = require('../support/worker.js');
+const { capabilitiesOf, connect, connectWorker, registrationOf } = require('../support/worker.js');
 
 const TIMES = { heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 };
 /** In all tokens, right and wrong, so that one search finds each of them. */
@@ -192,7 +192,8 @@ describe.each([
 });
 
 test('HTTP answers show no token, neither in an upgrade that is refused nor otherwise', async () => {
-  const { server, log } = await startServer({ authToken: RIGHT, limits: { maxConnections: 0 } });
+  const { server, log } = await startServer({ authToken: RIGHT, limits: { maxConnections: 1 } });
+  await connectWorker(server, 'w', { authToken: RIGHT });
   const check = watch(server, log);
   const answers = [];
   for (const path of ['/', `/?authToken=${RIGHT}`]) {

@@ -60,7 +60,8 @@ describe.each([...TIMES, ...OTHER_TIMES])('%s', (name) => {
     'can be %p: the server starts, and stops',
     async (value) => {
       const { server } = await startServer(optionsWith(name, value));
-      await openSocket(server.port);
+      // It may be hung up on at once, if the time is short.
+      await rawConnect(server.port);
       await server.stop();
     },
   );
