@@ -195,8 +195,14 @@ class HttpFront {
       }
       if (handled) return;
     }
-    res.writeHead(404, { 'Content-Type': 'application/json' });
-    res.end(JSON.stringify({ error: 'Not found' }));
+    try {
+      res.writeHead(404, { 'Content-Type': 'application/json' });
+      res.end(JSON.stringify({ error: 'Not found' }));
+    } catch (thrown) {
+      // A handler that declined may have left what can't be sent, such as a status message of two lines.
+      this.#complain(req, thrown);
+      res.destroy();
+    }
   }
 
   #complain(req, thrown) {
