@@ -236,7 +236,7 @@ class RunningServer {
     try {
       this.#drainSlice(lookUs);
     } catch (thrown) {
-      this.#complain('Worker WebSocket error', thrown);
+      this.#complain(undefined, thrown);
       this.#goOnLater(now(), 0);
     }
   }
@@ -316,12 +316,15 @@ class RunningServer {
       this.#handleEvent(kind, batch);
     } catch (thrown) {
       if (kind === undefined) batch.abandon();
-      this.#complain(kind === CONNECTION ? 'HTTP server error' : 'Worker WebSocket error', thrown);
+      this.#complain(kind, thrown);
     }
   }
 
-  #complain(message, thrown) {
-    this.#logger.error(message, { error: describeError(thrown) });
+  /** Something went wrong with an event of that kind, or, if it is undefined, before there was an event. */
+  #complain(kind, thrown) {
+    const context = { error: describeError(thrown) };
+    if (kind === CONNECTION) this.#logger.error('HTTP server error', context);
+    else this.#logger.error('Worker WebSocket error', context);
   }
 
   #handleEvent(kind, { peer, message, a, b, extras }) {

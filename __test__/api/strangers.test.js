@@ -92,7 +92,7 @@ test('a flood of strangers is logged in part, and the rest is counted', async ()
 });
 
 test.each([['a text', 'yes'], ['a number', 1], ['an object', {}]])('acceptUnregistered can not be %s', (_, acceptUnregistered) => {
-  expect(() => createServer({ acceptUnregistered })).toThrow(/^acceptUnregistered must be a boolean, got /);
+  expect(() => createServer({ acceptUnregistered })).toThrow(/^acceptUnregistered must be true or false, got /);
 });
 
 test('a ConnectionHandler on its own hears strangers, as in 1.0.x: its sockets are its caller\'s', () => {

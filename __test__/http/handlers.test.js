@@ -293,3 +293,20 @@ test.each([['127.0.0.1', /^(::ffff:)?127\.0\.0\.1$/], ['::1', /^::1$/]])('req.so
   await once(res, 'end');
   expect(seen).toEqual([expect.stringMatching(address), clientPort, port]);
 });
+
+test.each([
+  ['at once', (res) => res],
+  ['after a while', async (res) => res],
+])('a handler that declines %s, and leaves what no answer can be made with, costs its connection alone', async (_, later) => {
+  const { server, log, port } = await startServer();
+  let isBad = true;
+  server.addHttpHandler((req, res) => {
+    if (isBad) res.statusMessage = 'two\nlines';
+    isBad = false;
+    const declined = later(res);
+    return declined === res ? false : declined.then(() => false);
+  });
+  await expect(request(port)).rejects.toThrow(/hang up|ECONNRESET/);
+  expect(log.contexts('HTTP handler error')).toEqual([{ error: expect.stringContaining('statusMessage'), url: '/' }]);
+  expect((await request(port)).status).toBe(404);
+});
