@@ -47,13 +47,23 @@ impl NativeSubmissions {
         // the array.
         unsafe {
             Self {
-                counters: Int32Array::with_external_data(counters.as_ptr().cast_mut().cast(), counters.len(), move |_, _| {
-                    release_counters();
+                counters: Int32Array::with_external_data(
+                    counters.as_ptr().cast_mut().cast(),
+                    counters.len(),
+                    move |_, _| {
+                        release_counters();
+                    },
+                ),
+                records: Float64Array::with_external_data(
+                    records.as_ptr().cast_mut().cast(),
+                    records.len(),
+                    move |_, _| {
+                        release_records();
+                    },
+                ),
+                texts: Uint8Array::with_external_data(texts.as_ptr(), submissions::TEXT_BYTES, move |_, _| {
+                    release_texts();
                 }),
-                records: Float64Array::with_external_data(records.as_ptr().cast_mut().cast(), records.len(), move |_, _| {
-                    release_records();
-                }),
-                texts: Uint8Array::with_external_data(texts.as_ptr(), submissions::TEXT_BYTES, move |_, _| release_texts()),
             }
         }
     }
