@@ -20,12 +20,9 @@ const { nextTick } = process;
 
 /** Those whose messages must not be lost when the process exits in the middle of a turn. */
 const started = new Set();
-/** Nothing runs any more when the running code is done: what is sent leaves at once. */
-let isExiting = false;
 
 process.on('exit', () => {
-  isExiting = true;
-  for (const departures of started) departures.writeAll();
+  for (const departures of started) departures.onExit();
 });
 
 /**
@@ -52,6 +49,8 @@ class Departures {
   #planned = false;
   #early = 0;
   #leave = () => this.leave();
+  /** Nothing runs any more when the running code is done: what is sent leaves at once. */
+  #isExiting = false;
 
   constructor(native, maxQueuedBytes) {
     this.#native = native;
@@ -94,7 +93,7 @@ class Departures {
     // Plain accesses, which the native side expects.
     this.#counters[PUBLISHED] = count + 1;
     if (this.#counters[WATCHED] === 0) this.cross();
-    if (isExiting) this.writeAll();
+    if (this.#isExiting) this.#writeAll();
   }
 
   #sendAlone(record, text) {
@@ -111,7 +110,7 @@ class Departures {
   }
 
   #onSent() {
-    if (isExiting) this.writeAll();
+    if (this.#isExiting) this.#writeAll();
     this.plan();
   }
 
@@ -160,8 +159,13 @@ class Departures {
     }
   }
 
-  /** What was sent has left, as far as the sockets take it, when this returns. */
-  writeAll() {
+  /** The process exits. What was sent has left, as far as the sockets take it, when this returns; and so it is from now on. */
+  onExit() {
+    this.#isExiting = true;
+    this.#writeAll();
+  }
+
+  #writeAll() {
     this.#native.writeAll();
     this.#onTaken();
   }
