@@ -43,6 +43,7 @@ class Departures {
   #planned = false;
   #early = 0;
   #leave = () => this.leave();
+  /** Nothing runs any more when the running code is done: what is sent leaves at once. */
   #isExiting = false;
   #forgetExit;
 
@@ -53,11 +54,7 @@ class Departures {
     this.#counters = counters;
     this.#records = records;
     this.#texts = Buffer.from(texts.buffer, texts.byteOffset, texts.length);
-    // Nothing runs any more when the running code is done: what is sent leaves at once.
-    this.#forgetExit = onProcessExit(() => {
-      this.#isExiting = true;
-      this.writeAll();
-    });
+    this.#forgetExit = onProcessExit(() => this.onExit());
   }
 
   /** Sends a text, or the pieces of one (`serializer.js`), to a worker. False if its socket is not open, or too much waits for it. */
@@ -91,7 +88,7 @@ class Departures {
     // Plain accesses, which the native side expects.
     this.#counters[PUBLISHED] = count + 1;
     if (this.#counters[WATCHED] === 0) this.cross();
-    if (this.#isExiting) this.writeAll();
+    if (this.#isExiting) this.#writeAll();
   }
 
   #sendAlone(record, text) {
@@ -108,7 +105,7 @@ class Departures {
   }
 
   #onSent() {
-    if (this.#isExiting) this.writeAll();
+    if (this.#isExiting) this.#writeAll();
     this.plan();
   }
 
@@ -157,8 +154,13 @@ class Departures {
     }
   }
 
-  /** What was sent has left, as far as the sockets take it, when this returns. */
-  writeAll() {
+  /** The process exits. What was sent has left, as far as the sockets take it, when this returns; and so it is from now on. */
+  onExit() {
+    this.#isExiting = true;
+    this.#writeAll();
+  }
+
+  #writeAll() {
     this.#native.writeAll();
     this.#onTaken();
   }

@@ -88,6 +88,25 @@ describe('with what Node offers replaced by fakes', () => {
     await sends(await withFleet(2, fresh));
   });
 
+  test('messages are delivered, however many come at once, if the package was loaded among the fakes', async () => {
+    jest.useFakeTimers();
+    let fresh;
+    jest.isolateModules(() => {
+      fresh = require('../support/package');
+    });
+    const { server } = createServer({}, fresh);
+    await server.start();
+    let missing = 4000;
+    const delivered = new Promise((resolve) => {
+      server.onWorkerMessage('note', () => {
+        missing -= 1;
+        if (missing === 0) resolve();
+      });
+    });
+    await startFleet(server.port, { count: 2, messages: 2000 });
+    await delivered;
+  });
+
   test('when the fakes are gone turns end as before', async () => {
     const { server } = await startServer();
     const worker = await connectWorker(server, 'w');

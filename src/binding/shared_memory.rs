@@ -106,7 +106,7 @@ impl NativeSubmissions {
                     },
                 ),
                 texts: Uint8Array::with_external_data(texts.as_ptr(), submissions::TEXT_BYTES, move |_, _| {
-                    release_texts()
+                    release_texts();
                 }),
             }
         }

@@ -51,7 +51,7 @@ pub struct Memory {
 
 /// Memory that JavaScript writes without asking.
 #[derive(Debug)]
-pub struct Texts(UnsafeCell<[u8; TEXT_BYTES]>);
+pub struct Texts(Box<[UnsafeCell<u8>]>);
 
 // SAFETY: Rust reads only what was published, which JavaScript does not write again before it was taken.
 unsafe impl Sync for Texts {}
@@ -59,7 +59,7 @@ unsafe impl Sync for Texts {}
 impl Texts {
     /// Where it is.
     pub fn as_ptr(&self) -> *mut u8 {
-        self.0.get().cast()
+        UnsafeCell::raw_get(self.0.as_ptr())
     }
 
     /// A part of it that was published. `None` if it ends beyond the memory.
@@ -91,7 +91,7 @@ impl Default for Submissions {
         let memory = Memory {
             counters: [const { AtomicU32::new(0) }; counter::COUNT],
             records: [const { AtomicU64::new(0) }; MAX_MESSAGES * RECORD_FIELDS],
-            texts: Texts(UnsafeCell::new([0; TEXT_BYTES])),
+            texts: Texts((0..TEXT_BYTES).map(|_| UnsafeCell::new(0)).collect()),
         };
         Self { memory: Arc::new(memory), taken: Mutex::default() }
     }

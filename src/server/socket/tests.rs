@@ -50,7 +50,7 @@ async fn a_write_that_fails_ends_the_connection_though_the_peer_says_nothing() {
         yield_now().await;
         outbox.send("a".into());
         outbox.write();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let end = tokio::select! {
         end = socket.run(&mut recorder) => end,
@@ -85,7 +85,7 @@ async fn who_goes_on_sending_after_a_write_failed_is_not_listened_to_for_ever() 
     let flood = async {
         let frames = [0x81, 0x81, 0, 0, 0, 0, b'b'].repeat(10_000);
         while peer.write_all(&frames).await.is_ok() {}
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     let end = tokio::select! {
         end = socket.run(&mut recorder) => end,
