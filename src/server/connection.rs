@@ -176,6 +176,7 @@ impl<'a> WorkerConsumer<'a> {
         let now = self.shared.clock.now();
         if worker_id.is_some_and(|id| self.shared.pool.lock().heartbeat(id, now)) {
             let ack = heartbeat_ack(timestamp, now, self.shared.config.heartbeat_timeout_ms);
+            self.shared.take_submissions_early();
             if self.peer.outbox.send(ack.into()) == Sent::Full {
                 self.shared.log_full(self.peer);
             }

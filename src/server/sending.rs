@@ -39,6 +39,14 @@ impl Shared {
         }
     }
 
+    /// Puts what the application has published into the outboxes, before something that this server says by itself: a peer that
+    /// was sent a message before it asked gets the answer after it. On a thread of the runtime.
+    pub fn take_submissions_early(&self) {
+        if self.departures.submissions.are_there() {
+            self.put_out_promised(|submissions, each| submissions.take_published(each));
+        }
+    }
+
     /// A turn takes long: what was sent in it leaves before it is over, on a thread of the runtime. That is what was there at the last
     /// look.
     pub fn flush_early(&self) {

@@ -110,6 +110,14 @@ impl Submissions {
         self.take_to(taken.seen, &mut taken, each);
     }
 
+    /// The same with what has been published since that look, where the processor shows one thread's writes to another in their order
+    /// (x86 does). Elsewhere a text might be seen after its count.
+    pub fn take_published(&self, each: impl FnMut(WorkerKey, &[u8])) {
+        let mut taken = self.taken.lock();
+        let end = if cfg!(target_arch = "x86_64") { self.published() } else { taken.seen };
+        self.take_to(end, &mut taken, each);
+    }
+
     /// Whether something was published and not taken yet.
     pub fn are_there(&self) -> bool {
         self.published() > self.taken.lock().messages
