@@ -6,7 +6,7 @@ const { clearTimeout, setTimeout } = require('node:timers');
 const { WebSocketServer } = require('ws');
 
 const { describeError } = require('./handlers.js');
-const { asksForWebSocket, headOf, headWithoutUpgrade, pathOf } = require('./upgrade-request.js');
+const { asksForWebSocket, hasBody, headOf, headWithoutUpgrade, pathOf } = require('./upgrade-request.js');
 
 const NO_OP = () => {};
 
@@ -88,6 +88,9 @@ class HttpFront {
     this.#maxPayload = Math.min(Math.max(1, limits.maxMessageBytes), 2 ** 31 - 1);
     this.#endpointServer = this.#createEndpointServer(false);
     this.#server = http.createServer({
+      // Where Node knows of it (24.9), it may read a body before it gives the socket away. So requests for other upgrades that
+      // have one are left to it.
+      shouldUpgradeCallback: (req) => asksForWebSocket(req) || !hasBody(req),
       maxHeaderSize: limits.maxHeadBytes,
       headersTimeout: limits.headTimeoutMs,
       // How often it looks; its default would let short timeouts wait for half a minute.
@@ -243,6 +246,10 @@ class HttpFront {
 
   /** Serves a request that asks for an upgrade, when those before it on its connection are answered. */
   #onUpgrade(req, socket, head) {
+    if (socket !== req.socket) {
+      this.#refuseBody(req);
+      return;
+    }
     // Node's server would let a socket flow that it has paused, when what waits to be sent has left: into nothing.
     socket._paused = false;
     const serve = asksForWebSocket(req) ? this.#serveWebSocket : this.#serveWithoutUpgrade;
@@ -252,6 +259,17 @@ class HttpFront {
     }
     if (head.length > 0) socket.unshift(head);
     this.#whenAnswered(socket, () => serve.call(this, req, socket, Buffer.alloc(0)));
+  }
+
+  /** Refuses a WebSocket whose request has a body: Node gives something else than the socket until that is read. */
+  #refuseBody({ method, socket }) {
+    const refuse = () => {
+      const status = method === 'GET' ? '400 Bad Request' : '405 Method Not Allowed';
+      if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      socket.destroySoon();
+    };
+    if (socket[UNANSWERED].size === 0) refuse();
+    else socket[ON_ANSWERED] = refuse;
   }
 
   /** Does for the responses of a socket, until all of them are ended, what Node's server does no more. */
