@@ -363,7 +363,7 @@ class HttpFront {
   #returnToWorkers(req, socket, head) {
     const fd = socket._handle?.fd ?? -1;
     try {
-      this.#native.takeBack(fd, Buffer.concat([headOf(req), head, socket.read() ?? Buffer.alloc(0)]));
+      this.#native.takeBack(fd, Buffer.concat([headOf(req), head, ...readOut(socket)]));
       // Closes only this side's descriptor: the connection lives on in the other.
       socket.destroy();
     } catch (error) {
@@ -371,6 +371,13 @@ class HttpFront {
       socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     }
   }
+}
+
+/** What was read of a socket and is not taken yet: in one piece or in several, which depends on Node's version. */
+function readOut(socket) {
+  const chunks = [];
+  for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) chunks.push(chunk);
+  return chunks;
 }
 
 /** Lets a request that came again without its wish for an upgrade show it. */
