@@ -182,7 +182,7 @@ test.each([
       .get({ port: server.port, path: '/a/b?c=d', agent: false }, (res) => res.resume().on('end', () => resolve(res.statusCode)))
       .once('error', reject);
   });
-  expect(status).toBe(404);
+  expect(status).toBe(500);
   expect(log.lines.filter(({ level }) => level !== 'debug')).toEqual([
     { level: 'error', message: 'HTTP handler error', context: { error, url: '/a/b?c=d' } },
   ]);
