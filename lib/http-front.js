@@ -6,7 +6,7 @@ const { clearTimeout, setTimeout } = require('node:timers');
 const { WebSocketServer } = require('ws');
 
 const { describeError } = require('./handlers.js');
-const { asksForWebSocket, headOf, headWithoutUpgrade, pathOf } = require('./upgrade-request.js');
+const { asksForWebSocket, hasBody, headOf, headWithoutUpgrade, pathOf } = require('./upgrade-request.js');
 
 const NO_OP = () => {};
 
@@ -104,7 +104,12 @@ class HttpFront {
     };
     this.#maxPayload = limits.maxMessageBytes;
     this.#endpointServer = this.#createEndpointServer(false);
-    this.#server = http.createServer(httpOptions(limits));
+    this.#server = http.createServer({
+      ...httpOptions(limits),
+      // Where Node knows of it (24.9), it may read a body before it gives the socket away. So requests for other upgrades that
+      // have one are left to it.
+      shouldUpgradeCallback: (req) => asksForWebSocket(req) || !hasBody(req),
+    });
     // A head has a limit of its own, and what is beyond one of their number is left out without a word.
     this.#server.maxHeadersCount = 0;
     this.#server.on('request', (req, res) => this.#onRequest(req, res));
@@ -261,6 +266,10 @@ class HttpFront {
 
   /** Serves a request that asks for an upgrade, when those before it on its connection are answered. */
   #onUpgrade(req, socket, head) {
+    if (socket !== req.socket) {
+      this.#refuseBody(req);
+      return;
+    }
     // Node's server would let a socket flow that it has paused, when what waits to be sent has left: into nothing.
     socket._paused = false;
     const serve = asksForWebSocket(req) ? this.#serveWebSocket : this.#serveWithoutUpgrade;
@@ -270,6 +279,17 @@ class HttpFront {
     }
     if (head.length > 0) socket.unshift(head);
     this.#whenAnswered(socket, () => serve.call(this, req, socket, Buffer.alloc(0)));
+  }
+
+  /** Refuses a WebSocket whose request has a body: Node gives something else than the socket until that is read. */
+  #refuseBody({ method, socket }) {
+    const refuse = () => {
+      const status = method === 'GET' ? '400 Bad Request' : '405 Method Not Allowed';
+      if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+      socket.destroySoon();
+    };
+    if (socket[UNANSWERED].size === 0) refuse();
+    else socket[ON_ANSWERED] = refuse;
   }
 
   /** Does for the responses of a socket, until all of them are ended, what Node's server does no more. */
@@ -363,7 +383,7 @@ class HttpFront {
   #returnToWorkers(req, socket, head) {
     const fd = socket._handle?.fd ?? -1;
     try {
-      this.#getNative().takeBack(fd, Buffer.concat([headOf(req), head, socket.read() ?? Buffer.alloc(0)]));
+      this.#getNative().takeBack(fd, Buffer.concat([headOf(req), head, ...readOut(socket)]));
       // Closes only this side's descriptor: the connection lives on in the other.
       socket.destroy();
     } catch (error) {
@@ -371,6 +391,13 @@ class HttpFront {
       socket.end('HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
     }
   }
+}
+
+/** What was read of a socket and is not taken yet: in one piece or in several, which depends on Node's version. */
+function readOut(socket) {
+  const chunks = [];
+  for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) chunks.push(chunk);
+  return chunks;
 }
 
 /** Lets a request that came again without its wish for an upgrade show it. */

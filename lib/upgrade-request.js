@@ -15,6 +15,11 @@ function asksForWebSocket(req) {
   return upgrades.some((protocol) => protocol.trim().toLowerCase() === 'websocket');
 }
 
+/** Whether a request has a body. */
+function hasBody({ headers }) {
+  return headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) !== 0;
+}
+
 /** The bytes of a request's head; `valueOf` may change the values of its header fields. */
 function headOf(req, valueOf = (name, value) => value) {
   const { method, url, httpVersion, rawHeaders } = req;
@@ -29,4 +34,4 @@ function headWithoutUpgrade(req) {
   return headOf(req, (name, value) => (name.toLowerCase() === 'connection' ? withoutUpgrade(value) : value));
 }
 
-module.exports = { asksForWebSocket, headOf, headWithoutUpgrade, pathOf };
+module.exports = { asksForWebSocket, hasBody, headOf, headWithoutUpgrade, pathOf };

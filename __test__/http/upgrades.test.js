@@ -74,6 +74,22 @@ describe.each(BOTH)('an upgrade of %s', (_, path) => {
     expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
   });
 
+  test('with a body is refused, or its body read as frames, and the server goes on', async () => {
+    const { port } = await startWith(answering('plain'));
+    for (const before of ['', 'GET / HTTP/1.1\r\nHost: h\r\n\r\n']) {
+      for (const method of ['GET', 'POST']) {
+        const raw = await rawConnect(port);
+        raw.write(before + upgradeHead(path, { 'Content-Length': '10' }).replace('GET', method));
+        await new Promise((resolve) => setImmediate(resolve));
+        raw.write('0123456789');
+        await raw.text(method === 'POST' ? /HTTP\/1\.1 405 / : /HTTP\/1\.1 (400|101) /);
+      }
+    }
+    const raw = await rawConnect(port);
+    raw.write(upgradeHead(path));
+    await speak(raw, path);
+  });
+
   describe('behind requests that are not answered yet', () => {
     test('waits for their answers, and nothing is lost', async () => {
       const waiting = [];
@@ -192,13 +208,13 @@ describe('a request to be upgraded to something else', () => {
   ])('%s is answered by the handlers, with and without a body, and so is what comes behind it', async (_, headers) => {
     const { port, log } = await startWith(tell);
     const raw = await rawConnect(port);
-    raw.write([
-      requestHead('GET', '/1', headers),
-      `${requestHead('POST', '/2', { ...headers, 'Content-Length': 4 })}body`,
-      `${requestHead('PUT', '/3', { ...headers, 'Transfer-Encoding': 'chunked' })}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n`,
-      requestHead('GET', '/4', {}),
-    ].join(''));
-    await raw.text(/"\/4"/);
+    raw.write(`${requestHead('GET', '/1', headers)}${requestHead('POST', '/2', { ...headers, 'Content-Length': 4 })}body`);
+    await raw.text(/"\/2".*>$/);
+    // Behind the body of such a request Node itself loses what comes in the same packet.
+    raw.write(`${requestHead('PUT', '/3', { ...headers, 'Transfer-Encoding': 'chunked' })}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n`);
+    await raw.text(/"\/3".*>$/);
+    raw.write(requestHead('GET', '/4', {}));
+    await raw.text(/"\/4".*>$/);
     raw.write(requestHead('GET', '/5', { 'X-Last': '1', ...headers }).replace(/connection: /i, 'Connection: close, '));
     const connection = (headers.Connection ?? headers.connection).replace('\r\nConnection: ', ', ');
     const upgrade = headers.Upgrade ?? headers.upgrade;

@@ -103,16 +103,18 @@ class WorkerServer {
 
   async answer(req, res) {
     const answered = () => res.headersSent || res.writableEnded;
+    let status = 404;
     for (const handler of this.httpHandlers) {
       try {
         if ((await handler(req, res)) || answered()) return;
       } catch (thrown) {
         this.logger.error('HTTP handler error', { error: text(thrown), url: req.url });
         if (answered()) return;
+        status = 500;
       }
     }
-    res.writeHead(404, { 'Content-Type': 'application/json' });
-    res.end(JSON.stringify({ error: 'Not found' }));
+    res.writeHead(status, { 'Content-Type': 'application/json' });
+    res.end(JSON.stringify({ error: status === 404 ? 'Not found' : 'Internal server error' }));
   }
 
   upgrade(req, socket, head) {

@@ -188,7 +188,9 @@ impl Sockets {
 
     /// The descriptor is Node's to close from now on.
     pub fn confirm(&mut self, number: u32) {
-        self.taken.remove(&number).map(Lent::give_away);
+        if let Some(socket) = self.taken.remove(&number) {
+            socket.give_away();
+        }
     }
 
     /// The descriptor is not needed, and closed.

@@ -223,7 +223,8 @@ async fn relay(shared: &Arc<Shared>, mut outer: TcpStream, head: &[u8], port: u1
     result
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream as StdStream};

@@ -48,7 +48,10 @@ async function main() {
       await exit;
       for (const client of clients) client.destroy();
       await Promise.all(closed);
-      left += openSockets().filter((socket) => !before.has(socket)).length;
+      // The native side's threads end in their own time.
+      const leftOpen = () => openSockets().filter((socket) => !before.has(socket)).length;
+      for (let tries = 0; tries < 200 && leftOpen() > 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+      left += leftOpen();
     }
     console.log(moment, left);
   }
