@@ -129,6 +129,7 @@ async fn a_message_to_an_unknown_worker_is_refused() {
 }
 
 /// Publishes texts for the only worker, behind those that were published before, as JavaScript does.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "lengths are small")]
 fn publish(server: &Server, texts: &[&str]) {
     let key = server.workers()[0].key.0;
     let memory = server.submissions();
