@@ -7,6 +7,13 @@ const { MAX_SUBMISSIONS, ROOM_PAGE_SLOTS } = require('./native.js');
 const MAX_SHORT = 4 * 1024;
 /** What a frame adds to a short text, in bytes. */
 const HEADER_BYTES = 4;
+/**
+ * After a turn with fewer messages they are taken one by one: there it costs little, and heartbeats that workers send meanwhile are
+ * acknowledged behind them.
+ */
+const SEVERAL_MESSAGES = 3;
+/** More than that in one turn are always taken together. */
+const MANY_MESSAGES = 64;
 /** What UTF-8 takes at most for a UTF-16 unit, in bytes. */
 const MAX_UNIT_BYTES = 3;
 /** Places of the counters that both sides see, as the native side numbers them. */
@@ -37,6 +44,9 @@ class Departures {
   #end = 0;
   /** How often all that was published has been taken. */
   #taken = 0;
+  /** How many were sent in this turn, and whether they are taken together. */
+  #sent = 0;
+  #collects = false;
   /** Whether something was sent since somebody asked. */
   #hasSent = false;
   /** Something will have left by the end of this turn, unless something left early, more often than it had by then. */
@@ -60,6 +70,7 @@ class Departures {
   /** Sends a text, or the pieces of one (`serializer.js`), to a worker. False if its socket is not open, or too much waits for it. */
   send(record, text) {
     this.#hasSent = true;
+    this.#sent += 1;
     if (typeof text !== 'string' || text.length > MAX_SHORT) return this.#sendAlone(record, text);
     if (this.#count === MAX_SUBMISSIONS || this.#end + text.length * MAX_UNIT_BYTES > this.#texts.length) this.#flush();
     const bytes = utf8Write.call(this.#texts, text, this.#end);
@@ -87,7 +98,12 @@ class Departures {
     this.#end += bytes;
     // Plain accesses, which the native side expects.
     this.#counters[PUBLISHED] = count + 1;
-    if (this.#counters[WATCHED] === 0) this.cross();
+    if (!this.#collects) {
+      this.#collects = this.#sent >= MANY_MESSAGES;
+      this.cross();
+    } else if (this.#counters[WATCHED] === 0) {
+      this.cross();
+    }
     if (this.#isExiting) this.#writeAll();
   }
 
@@ -140,6 +156,8 @@ class Departures {
   /** The end of a turn. */
   leave() {
     this.#planned = false;
+    this.#collects = this.#sent >= SEVERAL_MESSAGES;
+    this.#sent = 0;
     this.#flush();
   }
 

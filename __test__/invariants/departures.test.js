@@ -36,11 +36,20 @@ function departuresTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {})
   return { departures: new Departures(native, maxQueuedBytes), counters, room };
 }
 
+/** A turn with several messages, after which they are taken together. */
+function warmUp(departures, calls) {
+  departures.during(() => {
+    for (let index = 0; index < 3; index += 1) departures.send(workerOf(9), 'before');
+  });
+  calls.length = 0;
+}
+
 const workerOf = (key) => ({ id: `w${key}`, key, room: key, roomSlot: key, departing: 0, departingSince: -1 });
 
 test('what is sent in a turn is published at once, in one order, and taken together at its end', async () => {
   const calls = [];
   const { departures, counters } = departuresTo(calls);
+  warmUp(departures, calls);
   const [first, second] = [workerOf(1), workerOf(2)];
   departures.send(first, 'a');
   departures.send(second, 'b\u00e9\ud83d\ude00');
@@ -54,6 +63,7 @@ test('what is sent in a turn is published at once, in one order, and taken toget
 test('while nobody watches each crosses at once', () => {
   const calls = [];
   const { departures } = departuresTo(calls, { watched: 0 });
+  warmUp(departures, calls);
   departures.send(workerOf(1), 'a');
   departures.send(workerOf(1), 'b');
   expect(calls).toEqual([
@@ -63,9 +73,21 @@ test('while nobody watches each crosses at once', () => {
   departures.close();
 });
 
+test('after a turn with one or two messages each is taken at once, up to the 64th', () => {
+  const calls = [];
+  const { departures, counters } = departuresTo(calls);
+  warmUp(departures, calls);
+  departures.leave();
+  calls.length = 0;
+  for (let index = 0; index < 100; index += 1) departures.send(workerOf(1), 'a');
+  expect([calls.length, counters[PUBLISHED]]).toEqual([64, 36]);
+  departures.close();
+});
+
 test('what goes by another way comes after what was published before', () => {
   const calls = [];
   const { departures } = departuresTo(calls);
+  warmUp(departures, calls);
   const long = 'x'.repeat(5000);
   departures.send(workerOf(1), 'a');
   departures.send(workerOf(1), long);
@@ -96,6 +118,7 @@ test('what does not fit into the memory makes room for itself', () => {
 test('the bound counts bytes of UTF-8, and what waits on both sides', () => {
   const calls = [];
   const { departures, room } = departuresTo(calls, { maxQueuedBytes: 100 });
+  warmUp(departures, calls);
   const worker = workerOf(1);
   room[1] = 50;
   departures.send(worker, '\u20ac'.repeat(10));
@@ -109,6 +132,7 @@ test('the bound counts bytes of UTF-8, and what waits on both sides', () => {
 test('the end of a turn that was planned is planned anew when something has left early', async () => {
   const calls = [];
   const { departures, counters } = departuresTo(calls);
+  warmUp(departures, calls);
   departures.during(() => {
     departures.send(workerOf(1), 'a');
     counters[EARLY] += 1;
