@@ -11,10 +11,10 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use worker_server::core::clock::Clock;
-use worker_server::core::pool::Pool;
-use worker_server::core::registration::Capabilities;
-use worker_server::core::rules::supports;
+use worker_server_core::clock::Clock;
+use worker_server_core::pool::Pool;
+use worker_server_core::registration::Capabilities;
+use worker_server_core::rules::supports;
 
 const SIZES: [usize; 4] = [100, 1_000, 10_000, 100_000];
 /// How many different workers or names are asked for, in an order that no prefetcher follows.

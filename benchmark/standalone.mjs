@@ -5,7 +5,7 @@
 // Each row: microseconds a call (median of the rounds, which alternate between the two), and how many times as long as the
 // scan the pool took; below 1 it is faster.
 
-import pool from '../lib/worker-pool.js';
+import pool from '../lib/pool/worker-pool.js';
 
 const { WorkerPool } = pool;
 const WORKERS = Number(process.argv[2] ?? 1000);

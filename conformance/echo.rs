@@ -1,5 +1,5 @@
 //! An echo server over the server's own connection code, for the Autobahn|Testsuite (`npm run autobahn`): the same request
-//! head, handshake, codec, outbox and goodbye as a worker's connection, with a consumer that sends everything back.
+//! head, handshake, decoder, outbox and goodbye as a worker's connection, with a consumer that sends everything back.
 //!
 //! Prints its port, and serves until it is killed.
 
@@ -11,11 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use worker_server::core::config::Limits;
-use worker_server::server::frame::encode;
-use worker_server::server::head::{self, Request};
-use worker_server::server::outbox::Outbox;
-use worker_server::server::socket::{Consumer, End, SocketLimits, WebSocket};
+use worker_server::accept::request_head::{self, Request};
+use worker_server::outbox::Outbox;
+use worker_server::websocket::frame::encode;
+use worker_server::websocket::socket::{Consumer, End, SocketLimits, WebSocket};
+use worker_server_core::config::Limits;
 
 /// The suite sends much before it reads: there is no bound to what waits for it.
 const MAX_QUEUED_BYTES: usize = usize::MAX / 2;
@@ -39,7 +39,7 @@ async fn serve(mut stream: TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut read = BytesMut::new();
     let Ok(Request::WebSocket { response: Ok(response), length, .. }) =
-        head::read(&mut stream, &mut read, limits.max_head_bytes).await
+        request_head::read(&mut stream, &mut read, limits.max_head_bytes).await
     else {
         return Ok(());
     };

@@ -12,10 +12,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
-const { platforms, hostPlatform } = require('../lib/platforms.js');
+const { platforms, hostPlatform } = require('../lib/native/platforms.js');
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
-const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'rust-toolchain.toml', '.cargo', 'src'];
+const SOURCES = ['Cargo.toml', 'Cargo.lock', 'build.rs', 'rust-toolchain.toml', '.cargo', 'crates', 'src'];
 
 function fail(message) {
   console.error(`build: ${message}`);
@@ -41,7 +41,7 @@ function suffixFor(args) {
   const at = args.findIndex((arg) => arg === '--target' || arg === '-t');
   if (at < 0) {
     const host = hostPlatform();
-    return host.suffix ?? fail(`no target is set up for ${host.name}: add it to lib/platforms.js and to package.json`);
+    return host.suffix ?? fail(`no target is set up for ${host.name}: add it to lib/native/platforms.js and to package.json`);
   }
   const found = platforms.find((p) => p.target === args[at + 1]);
   return found ? found.suffix : fail(`unknown target ${args[at + 1]}; known are ${platforms.map((p) => p.target).join(', ')}`);

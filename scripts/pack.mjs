@@ -17,7 +17,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(import.meta.url);
-const { platforms } = require('../lib/platforms.js');
+const { platforms } = require('../lib/native/platforms.js');
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 // What only a checkout needs.

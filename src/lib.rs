@@ -1,11 +1,13 @@
-//! The Rust half of `@hardlydifficult/worker-server`.
+//! The addon: what Node sees of [`worker_server_core`] and [`worker_server`], as thin classes and functions.
 //!
-//! Three layers, each knowing only those above it in this list:
-//!
-//! - [`core`]: workers, pool, selection, health and protocol, with neither sockets nor Node;
-//! - [`server`]: the tokio side, from the listening socket to the queue of events;
-//! - [`binding`]: the classes that Node sees, without a decision of their own.
+//! Names are camel-cased on the way. Statuses and levels cross as numbers, keys and counts as doubles. Nothing is decided
+//! here.
 
-pub mod binding;
-pub mod core;
+#![allow(clippy::needless_pass_by_value, reason = "napi-rs makes the values that it passes")]
+
+pub mod batch;
+pub mod notes;
+pub mod outgoing;
 pub mod server;
+pub mod shared_memory;
+pub mod standalone;

@@ -8,8 +8,8 @@ use std::io::ErrorKind;
 use support::App;
 use support::client::{Client, Raw};
 use tokio::net::TcpStream;
-use worker_server::core::config::ServerConfig;
-use worker_server::server::Server;
+use worker_server::Server;
+use worker_server_core::config::ServerConfig;
 
 #[tokio::test]
 async fn a_port_in_use_is_an_error_and_its_server_goes_on() {

@@ -7,7 +7,7 @@ use support::App;
 use support::client::{Client, Raw, TEXT, frame};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use worker_server::core::config::{Limits, ServerConfig};
+use worker_server_core::config::{Limits, ServerConfig};
 
 #[tokio::test]
 async fn the_application_is_told_the_peers_code_and_reason() {

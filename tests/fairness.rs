@@ -5,7 +5,7 @@ mod support;
 
 use support::client::{Client, heartbeat};
 use support::{App, Seen, eventually};
-use worker_server::core::config::ServerConfig;
+use worker_server_core::config::ServerConfig;
 
 const MESSAGE: &str = r#"{"type":"x"}"#;
 

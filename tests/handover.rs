@@ -10,7 +10,7 @@ use std::time::Duration;
 use socket2::Socket;
 use support::App;
 use support::client::{Raw, upgrade};
-use worker_server::core::config::ServerConfig;
+use worker_server_core::config::ServerConfig;
 
 #[tokio::test]
 async fn a_connection_is_probed_so_that_the_end_of_its_machine_is_noticed() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::client::{Client, Raw, TEXT, frame, heartbeat, registration};
 use support::{App, Seen, eventually};
 use tokio::time::sleep;
-use worker_server::core::config::ServerConfig;
+use worker_server_core::config::ServerConfig;
 
 fn judging(heartbeat_timeout_ms: u64) -> ServerConfig {
     ServerConfig { heartbeat_timeout_ms, health_check_interval_ms: 10, ..ServerConfig::default() }

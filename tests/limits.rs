@@ -8,8 +8,8 @@ use std::time::Duration;
 use support::client::{Client, Raw, TEXT, frame, upgrade};
 use support::{App, Seen, UNTAKEN, eventually, soon};
 use tokio::io::AsyncWriteExt;
-use worker_server::core::config::{Limits, ServerConfig};
-use worker_server::core::rules::Status;
+use worker_server_core::config::{Limits, ServerConfig};
+use worker_server_core::rules::Status;
 
 fn limited(limits: Limits) -> ServerConfig {
     ServerConfig { limits, ..ServerConfig::default() }

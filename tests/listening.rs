@@ -10,8 +10,8 @@ use std::net::IpAddr;
 use support::client::Client;
 use support::{App, soon};
 use tokio::net::TcpStream;
-use worker_server::core::config::ServerConfig;
-use worker_server::server::Server;
+use worker_server::Server;
+use worker_server_core::config::ServerConfig;
 
 fn on(host: &str) -> ServerConfig {
     ServerConfig { host: Some(host.to_owned()), ..ServerConfig::default() }

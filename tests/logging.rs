@@ -9,9 +9,9 @@ use bytes::Bytes;
 use support::client::{Client, heartbeat};
 use support::{App, Seen};
 use tokio_tungstenite::tungstenite::Message;
-use worker_server::core::config::ServerConfig;
-use worker_server::core::log::{Level, MAX_LINES_A_SECOND};
-use worker_server::server::Server;
+use worker_server::Server;
+use worker_server_core::config::ServerConfig;
+use worker_server_core::log::{Level, MAX_LINES_A_SECOND};
 
 const PASS: usize = MAX_LINES_A_SECOND as usize;
 

@@ -1,7 +1,7 @@
 //! The wake-up protocol of the event queue, in every interleaving of its threads.
 //!
 //! [loom](https://docs.rs/loom) runs each scenario once for every order in which its threads may meet. The code is the
-//! shipped one: `queue.rs` and `lanes.rs` of `src/server` are compiled here a second time, over loom's lock and atomics. A
+//! shipped one: `event_queue.rs` and `fair_queue.rs` of `crates/server/src/events` are compiled here a second time, over loom's lock and atomics. A
 //! wake that is lost leaves the application waiting for ever, which loom reports as a deadlock.
 //!
 //! `npm run loom` shows how many interleavings there were.
@@ -14,18 +14,18 @@ use loom::model::Builder;
 use loom::sync::{Arc, Condvar, Mutex as LoomMutex};
 use loom::thread;
 
-use self::queue::{Charge, Entry, Queue};
+use self::event_queue::{Charge, Entry, EventQueue};
 use self::sync::AtomicUsize;
 
-#[path = "../src/server/lanes.rs"]
+#[path = "../crates/server/src/events/fair_queue.rs"]
 #[allow(dead_code, reason = "the scenarios need only a part of it")]
-mod lanes;
+mod fair_queue;
 
-#[path = "../src/server/queue.rs"]
+#[path = "../crates/server/src/events/event_queue.rs"]
 #[allow(dead_code, reason = "the scenarios need only a part of it")]
-mod queue;
+mod event_queue;
 
-/// What the queue is built on in `src/server/sync.rs`, by loom.
+/// What the queue is built on in `crates/server/src/events/sync.rs`, by loom.
 mod sync {
     pub use loom::sync::MutexGuard;
     pub use loom::sync::atomic::{AtomicUsize, Ordering};
@@ -132,7 +132,7 @@ impl Bell {
 }
 
 struct Scene {
-    queue: Arc<Queue<Note>>,
+    queue: Arc<EventQueue<Note>>,
     bell: Arc<Bell>,
     /// What its messages cost, if they cost anything: that takes more steps, and many more orders of them.
     account: Option<Arc<Account>>,
@@ -142,7 +142,7 @@ impl Scene {
     fn new(is_charged: bool) -> Self {
         let bell = Arc::new(Bell::default());
         let waker = Arc::clone(&bell);
-        let queue = Arc::new(Queue::new(move || waker.wake()));
+        let queue = Arc::new(EventQueue::new(move || waker.wake()));
         Self { queue, bell, account: is_charged.then(|| Arc::new(Account(AtomicUsize::new(0)))) }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use support::client::{Client, Raw, TEXT, frame, heartbeat, registration};
 use support::{App, Seen};
 use tokio_tungstenite::tungstenite::Message;
-use worker_server::core::config::{Limits, ServerConfig};
+use worker_server_core::config::{Limits, ServerConfig};
 
 #[tokio::test]
 async fn i2_messages_of_a_worker_arrive_in_order() {

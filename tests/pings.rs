@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use support::App;
 use support::client::{Raw, TEXT, frame, heartbeat, registration};
-use worker_server::core::config::{Limits, ServerConfig};
+use worker_server_core::config::{Limits, ServerConfig};
 
 const PING: u8 = 0x89;
 const PONG: u8 = 0x8a;

@@ -5,11 +5,11 @@ mod support;
 
 use support::client::{Client, Raw, TEXT, frame, registration};
 use support::{App, Seen, eventually};
-use worker_server::core::config::ServerConfig;
-use worker_server::core::worker::WorkerKey;
-use worker_server::server::Server;
-use worker_server::server::events::Event;
-use worker_server::server::peer::PeerId;
+use worker_server::Server;
+use worker_server::events::Event;
+use worker_server::peer::PeerId;
+use worker_server_core::config::ServerConfig;
+use worker_server_core::worker::WorkerKey;
 
 /// Tracks a request on the worker that registered last. Gives its key, if anybody is there.
 fn track_on_last(server: &Server) -> Option<WorkerKey> {

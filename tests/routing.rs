@@ -10,8 +10,8 @@ use support::client::{Client, Raw, TEXT, frame, registration, upgrade};
 use support::{App, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use worker_server::core::config::ServerConfig;
-use worker_server::server::handover::Descriptor;
+use worker_server::accept::handover::Descriptor;
+use worker_server_core::config::ServerConfig;
 
 /// The socket of a connection that was handed over, as its new owner has it.
 fn adopt(socket: Descriptor) -> TcpStream {

@@ -9,9 +9,9 @@ use std::sync::mpsc;
 
 use support::App;
 use support::client::Client;
-use worker_server::core::config::ServerConfig;
-use worker_server::server::Server;
-use worker_server::server::submissions::{RECORD_FIELDS, counter};
+use worker_server::Server;
+use worker_server::outbox::submissions::{RECORD_FIELDS, counter};
+use worker_server_core::config::ServerConfig;
 
 /// Publishes texts for the only worker, behind those that were published before, as JavaScript does.
 fn publish(server: &Server, texts: &[&str]) {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use support::client::{Client, Raw, TEXT, frame, heartbeat, registration};
 use support::{App, Seen};
-use worker_server::core::config::{Limits, ServerConfig};
-use worker_server::server::Server;
+use worker_server::Server;
+use worker_server_core::config::{Limits, ServerConfig};
 
 fn with_grace(millis: u64) -> ServerConfig {
     let limits = Limits { stop_grace: Duration::from_millis(millis), ..Limits::default() };

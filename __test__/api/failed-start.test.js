@@ -5,7 +5,7 @@
 const http = require('node:http');
 const net = require('node:net');
 const { once } = require('node:events');
-const native = require('../../lib/native.js');
+const native = require('../../lib/native/addon.js');
 const { createServer, startServer } = require('../support/server.js');
 const { connectWorker } = require('../support/worker.js');
 

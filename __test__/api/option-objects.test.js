@@ -3,7 +3,7 @@
 // Options and loggers of every make: frozen, proxied, inherited, changed later, or broken.
 
 const { inspect } = require('node:util');
-const { readOptions } = require('../../lib/options.js');
+const { readOptions } = require('../../lib/server/options.js');
 const { WorkerServer } = require('../support/package.js');
 const { createServer, startServer } = require('../support/server.js');
 const { connect, connectWorker } = require('../support/worker.js');

@@ -4,7 +4,7 @@
 
 const { ConnectionHandler, WorkerPool } = require('../../index.js');
 const { EventEmitter } = require('node:events');
-const { describeError } = require('../../lib/handlers.js');
+const { describeError } = require('../../lib/workers/handlers.js');
 const { request, answering } = require('../support/http.js');
 const { recordingLogger } = require('../support/logger.js');
 const { nextCall, startServer } = require('../support/server.js');

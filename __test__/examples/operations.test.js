@@ -8,7 +8,7 @@ const path = require('node:path');
 const { EventEmitter } = require('node:events');
 const { startServer } = require('../support/server.js');
 const { connectWorker } = require('../support/worker.js');
-const { readOptions } = require('../../lib/options.js');
+const { readOptions } = require('../../lib/server/options.js');
 
 const root = path.join(__dirname, '../..');
 const operations = fs.readFileSync(path.join(root, 'docs/OPERATIONS.md'), 'utf8');
@@ -27,7 +27,7 @@ const filesIn = (folder, extension) =>
 
 /** Calls whose message is not in their own text: they pass on, on its level, what others have worded. */
 const PASSING_ON = [
-  'lib/handlers.js: complaint', // Of the two places that call `#call`, see below.
+  'lib/workers/handlers.js: complaint', // Of the two places that call `#call`, see below.
 ];
 
 /** Every `level: message` in the sources; what can't be read from them is an error. */
@@ -40,7 +40,7 @@ function linesInSources() {
     }
     for (const [, message] of text.matchAll(/#call\('([^']*)'/g)) found.add(`error: ${message}`);
   }
-  for (const [name, text] of filesIn('src', '.rs')) {
+  for (const [name, text] of [...filesIn('src', '.rs'), ...filesIn('crates', '.rs')]) {
     const [shipped] = text.split('#[cfg(test)]');
     for (const [, level, first] of shipped.matchAll(/Line::(debug|warn|error)\(\s*("[^"]*"|[^,)]*)/g)) {
       if (!first.startsWith('"')) throw new Error(`${name}: the message of a log line is ${first}`);
@@ -66,7 +66,7 @@ test('every log line in the sources is in the table, on its level, and no other'
 
 test('the lines that are marked are those that are limited', () => {
   const limited = new Set();
-  for (const [, text] of filesIn('src', '.rs')) {
+  for (const [, text] of [...filesIn('src', '.rs'), ...filesIn('crates', '.rs')]) {
     const [shipped] = text.split('#[cfg(test)]');
     for (const [, message] of shipped.matchAll(/Line::\w+\(\s*"([^"]*)"/g)) limited.add(message);
   }

@@ -45,7 +45,7 @@ test('evaluating the package adds no listener of any kind', () => {
 });
 
 test('all that is to be done at the exit is done, though some of it fails', () => {
-  const { onProcessExit } = require('../../lib/exit-hook.js');
+  const { onProcessExit } = require('../../lib/server/exit-hook.js');
   const before = process.listeners('exit');
   const done = [];
   const forget = ['a', 'b', 'c'].map((name) => onProcessExit(() => {

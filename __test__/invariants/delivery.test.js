@@ -3,8 +3,8 @@
 // Nothing that comes out of one event stops the delivery of the next: here the parts that are not the application's fail.
 
 const http = require('node:http');
-const native = require('../../lib/native.js');
-const { Batch } = require('../../lib/batch.js');
+const native = require('../../lib/native/addon.js');
+const { Batch } = require('../../lib/server/event-batch.js');
 const { request, answering } = require('../support/http.js');
 const { startServer } = require('../support/server.js');
 const { connectWorker } = require('../support/worker.js');

@@ -1,12 +1,12 @@
 'use strict';
 
-const { Departures } = require('../../lib/departures.js');
+const { Submissions } = require('../../lib/server/submissions.js');
 
 const PUBLISHED = 0;
 const WATCHED = 1;
 const EARLY = 2;
 
-/** Departures to a native side that only writes down what it is asked for, and what was published by then. */
+/** Submissions to a native side that only writes down what it is asked for, and what was published by then. */
 function departuresTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {}) {
   const counters = new Int32Array(3);
   const records = new Float64Array(1024);
@@ -31,114 +31,114 @@ function departuresTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {})
     takeSubmissions: () => take('takeSubmissions'),
     flush: () => take('flush'),
     writeAll: () => take('writeAll'),
-    roomPage: () => room,
+    bufferedAmountPage: () => room,
   };
-  return { departures: new Departures(native, maxQueuedBytes), counters, room };
+  return { submissions: new Submissions(native, maxQueuedBytes), counters, room };
 }
 
 /** A turn with several messages, after which they are taken together. */
-function warmUp(departures, calls) {
-  departures.during(() => {
-    for (let index = 0; index < 3; index += 1) departures.send(workerOf(9), 'before');
+function warmUp(submissions, calls) {
+  submissions.during(() => {
+    for (let index = 0; index < 3; index += 1) submissions.send(workerOf(9), 'before');
   });
   calls.length = 0;
 }
 
-const workerOf = (key) => ({ id: `w${key}`, key, room: key, roomSlot: key, departing: 0, departingSince: -1 });
+const workerOf = (key) => ({ id: `w${key}`, key, room: key, bufferedAmountSlot: key, departing: 0, departingSince: -1 });
 
 test('what is sent in a turn is published at once, in one order, and taken together at its end', async () => {
   const calls = [];
-  const { departures, counters } = departuresTo(calls);
-  warmUp(departures, calls);
+  const { submissions, counters } = departuresTo(calls);
+  warmUp(submissions, calls);
   const [first, second] = [workerOf(1), workerOf(2)];
-  departures.send(first, 'a');
-  departures.send(second, 'b\u00e9\ud83d\ude00');
-  departures.send(first, 'c');
+  submissions.send(first, 'a');
+  submissions.send(second, 'b\u00e9\ud83d\ude00');
+  submissions.send(first, 'c');
   expect([counters[PUBLISHED], calls]).toEqual([3, []]);
   await new Promise(setImmediate);
   expect(calls).toEqual([{ call: 'flush', published: [[1, 'a'], [2, 'b\u00e9\ud83d\ude00'], [1, 'c']] }]);
-  departures.close();
+  submissions.close();
 });
 
 test('while nobody watches each crosses at once', () => {
   const calls = [];
-  const { departures } = departuresTo(calls, { watched: 0 });
-  warmUp(departures, calls);
-  departures.send(workerOf(1), 'a');
-  departures.send(workerOf(1), 'b');
+  const { submissions } = departuresTo(calls, { watched: 0 });
+  warmUp(submissions, calls);
+  submissions.send(workerOf(1), 'a');
+  submissions.send(workerOf(1), 'b');
   expect(calls).toEqual([
     { call: 'takeSubmissions', published: [[1, 'a']] },
     { call: 'takeSubmissions', published: [[1, 'b']] },
   ]);
-  departures.close();
+  submissions.close();
 });
 
 test('after a turn with one or two messages each is taken at once, up to the 64th', () => {
   const calls = [];
-  const { departures, counters } = departuresTo(calls);
-  warmUp(departures, calls);
-  departures.leave();
+  const { submissions, counters } = departuresTo(calls);
+  warmUp(submissions, calls);
+  submissions.leave();
   calls.length = 0;
-  for (let index = 0; index < 100; index += 1) departures.send(workerOf(1), 'a');
+  for (let index = 0; index < 100; index += 1) submissions.send(workerOf(1), 'a');
   expect([calls.length, counters[PUBLISHED]]).toEqual([64, 36]);
-  departures.close();
+  submissions.close();
 });
 
 test('what goes by another way comes after what was published before', () => {
   const calls = [];
-  const { departures } = departuresTo(calls);
-  warmUp(departures, calls);
+  const { submissions } = departuresTo(calls);
+  warmUp(submissions, calls);
   const long = 'x'.repeat(5000);
-  departures.send(workerOf(1), 'a');
-  departures.send(workerOf(1), long);
-  departures.send(workerOf(2), 'b');
-  departures.broadcast('c');
+  submissions.send(workerOf(1), 'a');
+  submissions.send(workerOf(1), long);
+  submissions.send(workerOf(2), 'b');
+  submissions.broadcast('c');
   expect(calls).toEqual([
     { call: 'takeSubmissions', published: [[1, 'a']] },
     { call: 'send', id: 'w1', text: long },
     { call: 'takeSubmissions', published: [[2, 'b']] },
     { call: 'broadcast', text: 'c' },
   ]);
-  departures.close();
+  submissions.close();
 });
 
 test('what does not fit into the memory makes room for itself', () => {
   const calls = [];
-  const { departures } = departuresTo(calls);
+  const { submissions } = departuresTo(calls);
   const worker = workerOf(1);
-  for (let index = 0; index < 1000; index += 1) departures.send(worker, `${index}`);
-  for (let index = 0; index < 40; index += 1) departures.send(worker, '\u20ac'.repeat(4000));
-  departures.leave();
+  for (let index = 0; index < 1000; index += 1) submissions.send(worker, `${index}`);
+  for (let index = 0; index < 40; index += 1) submissions.send(worker, '\u20ac'.repeat(4000));
+  submissions.leave();
   const published = calls.flatMap((call) => call.published.map(([, text]) => text));
   expect(published.slice(0, 1000)).toEqual(Array.from({ length: 1000 }, (_, index) => `${index}`));
   expect(published.slice(1000)).toEqual(new Array(40).fill('\u20ac'.repeat(4000)));
-  departures.close();
+  submissions.close();
 });
 
 test('the bound counts bytes of UTF-8, and what waits on both sides', () => {
   const calls = [];
-  const { departures, room } = departuresTo(calls, { maxQueuedBytes: 100 });
-  warmUp(departures, calls);
+  const { submissions, room } = departuresTo(calls, { maxQueuedBytes: 100 });
+  warmUp(submissions, calls);
   const worker = workerOf(1);
   room[1] = 50;
-  departures.send(worker, '\u20ac'.repeat(10));
+  submissions.send(worker, '\u20ac'.repeat(10));
   expect([calls, worker.departing]).toEqual([[], 34]);
   // There is room for as many characters, but not for as many bytes. The native side, which knows exactly, decides.
-  departures.send(worker, '\u20ac'.repeat(5));
+  submissions.send(worker, '\u20ac'.repeat(5));
   expect(calls.map(({ call }) => call)).toEqual(['takeSubmissions', 'send']);
-  departures.close();
+  submissions.close();
 });
 
 test('the end of a turn that was planned is planned anew when something has left early', async () => {
   const calls = [];
-  const { departures, counters } = departuresTo(calls);
-  warmUp(departures, calls);
-  departures.during(() => {
-    departures.send(workerOf(1), 'a');
+  const { submissions, counters } = departuresTo(calls);
+  warmUp(submissions, calls);
+  submissions.during(() => {
+    submissions.send(workerOf(1), 'a');
     counters[EARLY] += 1;
-    departures.send(workerOf(1), 'b');
+    submissions.send(workerOf(1), 'b');
   });
   await new Promise(setImmediate);
   expect(calls.map(({ call }) => call)).toEqual(['flush', 'flush']);
-  departures.close();
+  submissions.close();
 });

@@ -1,6 +1,6 @@
 'use strict';
 
-const { endOfArray, parseArray } = require('../../lib/joined-texts');
+const { endOfArray, parseArray } = require('../../lib/server/joined-texts.js');
 
 /** Texts as they come: an array behind something else, and their lengths behind something else. */
 function join(texts) {

@@ -2,7 +2,7 @@
 
 const os = require('node:os');
 
-const { Lookout } = require('../../lib/lookout.js');
+const { Lookout } = require('../../lib/server/lookout.js');
 
 /** A lookout after so many rounds in which events came 10 µs after the last ones were handled; and the time. */
 function after(rounds, hasSent) {

@@ -6,7 +6,7 @@ const fs = require('node:fs');
 const path = require('node:path');
 const { startProgram } = require('../support/program.js');
 
-const BINDING = path.join(__dirname, '../../src/binding');
+const BINDING = path.join(__dirname, '../../src');
 /** An attribute, with what stands between it and the item that it is on, and the beginning of that item. */
 const ITEM = /^[ \t]*#\[napi(?:\(([^)]*)\))?\]\s*((?:(?:#\[[^\]]*\]|\/\/[^\n]*)\s*)*)(pub (?:const |async |unsafe )*(?:fn|struct|enum|const|type)|impl)\b[^\n]*/gm;
 

@@ -1,6 +1,6 @@
 'use strict';
 
-const { Serializer } = require('../../lib/serializer.js');
+const { Serializer } = require('../../lib/server/serializer.js');
 const { randomFrom } = require('../support/random.js');
 
 const LONG = 'a "long" string\n'.repeat(1000);

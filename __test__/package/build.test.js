@@ -7,7 +7,7 @@ const { spawnSync } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
-const { hostPlatform } = require('../../lib/platforms');
+const { hostPlatform } = require('../../lib/native/platforms.js');
 
 const root = path.resolve(__dirname, '../..');
 const binary = `worker-server.${hostPlatform().suffix}.node`;
@@ -36,9 +36,9 @@ function build(...args) {
 beforeEach(() => {
   checkout = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-build-'));
   fs.cpSync(path.join(root, 'scripts/build.mjs'), path.join(checkout, 'scripts/build.mjs'));
-  fs.cpSync(path.join(root, 'lib/platforms.js'), path.join(checkout, 'lib/platforms.js'));
-  for (const source of ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'src/core/pool.rs']) write(source, BEFORE);
-  for (const folder of ['src/core', 'src']) touch(folder, BEFORE);
+  fs.cpSync(path.join(root, 'lib/native/platforms.js'), path.join(checkout, 'lib/native/platforms.js'));
+  for (const source of ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'crates/core/src/pool.rs']) write(source, BEFORE);
+  for (const folder of ['crates/core/src', 'crates/core', 'crates', 'src']) touch(folder, BEFORE);
   write(binary, BUILT);
 });
 afterEach(() => fs.rmSync(checkout, { recursive: true, force: true }));
@@ -55,13 +55,13 @@ test('a missing binary is built', () => {
   expect(build('--if-stale')).toMatchObject(DUE);
 });
 
-test.each(['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'src/core/pool.rs'])('a change of %s makes the binary stale', (source) => {
+test.each(['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'crates/core/src/pool.rs'])('a change of %s makes the binary stale', (source) => {
   touch(source, AFTER);
   expect(build('--if-stale')).toMatchObject(DUE);
 });
 
 test('a deleted source makes the binary stale', () => {
-  fs.rmSync(path.join(checkout, 'src/core/pool.rs'));
+  fs.rmSync(path.join(checkout, 'crates/core/src/pool.rs'));
   expect(build('--if-stale')).toMatchObject(DUE);
 });
 

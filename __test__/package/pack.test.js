@@ -7,7 +7,7 @@ const { spawnSync } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
-const { hostPlatform, platforms } = require('../../lib/platforms');
+const { hostPlatform, platforms } = require('../../lib/native/platforms.js');
 
 const root = path.resolve(__dirname, '../..');
 const manifest = require('../../package.json');

@@ -4,7 +4,7 @@ const { execFileSync } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
-const { hostPlatform } = require('../../lib/platforms');
+const { hostPlatform } = require('../../lib/native/platforms.js');
 
 const root = path.resolve(__dirname, '../..');
 const at = (name) => path.join(__dirname, 'modules', name);

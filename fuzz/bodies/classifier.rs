@@ -6,8 +6,8 @@
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-use worker_server::core::protocol::{Inbound, classify};
-use worker_server::core::registration::{Capabilities, Registration};
+use worker_server_core::protocol::{Inbound, classify};
+use worker_server_core::registration::{Capabilities, Registration};
 
 /// Runs one input.
 pub fn run(input: &[u8]) {

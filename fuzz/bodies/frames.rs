@@ -1,4 +1,4 @@
-//! Bytes from a socket, into a running server: its handshake, its codec, its sessions and its limits.
+//! Bytes from a socket, into a running server: its handshake, its decoder, its sessions and its limits.
 //!
 //! Whatever comes, the server lives, the end of the connection is told once and last, what is unhandled stays bounded, and
 //! what the server sends are well-formed frames. And beside a plain decoder of RFC 6455 in this file: the same messages
@@ -13,9 +13,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use worker_server::core::config::{Limits, ServerConfig};
-use worker_server::server::Server;
-use worker_server::server::events::Event;
+use worker_server::Server;
+use worker_server::events::Event;
+use worker_server_core::config::{Limits, ServerConfig};
 
 #[path = "rfc6455.rs"]
 mod rfc6455;
@@ -152,7 +152,7 @@ impl Peer {
     fn handle(&mut self, event: Event) {
         if let Event::Register { peer, .. }
         | Event::Message { peer, .. }
-        | Event::Texts { peer, .. }
+        | Event::TextBatch { peer, .. }
         | Event::Log { peer: Some(peer), .. } = &event
         {
             let unhandled = peer.unhandled();
@@ -167,7 +167,7 @@ impl Peer {
                 assert_eq!(RUNNING.server.worker_count(), 1, "I3: it is there");
             }
             Event::Message { text, .. } => self.told.push(format!("message {text}")),
-            Event::Texts { texts, .. } => self.told.extend(texts.iter().map(|text| format!("message {text}"))),
+            Event::TextBatch { texts, .. } => self.told.extend(texts.iter().map(|text| format!("message {text}"))),
             Event::Closed { peer, code, reason } => {
                 RUNNING.server.depart(peer.id);
                 self.end = Some((code, reason.to_string()));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, ReadBuf};
-use worker_server::server::head::{self, NoHead, Request};
+use worker_server::accept::request_head::{self, NoHead, Request};
 
 /// A peer whose bytes come in pieces of these sizes, over and over.
 struct Pieces<'a> {
@@ -32,7 +32,7 @@ fn read(sent: &[u8], sizes: &[usize], max_bytes: usize) -> (Result<Request, NoHe
     let mut peer = Pieces { rest: sent, sizes, next: 0 };
     let mut buffer = BytesMut::new();
     let verdict = {
-        let reading = pin!(head::read(&mut peer, &mut buffer, max_bytes));
+        let reading = pin!(request_head::read(&mut peer, &mut buffer, max_bytes));
         match reading.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(verdict) => verdict,
             Poll::Pending => panic!("the peer always answers at once"),

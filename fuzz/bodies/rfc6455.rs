@@ -1,6 +1,6 @@
 //! A plain decoder of RFC 6455, to hold the server's against: it has all bytes at once, and no need to be fast.
 
-use worker_server::core::session::{Action, Session};
+use worker_server_core::session::{Action, Session};
 
 /// How a connection may end.
 #[derive(Clone, Debug, PartialEq)]
@@ -169,7 +169,7 @@ fn closed(payload: &[u8]) -> Vec<End> {
     match (code, std::str::from_utf8(reason)) {
         (1000..=1003 | 1007..=1013 | 3000..=4999, Err(_)) => vec![End::Broken(1007)],
         (1000..=1003 | 1007..=1013 | 3000..=4999, Ok(reason)) => vec![End::Closed(code, reason.to_owned())],
-        // A code that may not be sent (tungstenite counts 1014 among them, which came late): the codec answers with 1002, and
+        // A code that may not be sent (tungstenite counts 1014 among them, which came late): the decoder answers with 1002, and
         // says that this is what came.
         (_, reason) => {
             let mut ends = vec![End::Closed(1002, "Protocol violation".to_owned())];

@@ -17,13 +17,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::Value;
-use worker_server::core::clock::Moment;
-use worker_server::core::pool::{Finding, Pool};
-use worker_server::core::protocol::heartbeat_ack;
-use worker_server::core::registration::Registration;
-use worker_server::core::rules::Status;
-use worker_server::core::session::{Action, Session};
-use worker_server::core::worker::WorkerKey;
+use worker_server_core::clock::Moment;
+use worker_server_core::pool::{Finding, Pool};
+use worker_server_core::protocol::heartbeat_ack;
+use worker_server_core::registration::Registration;
+use worker_server_core::rules::Status;
+use worker_server_core::session::{Action, Session};
+use worker_server_core::worker::WorkerKey;
 
 /// How many peers there are.
 pub const PEERS: usize = 4;

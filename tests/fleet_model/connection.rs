@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::net::TcpStream;
 
 use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, client};
-use worker_server::core::worker::WorkerKey;
+use worker_server_core::worker::WorkerKey;
 
 use super::served::DEADLINE;
 

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::Message;
-use worker_server::core::config::ServerConfig;
-use worker_server::core::protocol::registration_ack;
-use worker_server::core::rules::Status;
-use worker_server::core::worker::WorkerKey;
-use worker_server::server::events::Event;
-use worker_server::server::peer::PeerId;
+use worker_server::events::Event;
+use worker_server::peer::PeerId;
+use worker_server_core::config::ServerConfig;
+use worker_server_core::protocol::registration_ack;
+use worker_server_core::rules::Status;
+use worker_server_core::worker::WorkerKey;
 
 use super::connection::{Connection, Deed, Said};
 use worker_server::server::{Registered, Server};
@@ -216,7 +216,7 @@ impl Fleet {
                     self.register(at, peer.id, id);
                 }
                 Event::Message { peer, text } => self.hear_text(peer.id, &text),
-                Event::Texts { peer, texts } => texts.iter().for_each(|text| self.hear_text(peer.id, text)),
+                Event::TextBatch { peer, texts } => texts.iter().for_each(|text| self.hear_text(peer.id, text)),
                 Event::Closed { peer, code, .. } => {
                     let at = self.hear(peer.id, &Deed::End);
                     self.connections[at].is_given_up = code == 1006 && self.connections[at].is_closing;

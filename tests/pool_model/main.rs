@@ -8,11 +8,11 @@ mod names;
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use worker_server::core::clock::Moment;
-use worker_server::core::pool::{Finding, Pool};
-use worker_server::core::registration::Capabilities;
-use worker_server::core::rules::Status;
-use worker_server::core::worker::WorkerKey;
+use worker_server_core::clock::Moment;
+use worker_server_core::pool::{Finding, Pool};
+use worker_server_core::registration::Capabilities;
+use worker_server_core::rules::Status;
+use worker_server_core::worker::WorkerKey;
 
 const IDS: [&str; 5] = ["a", "b", "c", "d", "e"];
 /// Some are within others, so that a name is supported by equality, from without and from within.

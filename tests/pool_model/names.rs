@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use proptest::prelude::*;
-use worker_server::core::clock::Moment;
-use worker_server::core::pool::Pool;
-use worker_server::core::registration::Capabilities;
-use worker_server::core::worker::WorkerKey;
+use worker_server_core::clock::Moment;
+use worker_server_core::pool::Pool;
+use worker_server_core::registration::Capabilities;
+use worker_server_core::worker::WorkerKey;
 
 const NOW: Moment = Moment { elapsed_ms: 0, unix_ms: 0 };
 const CATEGORY: &str = "chat";

@@ -1,7 +1,7 @@
 //! Silence, heartbeats and closed sockets.
 
-use worker_server::core::pool::Finding;
-use worker_server::core::rules::Status;
+use worker_server_core::pool::Finding;
+use worker_server_core::rules::Status;
 
 use crate::{MODEL, active, assert_free, at, pool_of, release, status, track};
 

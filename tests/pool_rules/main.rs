@@ -5,11 +5,11 @@ mod health;
 mod requests;
 mod selection;
 
-use worker_server::core::clock::Moment;
-use worker_server::core::pool::Pool;
-use worker_server::core::registration::Capabilities;
-use worker_server::core::rules::Status;
-use worker_server::core::worker::WorkerKey;
+use worker_server_core::clock::Moment;
+use worker_server_core::pool::Pool;
+use worker_server_core::registration::Capabilities;
+use worker_server_core::rules::Status;
+use worker_server_core::worker::WorkerKey;
 
 const MODEL: &str = "llama-3";
 

@@ -1,7 +1,7 @@
 //! Requests: tracked, counted, released.
 
-use worker_server::core::pool::Pool;
-use worker_server::core::rules::Status;
+use worker_server_core::pool::Pool;
+use worker_server_core::rules::Status;
 
 use crate::{MODEL, active, at, capabilities, pool_of, release, status, track};
 

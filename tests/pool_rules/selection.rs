@@ -1,8 +1,8 @@
 //! Who is in the pool, who gets the next request, and how many more there is room for.
 
-use worker_server::core::pool::Pool;
-use worker_server::core::registration::Capabilities;
-use worker_server::core::rules::Status;
+use worker_server_core::pool::Pool;
+use worker_server_core::registration::Capabilities;
+use worker_server_core::rules::Status;
 
 use crate::{MODEL, assert_free, at, capabilities, ids, pool_of, track};
 

@@ -74,7 +74,7 @@ impl Client {
             Message::Close(Some(frame)) => (frame.code.into(), frame.reason.to_string()),
             other => panic!("{other:?} instead of a close frame"),
         };
-        // The codec sends the answer as it reads on.
+        // The decoder sends the answer as it reads on.
         while let Some(Ok(_)) = soon(self.0.next()).await {}
         closed
     }

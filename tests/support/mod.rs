@@ -12,13 +12,13 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use tokio::time::{sleep, timeout};
-use worker_server::core::config::ServerConfig;
-use worker_server::core::log::Level;
-use worker_server::core::worker::WorkerKey;
-use worker_server::server::Server;
-use worker_server::server::events::Event;
-use worker_server::server::handover::Descriptor;
-use worker_server::server::peer::{Peer, PeerId};
+use worker_server::Server;
+use worker_server::accept::handover::Descriptor;
+use worker_server::events::Event;
+use worker_server::peer::{Peer, PeerId};
+use worker_server_core::config::ServerConfig;
+use worker_server_core::log::Level;
+use worker_server_core::worker::WorkerKey;
 
 /// How long anything may take before a test gives up.
 pub const DEADLINE: Duration = Duration::from_secs(10);
@@ -185,7 +185,7 @@ impl Drop for App {
     }
 }
 
-/// The application's side: settles events as `lib/running-server.js` does.
+/// The application's side: settles events as `lib/server/running-server.js` does.
 struct Application {
     server: Arc<Server>,
     tell: tokio_mpsc::UnboundedSender<Seen>,
@@ -228,7 +228,7 @@ impl Application {
                 }
                 Seen::Message { worker: self.id_of(peer.id), text: text.to_string() }
             }
-            Event::Texts { peer, texts } => {
+            Event::TextBatch { peer, texts } => {
                 for text in texts.iter() {
                     self.handle(Event::Message { peer: Arc::clone(&peer), text: text.into() });
                 }

@@ -6,7 +6,7 @@
 const { once } = require('node:events');
 const WebSocket = require('ws');
 const { WorkerServer } = require('../../../index.js');
-const { MEMORY_IS_SHARED } = require('../../../lib/shared-memory.js');
+const { MEMORY_IS_SHARED } = require('../../../lib/native/shared-memory.js');
 
 const MODEL = 'model-a';
 const say = (...what) => console.log(what.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(' '));

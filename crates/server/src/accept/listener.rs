@@ -1,0 +1,213 @@
+//! The listening socket, and the way of each connection to whoever serves it.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use serde_json::json;
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::handover;
+use super::linger::respond_and_linger;
+use super::request_head::{self, NoHead, Request};
+use crate::connection::{self, Setup};
+use crate::shared::Shared;
+use worker_server_core::log::Line;
+
+/// Length of the queue of connections that wait to be accepted, as Node's default.
+const BACKLOG: i32 = 511;
+/// After a failure to accept, such as too many open files, how long to let things settle.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Silence after which the operating system probes whether a peer's machine is still there, and how often: it gives up after
+/// about nine probes, three minutes in all.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Binds to `host`, an IP address, or to all interfaces: IPv6 and IPv4 on one socket, or IPv4 alone where there is no
+/// IPv6, as Node's `listen(port)`. With `reuse_port` other processes of this user that have it too may listen there as well, and
+/// each connection goes to one of them.
+///
+/// # Errors
+/// Those of the operating system; [`io::ErrorKind::Unsupported`] if it lets no processes share a port.
+pub fn bind(host: Option<&str>, port: u16, reuse_port: bool) -> io::Result<std::net::TcpListener> {
+    if let Some(host) = host {
+        // The standard library's own parser knows scopes as numbers, but not as names (`fe80::1%eth0`).
+        let address = (host, port).to_socket_addrs()?.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
+        return listen(address, reuse_port);
+    }
+    match listen((Ipv6Addr::UNSPECIFIED, port).into(), reuse_port) {
+        Err(error) if is_without_ipv6(&error) => listen((Ipv4Addr::UNSPECIFIED, port).into(), reuse_port),
+        result => result,
+    }
+}
+
+fn listen(address: SocketAddr, reuse_port: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(false)?;
+    }
+    // On Unix this lets a restarted server have its port back; on Windows it would let others steal it.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    if reuse_port {
+        share_port(&socket)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+#[cfg(unix)]
+fn share_port(socket: &Socket) -> io::Result<()> {
+    socket.set_reuse_port(true)
+}
+
+#[cfg(not(unix))]
+fn share_port(_: &Socket) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Lets the operating system notice that a peer's machine is gone, which otherwise nothing would tell while nothing is sent.
+fn keep_alive(stream: &TcpStream) {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive).ok();
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(EAFNOSUPPORT)
+}
+
+#[cfg(target_os = "linux")]
+const EAFNOSUPPORT: i32 = 97;
+#[cfg(target_os = "macos")]
+const EAFNOSUPPORT: i32 = 47;
+#[cfg(windows)]
+const EAFNOSUPPORT: i32 = 10047;
+
+/// Accepts connections until the server stops.
+pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
+    while let Some(accepted) = shared.until_stop(listener.accept()).await {
+        shared.notifier.on_send_or_connect();
+        // In a storm of connections this thread may never be idle.
+        shared.notifier.on_progress();
+        match accepted {
+            Ok((stream, _)) => {
+                tokio::spawn(serve(Arc::clone(&shared), stream));
+            }
+            Err(error) if is_peers_fault(&error) => {}
+            Err(error) => {
+                shared.log_limited(server_error(&error));
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn server_error(error: &io::Error) -> Line {
+    Line::error("HTTP server error", json!({ "error": error.to_string() }))
+}
+
+fn is_peers_fault(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// Serves a connection that was just accepted: its first request tells whose it is.
+async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
+    // As Node's http server does: small messages are not held back.
+    stream.set_nodelay(true).ok();
+    let mut read = BytesMut::new();
+    let request = shared.until_stop(read_head(&shared, &mut stream, &mut read)).await.flatten();
+    match request {
+        None => {}
+        Some(Request::WebSocket { path, response, length }) if !shared.endpoints.read().contains(&path) => {
+            connect(&shared, stream, response, read.split_off(length)).await;
+        }
+        Some(_) => {
+            keep_alive(&stream);
+            if let Err(error) = handover::give(&shared, stream, read.freeze()).await {
+                shared.log_limited(server_error(&error));
+            }
+        }
+    }
+}
+
+/// Serves a connection that Node gave back: it had served other requests of it, and then came an upgrade that is a
+/// worker's. `read` holds that request, and whatever came behind it.
+pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: BytesMut) {
+    let request = shared.until_stop(read_head(&shared, &mut stream, &mut read)).await.flatten();
+    match request {
+        None => {}
+        Some(Request::WebSocket { response, length, .. }) => {
+            connect(&shared, stream, response, read.split_off(length)).await;
+        }
+        Some(Request::Http) => {
+            respond_and_linger(
+                &mut stream,
+                &request_head::response("400 Bad Request", "", "Not a WebSocket handshake"),
+            )
+            .await;
+        }
+    }
+}
+
+/// Reads a request head within its limits. A peer that crosses them is told.
+async fn read_head(shared: &Shared, stream: &mut TcpStream, read: &mut BytesMut) -> Option<Request> {
+    let limits = &shared.config.limits;
+    let reading = request_head::read(stream, read, limits.max_head_bytes);
+    let (status, line) = match in_time(shared, limits.head_timeout, reading).await {
+        Some(Ok(request)) => return Some(request),
+        Some(Err(NoHead::Gone)) => return None,
+        Some(Err(NoHead::TooLarge)) => {
+            ("431 Request Header Fields Too Large", Line::warn("Request head too large", json!(null)))
+        }
+        None => ("408 Request Timeout", Line::warn("Request head took too long", json!(null))),
+    };
+    shared.log_limited(line);
+    respond_and_linger(stream, &request_head::response(status, "", "")).await;
+    None
+}
+
+/// Runs `step` to its end, if that comes within `limit`. Time in which this process did not run does not count.
+async fn in_time<T>(shared: &Shared, limit: Duration, step: impl Future<Output = T>) -> Option<T> {
+    let mut step = pin!(step);
+    let mut since = Instant::now();
+    loop {
+        if let Ok(done) = timeout_at(since + limit, step.as_mut()).await {
+            return Some(done);
+        }
+        shared.observe_time();
+        let awake_since = shared.awake_since();
+        if awake_since <= since {
+            return None;
+        }
+        since = awake_since;
+    }
+}
+
+/// Lets a worker in, if its handshake is right and there is room for one more. A task of its own runs the connection to its
+/// end: this one, with all that it needed to find out whose the connection is, need not live as long.
+async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<String, String>, early: BytesMut) {
+    let response = match response {
+        Ok(response) => response,
+        Err(response) => return respond_and_linger(&mut stream, &response).await,
+    };
+    let Some(admission) = shared.admit() else {
+        let response = request_head::response("503 Service Unavailable", "", "Too many connections");
+        return respond_and_linger(&mut stream, &response).await;
+    };
+    keep_alive(&stream);
+    let id = admission.peer.id;
+    let setup = Box::new(Setup { stream, response, early: early.to_vec() });
+    let task = tokio::spawn(connection::run(admission, setup));
+    shared.may_cut(id, task.abort_handle());
+}

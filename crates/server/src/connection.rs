@@ -1,0 +1,385 @@
+//! A worker's connection: what its messages mean to the server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+
+use crate::events::Event;
+use crate::events::text_batch::TextBatch;
+use crate::outbox::Sent;
+use crate::peer::Peer;
+use crate::shared::{Admission, Shared};
+use crate::websocket::decoder::Violation;
+use crate::websocket::frame::encode;
+use crate::websocket::socket::{Consumer, End, SocketLimits, WebSocket};
+use worker_server_core::log::Line;
+use worker_server_core::protocol::{Closing, heartbeat_ack};
+use worker_server_core::session::{self, Action, Session};
+
+/// How often a deadline is looked at again while a peer waits for this server.
+const RECHECK: Duration = Duration::from_millis(50);
+/// Most messages in one event.
+pub const MAX_JOINED: usize = 256;
+
+/// A connection that was let in, before its upgrade.
+pub struct Setup {
+    /// Its socket.
+    pub stream: TcpStream,
+    /// The answer to its handshake.
+    pub response: String,
+    /// What came behind the request head.
+    pub early: Vec<u8>,
+}
+
+/// Upgrades a connection that was let in and runs it to its end.
+///
+/// What this future holds is held for each connection: so it is written as a block, since an `async fn` would hold its arguments
+/// twice, and what is needed only at the beginning is in a future of its own, or in a box.
+#[allow(clippy::manual_async_fn, reason = "for its size")]
+pub fn run(admission: Admission, setup: Box<Setup>) -> impl Future<Output = ()> + Send {
+    async move {
+        // Whatever happens in this task, a panic included, the end of the connection is told.
+        let mut guard = EndGuard { admission: &admission, code: 1006, reason: Utf8Bytes::default(), is_told: false };
+        let Some(mut socket) = upgrade(&admission, setup).await else { return };
+        match socket.run(&mut WorkerConsumer::new(&admission.shared, &admission.peer)).await {
+            End::Closed(code, reason) => (guard.code, guard.reason) = (code, reason),
+            End::Lost => {}
+            End::Broken(closing) => {
+                admission.shared.shut(&admission.peer);
+                guard.tell();
+                // The application need not wait for the goodbye.
+                Box::pin(socket.say_goodbye(closing)).await;
+            }
+        }
+    }
+}
+
+async fn upgrade(Admission { shared, peer, .. }: &Admission, setup: Box<Setup>) -> Option<WebSocket<'_>> {
+    let Setup { mut stream, response, early } = *setup;
+    stream.write_all(response.as_bytes()).await.ok()?;
+    shared.log_for(peer, Line::debug("New WebSocket connection from potential worker", json!(null)));
+    let limits = &shared.config.limits;
+    let limits = SocketLimits { max_message_bytes: limits.max_message_bytes, stall_timeout: limits.stall_timeout };
+    Some(WebSocket::new(stream, early, &peer.outbox, limits))
+}
+
+struct EndGuard<'a> {
+    admission: &'a Admission,
+    code: u16,
+    reason: Utf8Bytes,
+    is_told: bool,
+}
+
+impl EndGuard<'_> {
+    /// Tells the application that the connection is gone.
+    fn tell(&mut self) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            let Admission { shared, peer, .. } = self.admission;
+            let reason = std::mem::take(&mut self.reason);
+            shared.events.push(Event::Closed { peer: Arc::clone(peer), code: self.code, reason });
+        }
+    }
+}
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        let Admission { shared, peer, .. } = self.admission;
+        shared.shut(peer);
+        peer.outbox.detach();
+        self.tell();
+    }
+}
+
+/// Gives a worker's messages to the session, and does what it says.
+struct WorkerConsumer<'a> {
+    shared: &'a Shared,
+    peer: &'a Arc<Peer>,
+    session: Session,
+    /// Messages for the application that were read and are not in the queue yet.
+    texts: TextBatch,
+    connected_at: Instant,
+    /// When it was last heard of, while it is no worker.
+    heard_at: Instant,
+    /// Until when it is not judged for being no worker, since it waits for this server.
+    judged_from: Option<Instant>,
+    /// Nothing was read of it for a while.
+    is_held: bool,
+    ping: Option<Ping>,
+}
+
+/// When a peer is pinged, so that one whose machine is gone is noticed.
+struct Ping {
+    next: Instant,
+    /// When the first ping left that is not answered.
+    asked_at: Option<Instant>,
+}
+
+impl<'a> WorkerConsumer<'a> {
+    fn new(shared: &'a Shared, peer: &'a Arc<Peer>) -> Self {
+        let now = Instant::now();
+        Self {
+            shared,
+            peer,
+            session: Session::new(),
+            texts: TextBatch::default(),
+            connected_at: now,
+            heard_at: now,
+            judged_from: None,
+            is_held: false,
+            ping: shared.config.ping_interval.map(|interval| Ping { next: now + interval, asked_at: None }),
+        }
+    }
+
+    /// Whether this peer has as much as `own_limit` unhandled, or its part in as much as the server may have.
+    fn has_unhandled(&self, own_limit: usize) -> bool {
+        let own = self.peer.unhandled() + self.texts.charge();
+        // A peer that has nothing waiting may go on even when the others have filled the server's share, so that
+        // heartbeats pass.
+        own >= own_limit
+            || (own > 0 && self.shared.events.unhandled() >= self.shared.config.limits.max_unhandled_bytes_total)
+    }
+
+    /// Puts the messages that were read into the queue. Before anything else that is told of this peer, so that the order is
+    /// kept.
+    fn push_texts(&mut self) {
+        if !self.texts.is_empty() {
+            let texts = std::mem::take(&mut self.texts);
+            self.shared.events.push(Event::TextBatch { peer: Arc::clone(self.peer), texts });
+        }
+    }
+
+    fn log(&mut self, line: Line) {
+        self.push_texts();
+        self.shared.log_for(self.peer, line);
+    }
+
+    fn deliver(&mut self, text: Utf8Bytes) {
+        if TextBatch::takes(&text) {
+            self.texts.push(&text);
+            if self.texts.len() >= MAX_JOINED {
+                self.push_texts();
+            }
+        } else {
+            self.push_texts();
+            self.shared.events.push(Event::Message { peer: Arc::clone(self.peer), text });
+        }
+    }
+
+    fn on_heartbeat(&mut self, worker_id: Option<&str>, named: Option<Value>, timestamp: Option<&str>) {
+        let now = self.shared.clock.now();
+        if worker_id.is_some_and(|id| self.shared.pool.lock().heartbeat(id, now)) {
+            let ack = heartbeat_ack(timestamp, now, self.shared.config.heartbeat_timeout_ms);
+            self.shared.take_submissions_early();
+            if self.peer.outbox.send(ack.into()) == Sent::Full {
+                self.shared.log_full(self.peer);
+            }
+        } else {
+            let context = named.map_or_else(|| json!({}), |named| json!({ "workerId": named }));
+            self.log(Line::warn("Heartbeat from unknown worker", context));
+        }
+    }
+
+    /// What the peer sent is read again, after a while in which it was not: that was not the peer's silence.
+    fn on_resumed(&mut self) {
+        self.heard_at = Instant::now();
+        if let Some(Ping { asked_at: Some(asked_at), .. }) = &mut self.ping {
+            *asked_at = self.heard_at;
+        }
+    }
+
+    /// When a peer that is no worker is judged: it must register in time, or, if a handler took one of its messages, not be
+    /// silent for too long.
+    fn stranger_deadline(&self) -> Option<Instant> {
+        if self.peer.worker().is_some() || !self.peer.is_open() {
+            return None;
+        }
+        let (since, limit) = if self.peer.is_in_use() {
+            (self.heard_at, self.shared.config.death_timeout())
+        } else {
+            let limit = self.shared.config.limits.registration_timeout;
+            (self.connected_at, Some(limit).filter(|limit| !limit.is_zero())?)
+        };
+        let judged_at = since.max(self.shared.awake_since()).checked_add(limit)?;
+        Some(self.judged_from.map_or(judged_at, |from| from.max(judged_at)))
+    }
+
+    /// Closes a peer that is no worker, and had its time.
+    fn check_stranger(&mut self) {
+        // A message of it must be looked at first, by an application that may be busy.
+        if self.peer.is_unread() || self.peer.unhandled_messages() > 0 {
+            self.judged_from = Some(Instant::now() + RECHECK);
+            return;
+        }
+        let timeout_ms = |limit: Duration| json!({ "timeoutMs": u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) });
+        self.log(if self.peer.is_in_use() {
+            let context = timeout_ms(self.shared.config.death_timeout());
+            Line::warn("Unregistered connection presumed dead, closing", context)
+        } else {
+            let context = timeout_ms(self.shared.config.limits.registration_timeout);
+            Line::warn("WebSocket connection did not register in time, closing", context)
+        });
+        self.shared.close(self.peer, Closing::REGISTRATION_TIMEOUT);
+    }
+
+    /// When the peer must have answered a ping.
+    fn answer_deadline(&self) -> Option<Instant> {
+        let asked_at = self.ping.as_ref()?.asked_at?;
+        let timeout = Duration::from_millis(self.shared.config.heartbeat_timeout_ms);
+        asked_at.max(self.shared.awake_since()).checked_add(timeout)
+    }
+
+    /// Pings the peer, and closes the connection if it has answered no ping for too long.
+    fn check_pings(&mut self, now: Instant) {
+        let is_late = self.answer_deadline().is_some_and(|by| by <= now);
+        let (Some(ping), Some(interval)) = (&mut self.ping, self.shared.config.ping_interval) else { return };
+        if is_late {
+            ping.asked_at = None;
+            // While nothing is read from it, its answer may wait in the socket.
+            if !self.peer.is_unread() && self.peer.is_open() {
+                self.log(Line::warn("Ping not answered, closing", self.shared.describe(self.peer)));
+                self.shared.give_up(self.peer, Closing::PING_TIMEOUT);
+                self.peer.outbox.close(Closing::PING_TIMEOUT);
+            }
+            return;
+        }
+        if ping.next <= now {
+            ping.next = now + interval;
+            ping.asked_at.get_or_insert(now);
+            self.peer.outbox.send_control(&encode(Frame::ping(Bytes::new())));
+            self.peer.outbox.write();
+        }
+    }
+
+    /// Whether the application hears of what this peer says: where a token is asked for, only of those who have given it.
+    fn is_heard(&self) -> bool {
+        self.peer.has_registered() || self.shared.config.accepts_unregistered()
+    }
+}
+
+impl Consumer for WorkerConsumer<'_> {
+    /// Not while a registration is being settled, nor while this peer has as much unhandled as it may.
+    fn is_ready(&mut self) -> bool {
+        if self.peer.is_registering() {
+            self.is_held = true;
+            return false;
+        }
+        let limit = self.shared.config.limits.max_unhandled_bytes;
+        if self.peer.is_paused() {
+            // Not until there is room for more than one message, or it would pause, and be logged, at each.
+            if self.has_unhandled((limit / 2).max(1)) {
+                return false;
+            }
+            // Its heartbeats may be among what could not be read.
+            self.shared.touch(self.peer);
+            self.peer.set_paused(false);
+        } else if self.has_unhandled(limit) {
+            self.peer.set_paused(true);
+            self.is_held = true;
+            self.log(Line::warn("Too much is unhandled, reading pauses", self.shared.describe(self.peer)));
+            return false;
+        }
+        if std::mem::take(&mut self.is_held) {
+            self.on_resumed();
+        }
+        true
+    }
+
+    fn on_text(&mut self, text: Utf8Bytes) {
+        let peer = self.peer;
+        if peer.is_dismissed() {
+            return;
+        }
+        match self.session.on_text(&text, self.shared.config.auth_tokens.as_deref()) {
+            Action::Deliver | Action::Heartbeat { .. } if !self.is_heard() => {
+                let line = Line::warn("Message from unregistered connection", json!(null));
+                self.shared.log_for_with(peer, line, || session::type_of(&text));
+            }
+            Action::Deliver => self.deliver(text),
+            Action::Heartbeat { worker_id, named, timestamp } => {
+                self.on_heartbeat(worker_id.as_deref(), named, timestamp);
+            }
+            // Whoever is being closed can't be told that it is registered, and what it says from now on is of a session that
+            // never begins.
+            Action::Register(_) if !peer.is_open() => peer.dismiss(),
+            Action::Register(registration) => {
+                self.push_texts();
+                let replaces = self.shared.peer_of(&registration.worker_id);
+                peer.propose(registration);
+                self.shared.events.push(Event::Register { peer: Arc::clone(peer), text, replaces });
+                if !peer.is_open() {
+                    // The server may have stopped just now, and nobody will settle it.
+                    peer.withdraw();
+                }
+            }
+            Action::Refuse { answer, closing, line } => {
+                self.log(line);
+                peer.outbox.send(answer.into());
+                self.shared.close(peer, closing);
+            }
+            Action::Complain(line) => self.log(line),
+            Action::Ignore => {}
+        }
+    }
+
+    fn on_binary(&mut self, data: Bytes) {
+        // A binary frame may hold JSON text; as Node's Buffer.toString, bad UTF-8 becomes U+FFFD.
+        self.on_text(Utf8Bytes::from(String::from_utf8_lossy(&data).into_owned()));
+    }
+
+    fn on_pong(&mut self) {
+        if let Some(ping) = &mut self.ping {
+            ping.asked_at = None;
+        }
+    }
+
+    fn on_pause(&mut self) {
+        if self.peer.worker().is_none() {
+            self.heard_at = Instant::now();
+        }
+        self.push_texts();
+        self.shared.notifier.on_progress();
+    }
+
+    fn on_unwritable(&mut self) {
+        self.shared.shut(self.peer);
+    }
+
+    fn on_stall(&mut self) {
+        self.log(Line::warn("Slow consumer, closing", self.shared.describe(self.peer)));
+        self.shared.give_up(self.peer, Closing::SLOW_CONSUMER);
+        self.peer.outbox.cut(Closing::SLOW_CONSUMER);
+    }
+
+    fn on_violation(&mut self, violation: &Violation) {
+        self.log(Line::error("Worker WebSocket error", json!({ "error": violation.error.to_string() })));
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        // A worker need not keep a timer for what is asked of strangers.
+        let next_ping = self.ping.as_ref().map(|ping| ping.next);
+        [self.stranger_deadline(), next_ping, self.answer_deadline()].into_iter().flatten().min()
+    }
+
+    fn on_deadline(&mut self) {
+        let now = Instant::now();
+        if self.stranger_deadline().is_some_and(|by| by <= now) {
+            self.check_stranger();
+        }
+        self.check_pings(now);
+    }
+
+    fn awake_since(&self) -> Option<Instant> {
+        Some(self.shared.awake_since())
+    }
+
+    fn observe_time(&mut self) {
+        self.shared.observe_time();
+    }
+}

@@ -1,0 +1,29 @@
+//! The server: sockets and tasks on a tokio runtime of its own, without Node.
+//!
+//! A connection comes in at [`accept`], shows by its request head whose it is, and is either handed over to Node or becomes
+//! a [`connection`], whose task owns its socket to the end. The application's thread learns of everything through the
+//! [`events`] queue, and it alone lets workers into the pool and out of it. What it sends goes through each peer's
+//! [`outbox`].
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`server`] | the handle that the application's thread holds: start, drain, register, send, select, stop |
+//! | [`accept`] | from the listening socket to an upgraded worker, or to Node |
+//! | [`websocket`] | frames and the state of any WebSocket |
+//! | [`connection`] | what a worker's messages mean to the server |
+//! | [`events`] | the queue of what the application's thread has to handle |
+//! | [`outbox`] | what waits to be sent to a peer, and its way into the socket |
+//! | [`wakeup`] | when the two threads wake each other |
+//! | [`peer`], [`shared`] | one connection, and all of them, as both threads see them |
+
+pub mod accept;
+pub mod connection;
+pub mod events;
+pub mod outbox;
+pub mod peer;
+pub mod server;
+pub mod shared;
+pub mod wakeup;
+pub mod websocket;
+
+pub use server::{Registered, Server};

@@ -1,0 +1,148 @@
+//! Frames that wait to be written, in few pieces of memory, and their way into the socket.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice};
+
+use bytes::Bytes;
+use tokio::net::tcp::OwnedWriteHalf;
+
+/// A piece of memory for short frames grows no further.
+const CHUNK_BYTES: usize = 64 << 10;
+/// By at least so much one grows when a second frame comes.
+const GROWTH_BYTES: usize = 3 << 10;
+/// Pieces that are handed to the socket at once.
+const SLICES: usize = 16;
+/// A larger piece of memory is not used again.
+const MAX_SPARE_BYTES: usize = 8 << 10;
+
+/// Frames, one behind the other.
+#[derive(Debug, Default)]
+pub struct WriteBuffer {
+    queue: VecDeque<Chunk>,
+    /// Bytes of the first chunk that were taken.
+    written: usize,
+}
+
+/// Memory of short frames that were written.
+#[derive(Debug, Default)]
+pub struct SpareBuffer {
+    queue: VecDeque<Chunk>,
+    bytes: Vec<u8>,
+}
+
+impl SpareBuffer {
+    /// Whether there is any.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.capacity() == 0
+    }
+}
+
+#[derive(Debug)]
+enum Chunk {
+    /// Short frames, one behind the other.
+    Own(Vec<u8>),
+    /// A frame, or a part of one, that others may hold as well.
+    Shared(Bytes),
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+}
+
+impl WriteBuffer {
+    /// Whether all was written.
+    pub fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Copies a short frame, given in parts, to the end. If nothing waits, it goes into memory that was used before, if there is some.
+    /// Gives the bytes of the frame.
+    pub fn copy(&mut self, parts: &[&[u8]], spares: &mut Vec<SpareBuffer>) -> usize {
+        let length: usize = parts.iter().map(|part| part.len()).sum();
+        if self.is_empty()
+            && let Some(spare) = spares.pop()
+        {
+            self.queue = spare.queue;
+            self.queue.push_back(Chunk::Own(spare.bytes));
+        }
+        if !matches!(self.queue.back(), Some(Chunk::Own(tail)) if tail.len() + length <= CHUNK_BYTES) {
+            self.queue.push_back(Chunk::Own(Vec::new()));
+        }
+        let Some(Chunk::Own(tail)) = self.queue.back_mut() else { return 0 };
+        if tail.capacity() < tail.len() + length {
+            // A single frame takes what it needs. After that growing bit by bit would cost more than the bytes.
+            let growth = if tail.is_empty() { length } else { length.max(GROWTH_BYTES) };
+            tail.reserve(growth);
+        }
+        for part in parts {
+            tail.extend_from_slice(part);
+        }
+        length
+    }
+
+    /// Puts a frame, or a part of one, at the end.
+    pub fn share(&mut self, bytes: Bytes) {
+        self.queue.push_back(Chunk::Shared(bytes));
+    }
+
+    /// Puts others at the end.
+    pub fn append(&mut self, others: &mut Self) {
+        self.queue.append(&mut others.queue);
+    }
+
+    /// Drops all but the first chunk, and that one too if nothing of it was taken. Gives the bytes that are left.
+    pub fn cut(&mut self) -> usize {
+        self.queue.truncate(usize::from(self.written > 0));
+        self.queue.front().map_or(0, |chunk| chunk.bytes().len() - self.written)
+    }
+
+    /// Writes as much as the socket takes, and removes what was taken. Gives the bytes of that, and in `spare` what memory is no longer
+    /// needed.
+    pub fn write(&mut self, socket: &OwnedWriteHalf, spare: &mut SpareBuffer) -> (usize, Result<(), ErrorKind>) {
+        let mut total = 0;
+        while !self.queue.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let mut count = 0;
+            for (slice, chunk) in slices.iter_mut().zip(&self.queue) {
+                let from = if count == 0 { self.written } else { 0 };
+                *slice = IoSlice::new(&chunk.bytes()[from..]);
+                count += 1;
+            }
+            let result = match &slices[..count] {
+                // A call that is cheaper for the system.
+                [only] => socket.try_write(only),
+                several => socket.try_write_vectored(several),
+            };
+            match result {
+                Ok(taken) => {
+                    total += taken;
+                    self.written += taken;
+                    self.remove_written(spare);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return (total, Err(error.kind())),
+            }
+        }
+        spare.queue = std::mem::take(&mut self.queue);
+        (total, Ok(()))
+    }
+
+    fn remove_written(&mut self, spare: &mut SpareBuffer) {
+        while let Some(length) = self.queue.front().map(|chunk| chunk.bytes().len())
+            && self.written >= length
+        {
+            self.written -= length;
+            if let Some(Chunk::Own(mut bytes)) = self.queue.pop_front()
+                && bytes.capacity() <= MAX_SPARE_BYTES
+            {
+                bytes.clear();
+                spare.bytes = bytes;
+            }
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The handle of a running server, for the application's thread.
+
+use std::hint;
+use std::io;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use uuid::Uuid;
+
+use crate::accept::handover::Addresses;
+use crate::accept::{handover, listener};
+use crate::events::Event;
+use crate::outbox::buffered_amounts::Page;
+use crate::outbox::{flusher, submissions};
+use crate::peer::PeerId;
+use crate::shared::Shared;
+use crate::wakeup::notifier::Notifier;
+use worker_server_core::config::ServerConfig;
+use worker_server_core::log::Level;
+use worker_server_core::protocol::{Closing, registration_ack};
+use worker_server_core::worker::{Snapshot, WorkerKey};
+
+/// Most threads for sockets. One serves many thousands of workers.
+const MAX_THREADS: usize = 4;
+/// How long the end of a runtime that has hardly begun is waited for.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A worker that was registered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Registered {
+    /// Its state.
+    pub snapshot: Snapshot,
+    /// The session id that it was told.
+    pub session_id: String,
+    /// Its id.
+    pub worker_id: String,
+    /// Its name.
+    pub worker_name: String,
+    /// Where the application can read how much waits for it: a slot of [`Server::buffered_amount_page`].
+    pub room: usize,
+}
+
+/// A running server. Its methods are for the application's thread and never wait.
+#[derive(Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    port: u16,
+    runtime: Mutex<Option<Runtime>>,
+    /// Addresses when all connections are gone.
+    gone: Mutex<Option<mpsc::Receiver<()>>>,
+}
+
+impl Server {
+    /// Binds and begins to serve. `wake` is called on any thread; [`Server::drain`] should be called soon after.
+    ///
+    /// # Errors
+    /// Those of the operating system, as of binding a port that is in use.
+    pub fn start(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+        let listener = listener::bind(config.host.as_deref(), config.port, config.reuse_port)?;
+        let port = listener.local_addr()?.port();
+        let (shared, gone) = Shared::new(config, wake);
+        let idle = Arc::clone(&shared);
+        let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("worker-server")
+            .on_thread_start(Notifier::enlist_thread)
+            .on_thread_park(move || idle.on_idle())
+            .enable_io()
+            .enable_time()
+            .build()?;
+        {
+            let _context = runtime.enter();
+            let listener = TcpListener::from_std(listener)?;
+            runtime.spawn(listener::accept(Arc::clone(&shared), listener));
+            runtime.spawn(check_health(Arc::clone(&shared)));
+            runtime.spawn(watch_for_suspensions(Arc::clone(&shared)));
+            runtime.spawn(flusher::write_what_is_left(Arc::clone(&shared.flusher), Arc::clone(&shared.notifier)));
+            runtime.spawn(flusher::watch_turns(Arc::clone(&shared)));
+            runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
+        }
+        Ok(Self { shared, port, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })
+    }
+
+    /// The port that it is bound to.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// See [`EventQueue::drain`].
+    pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool) -> Vec<Event> {
+        let events = self.shared.events.drain(max_events, max_bytes, returns);
+        if events.is_empty() && !returns {
+            self.shared.flusher.standby.set_wanted(false);
+        }
+        events
+    }
+
+    /// Waits for messages, without sleeping, but not for longer than `time`. What else there may be to drain does not end it. From
+    /// the first such call to the next [`Server::drain`] that gives nothing, and after which the application sleeps, there
+    /// may be a thread on [`standby`].
+    pub fn look(&self, time: Duration) {
+        self.shared.flusher.standby.set_wanted(true);
+        let begun = Instant::now();
+        while self.shared.events.unhandled() == 0 && begun.elapsed() < time {
+            hint::spin_loop();
+        }
+    }
+
+    /// Whether the application may log one more line that any peer can cause. If not, it is counted, and an event tells
+    /// later how many there were.
+    pub fn admits_line(&self, level: Level, message: &str) -> bool {
+        self.shared.admits_line(level, message)
+    }
+
+    /// First half of settling a registration: takes out the workers that it displaces, closing their sockets where
+    /// they are others. Gives their last state; the application must be told of them before [`Server::register`].
+    /// A registration whose own socket is closing displaces nobody, and is not settled.
+    pub fn displace(&self, id: PeerId) -> Vec<Snapshot> {
+        let Some(peer) = self.shared.peer(id) else { return Vec::new() };
+        let Some(registration) = peer.begin_settling() else { return Vec::new() };
+        let mut replaced = Vec::new();
+        let mut pool = self.shared.pool.lock();
+        let same_id = pool.key_of(&registration.worker_id);
+        let same_peer = peer.worker().filter(|key| Some(*key) != same_id);
+        let mut displaced = Vec::new();
+        for key in same_peer.into_iter().chain(same_id) {
+            if let Some(worker) = pool.remove(key) {
+                displaced.push(Snapshot::of(key, &worker));
+                worker.peer.forget_worker();
+                if worker.peer.id != id {
+                    replaced.push(worker.peer);
+                }
+            }
+        }
+        drop(pool);
+        for peer in replaced {
+            self.shared.close(&peer, Closing::REPLACED);
+        }
+        displaced
+    }
+
+    /// Second half of settling a registration: the pool entry, then the ack. `None` if the connection is not known
+    /// any more, or its registration is not settled.
+    pub fn register(&self, id: PeerId) -> Option<Registered> {
+        let peer = self.shared.peer(id)?;
+        let registration = peer.settling()?;
+        let session_id = Uuid::new_v4().to_string();
+        let snapshot = {
+            let mut pool = self.shared.pool.lock();
+            let now = self.shared.clock.now();
+            let key = pool.add(&registration.worker_id, &registration.capabilities, Arc::clone(&peer), now);
+            peer.set_worker(Some(key));
+            peer.set_registered();
+            if !peer.is_open() {
+                pool.mark_closed(key);
+            }
+            pool.get(key).map(|worker| Snapshot::of(key, worker))?
+        };
+        self.shared.forget_stranger(&peer);
+        let room = self.shared.buffered_amounts.take();
+        let slot = room.index();
+        peer.outbox.publish_in(Some(room));
+        self.shared.send_to(&peer, &registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
+        peer.settle();
+        Some(Registered {
+            snapshot,
+            session_id,
+            worker_id: registration.worker_id,
+            worker_name: registration.worker_name,
+            room: slot,
+        })
+    }
+
+    /// The end of a connection is being told: takes its worker out. The snapshot is the worker's last.
+    pub fn depart(&self, id: PeerId) -> Option<Snapshot> {
+        let peer = self.shared.forget(id)?;
+        let key = peer.worker()?;
+        peer.forget_worker();
+        self.shared.pool.lock().remove(key).map(|worker| Snapshot::of(key, &worker))
+    }
+
+    /// A handler took a message of this connection: it may stay without registering.
+    pub fn keep_unregistered(&self, id: PeerId) {
+        if let Some(peer) = self.shared.peer(id) {
+            peer.set_in_use();
+            self.shared.forget_stranger(&peer);
+            // It is judged by its silence from now on.
+            peer.outbox.alert();
+        }
+    }
+
+    /// Sends a text message to a worker. False if there is none of that id, its socket is not open, or too much
+    /// is waiting for it. It leaves with [`Server::flush`].
+    pub fn send(&self, worker_id: &str, text: String) -> bool {
+        let pool = self.shared.pool.lock();
+        let peer = pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| Arc::clone(&worker.peer));
+        drop(pool);
+        let text = text.into();
+        peer.is_some_and(|peer| self.shared.send_to(&peer, &text))
+    }
+
+    /// Where the application publishes what it sends to workers that have room: see [`submissions`].
+    pub fn submissions(&self) -> Arc<submissions::Memory> {
+        self.shared.flusher.submissions.memory()
+    }
+
+    /// Takes what was published, and lets the application publish from the start again. It leaves with [`Server::flush`], or by
+    /// itself if that does not come soon.
+    pub fn take_submissions(&self) {
+        self.shared.take_submissions();
+    }
+
+    /// The slots of some workers, a double for each: the bytes that wait for it, or infinity when nothing can be sent to it. See
+    /// [`Registered::room`].
+    pub fn buffered_amount_page(&self, number: usize) -> Option<Page> {
+        self.shared.buffered_amounts.page(number)
+    }
+
+    /// Sends a text message to all workers. It leaves with [`Server::flush`].
+    pub fn broadcast(&self, text: &str) {
+        self.shared.send_to_all(text);
+    }
+
+    /// What was sent since the last time leaves. To be called at the end of each turn in which something was sent.
+    pub fn flush(&self) {
+        self.shared.take_submissions();
+        self.shared.flush();
+    }
+
+    /// Writes all that was sent, as far as the sockets take it, before it returns: the process is about to exit.
+    pub fn write_all(&self) {
+        self.shared.write_all();
+    }
+
+    /// See [`worker_server_core::pool::Pool::select`].
+    pub fn select(&self, model: &str, category: Option<&str>) -> Option<Snapshot> {
+        let mut pool = self.shared.pool.lock();
+        let key = pool.select(model, category)?;
+        pool.get(key).map(|worker| Snapshot::of(key, worker))
+    }
+
+    /// See [`worker_server_core::pool::Pool::select_any`].
+    pub fn select_any(&self) -> Option<Snapshot> {
+        let mut pool = self.shared.pool.lock();
+        let key = pool.select_any()?;
+        pool.get(key).map(|worker| Snapshot::of(key, worker))
+    }
+
+    /// See [`worker_server_core::pool::Pool::free_slots`].
+    pub fn free_slots(&self, model: &str, category: Option<&str>) -> f64 {
+        self.shared.pool.lock().free_slots(model, category)
+    }
+
+    /// How many workers there are.
+    pub fn worker_count(&self) -> usize {
+        self.shared.pool.lock().len()
+    }
+
+    /// How many workers are available.
+    pub fn available_count(&self) -> usize {
+        self.shared.pool.lock().available()
+    }
+
+    /// All workers in the order of their registration.
+    pub fn workers(&self) -> Vec<Snapshot> {
+        self.shared.pool.lock().iter().map(|(key, worker)| Snapshot::of(key, worker)).collect()
+    }
+
+    /// One worker.
+    pub fn worker(&self, key: WorkerKey) -> Option<Snapshot> {
+        self.shared.pool.lock().get(key).map(|worker| Snapshot::of(key, worker))
+    }
+
+    /// The categories that a worker limits. Their places are those in [`worker_server_core::worker::Worker::limits`].
+    pub fn limited(&self, key: WorkerKey) -> Vec<Arc<str>> {
+        let pool = self.shared.pool.lock();
+        let limits = pool.get(key).map(|worker| &*worker.limits).unwrap_or_default();
+        limits.iter().map(|limit| Arc::clone(&limit.category)).collect()
+    }
+
+    /// See [`worker_server_core::pool::Pool::track`].
+    pub fn track(&self, key: WorkerKey, limit: Option<usize>) -> bool {
+        self.shared.pool.lock().track(key, limit)
+    }
+
+    /// See [`worker_server_core::pool::Pool::release`].
+    pub fn release(&self, key: WorkerKey, limit: Option<usize>, increment_completed: bool) -> bool {
+        self.shared.pool.lock().release(key, limit, increment_completed)
+    }
+
+    /// WebSocket upgrades of this path are the application's own from now on.
+    pub fn add_endpoint(&self, path: &str) {
+        self.shared.endpoints.write().insert(path.to_owned());
+    }
+
+    /// The connection that is relayed to Node from this loopback port.
+    pub fn relayed_from(&self, relay_port: u16) -> Option<Addresses> {
+        self.shared.relayed.lock().get(&relay_port).copied()
+    }
+
+    /// Takes a connection from Node, by the descriptor of its socket, that turned out to be a worker's: `head` is
+    /// its request, and whatever came behind it.
+    ///
+    /// # Errors
+    /// If the descriptor cannot be duplicated.
+    pub fn take_back(&self, fd: i32, head: &[u8]) -> io::Result<()> {
+        if let Some(runtime) = &*self.runtime.lock() {
+            let _context = runtime.enter();
+            let stream = handover::take_back(fd)?;
+            runtime.spawn(listener::serve_worker(Arc::clone(&self.shared), stream, BytesMut::from(head)));
+        }
+        Ok(())
+    }
+
+    /// Stops: nothing is accepted, no event but [`Event::Stopped`] is told any more, the pool is empty, and every
+    /// worker connection is closed. [`Event::Stopped`] comes when they are gone, or at the latest after the grace
+    /// period. Then [`Server::shut_down`] should be called.
+    pub fn stop(&self) {
+        let Some(mut gone) = self.gone.lock().take() else { return };
+        self.shared.events.close();
+        self.shared.begin_stop();
+        self.shared.pool.lock().clear();
+        for peer in self.shared.forget_all() {
+            peer.forget_worker();
+            self.shared.close(&peer, Closing::GOING_AWAY);
+            // After it is closed: a registration that comes later is not waited for.
+            peer.settle();
+        }
+        let shared = Arc::clone(&self.shared);
+        if let Some(runtime) = &*self.runtime.lock() {
+            runtime.spawn(async move {
+                // Whether they went by themselves or not, the grace is over then, however busy the application is.
+                timeout(shared.config.limits.stop_grace, gone.recv()).await.ok();
+                shared.cut();
+                shared.events.push(Event::Stopped);
+            });
+        }
+    }
+
+    /// Addresses a server whose application could not begin, before it looked at any event. When this returns the port is free again;
+    /// a thread of the runtime that is stuck is waited for only for [`ABANDON_TIMEOUT`].
+    pub fn abandon(&self) {
+        self.shared.events.close();
+        self.shared.begin_stop();
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_timeout(ABANDON_TIMEOUT);
+        }
+    }
+
+    /// Addresses the runtime, and with it every task and socket that is left.
+    pub fn shut_down(&self) {
+        self.shared.events.close();
+        // What was sent just before the thread of the application ends still leaves.
+        self.shared.write_all();
+        if let Some(runtime) = self.runtime.lock().take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+async fn tell_what_is_left_out(shared: Arc<Shared>) {
+    shared.until_stop(shared.tell_what_is_left_out()).await;
+}
+
+async fn watch_for_suspensions(shared: Arc<Shared>) {
+    let mut ticks = interval(shared.watch_interval());
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shared.until_stop(ticks.tick()).await.is_some() {
+        shared.observe_time();
+    }
+}
+
+async fn check_health(shared: Arc<Shared>) {
+    let mut ticks = interval(Duration::from_millis(shared.config.health_check_interval_ms.max(1)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shared.until_stop(ticks.tick()).await.is_some() {
+        shared.check_health();
+    }
+}

@@ -1,0 +1,6 @@
+//! Any WebSocket: its frames, the messages in them, and the closing handshake.
+
+pub mod decoder;
+pub mod frame;
+pub mod frame_tracker;
+pub mod socket;

@@ -1,0 +1,380 @@
+//! A WebSocket connection: one task owns its socket from the upgrade to the last byte, and tells a [`Consumer`] what comes.
+//!
+//! The task sleeps until there is something to read, until its outbox wants attention, or until a deadline. What it reads
+//! goes through memory that all connections of a thread share, so that an idle one has no buffer of its own.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::sync::futures::Notified;
+use tokio::task::yield_now;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+
+use super::decoder::{Decoder, Violation};
+use crate::accept::linger::discard;
+use crate::outbox::{Outbox, Outgoing};
+use worker_server_core::protocol::Closing;
+
+/// How long a peer may take to answer a close frame, as RFC 6455, section 7.1.1 lets the server decide.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// What is read at once.
+const SCRATCH_BYTES: usize = 64 << 10;
+/// How often it is read after a write failed. What had come by then fits into that; who goes on sending is not listened to.
+const LAST_READS: u32 = 128;
+
+thread_local! {
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
+}
+
+/// Whoever a connection's messages are for. Its methods are called by the connection's task and must not wait.
+pub trait Consumer {
+    /// Whether it can take one more message. If not it is asked again when the outbox is alerted.
+    fn is_ready(&mut self) -> bool {
+        true
+    }
+
+    /// A text message.
+    fn on_text(&mut self, text: Utf8Bytes);
+
+    /// A binary message.
+    fn on_binary(&mut self, data: Bytes);
+
+    /// An answer to a ping.
+    fn on_pong(&mut self) {}
+
+    /// All that was read at once has been given.
+    fn on_pause(&mut self) {}
+
+    /// Nothing that is sent will reach the peer any more: it has sent its close frame, or the socket failed.
+    fn on_unwritable(&mut self) {}
+
+    /// The peer has taken nothing of what waits for it for as long as the stall timeout.
+    fn on_stall(&mut self) {}
+
+    /// The peer broke the protocol or a limit. The connection will be closed.
+    fn on_violation(&mut self, _violation: &Violation) {}
+
+    /// When [`Consumer::on_deadline`] is to be called next, if ever.
+    fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Its deadline has come.
+    fn on_deadline(&mut self) {}
+
+    /// Since when time counts against the peer: before, this process may not have run. It may be looked up.
+    fn awake_since(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Something is about to be judged by time: [`Consumer::awake_since`] must be true now.
+    fn observe_time(&mut self) {}
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketLimits {
+    /// Largest message that is read.
+    pub max_message_bytes: usize,
+    /// How long a peer may take nothing of what waits for it.
+    pub stall_timeout: Duration,
+}
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum End {
+    /// The peer sent a close frame, with this code (1005: none) and reason.
+    Closed(u16, Utf8Bytes),
+    /// It was lost, or given up.
+    Lost,
+    /// The peer broke the protocol. It is to be told by [`WebSocket::say_goodbye`].
+    Broken(Closing),
+}
+
+/// A connection that was upgraded.
+pub struct WebSocket<'a> {
+    reader: OwnedReadHalf,
+    inbound: Inbound,
+    outbox: &'a Outbox,
+    limits: SocketLimits,
+    timer: Timer,
+}
+
+impl<'a> WebSocket<'a> {
+    /// A connection over `stream`, which sends what is put into `outbox`. `early` is what came behind the request head.
+    pub fn new(stream: TcpStream, early: Vec<u8>, outbox: &'a Outbox, limits: SocketLimits) -> Self {
+        let (reader, writer) = stream.into_split();
+        outbox.open(writer);
+        let held = (!early.is_empty()).then_some(early);
+        let inbound = Inbound { decoder: Decoder::new(limits.max_message_bytes), held, closed: None };
+        Self { reader, inbound, outbox, limits, timer: Timer::default() }
+    }
+
+    /// Gives what comes to `consumer` until the connection is over.
+    pub async fn run(&mut self, consumer: &mut impl Consumer) -> End {
+        let outbox = self.outbox;
+        let mut attention = pin!(outbox.attention());
+        let mut last_reads = None;
+        loop {
+            let (is_blocked, deadline) = match self.prepare(consumer, &mut last_reads) {
+                Ok(awaited) => awaited,
+                Err(end) => return end,
+            };
+            let is_last = last_reads.is_some();
+            if is_last {
+                // So that the runtime learns of all that has come.
+                yield_now().await;
+            }
+            match poll_fn(|cx| self.poll(cx, attention.as_mut(), is_blocked, is_last, deadline, consumer)).await {
+                Turn::Attention => attention.set(outbox.attention()),
+                Turn::Writable => outbox.write_on(),
+                Turn::Deadline if self.on_deadline(consumer) => return self.end(),
+                Turn::Deadline | Turn::Read(Read::Some) => {}
+                // More waits in the socket, and others wait for this thread.
+                Turn::Read(Read::Much) => yield_now().await,
+                Turn::Read(Read::End) => return self.end(),
+                Turn::Read(Read::Broken(closing)) => return End::Broken(closing),
+            }
+        }
+    }
+
+    /// Does what can be done without waiting. Gives whether the socket takes nothing, and when something must be done if
+    /// nothing happens before. Once a write has failed it counts how often more is read.
+    fn prepare(
+        &mut self,
+        consumer: &mut impl Consumer,
+        last_reads: &mut Option<u32>,
+    ) -> Result<(bool, Option<Instant>), End> {
+        let outbox = self.outbox;
+        if self.inbound.held.is_some() && consumer.is_ready() {
+            let held = self.inbound.held.take().unwrap_or_default();
+            if let Some(closing) = self.inbound.feed(&held, outbox, consumer) {
+                return Err(End::Broken(closing));
+            }
+        }
+        outbox.write();
+        let outgoing = outbox.outgoing();
+        if outgoing.has_failed {
+            match last_reads {
+                None => consumer.on_unwritable(),
+                Some(0) => return Err(self.end()),
+                // The consumer has enough at present, and goes on later.
+                Some(left) if self.inbound.held.is_some() => *left += 1,
+                Some(_) => {}
+            }
+            *last_reads = Some(last_reads.map_or(LAST_READS, |left| left - 1));
+        }
+        if self.inbound.closed.is_some() && (outgoing.is_empty || outgoing.has_failed) {
+            return Err(self.end());
+        }
+        let awake_since = consumer.awake_since();
+        let deadlines =
+            [close_deadline(&outgoing, awake_since), self.stall_deadline(&outgoing, awake_since), consumer.deadline()];
+        Ok((outgoing.blocked_since.is_some(), deadlines.into_iter().flatten().min()))
+    }
+
+    /// Waits for whatever comes next; if `is_last`, takes only what is there. What this needs it has at hand: futures, which would be kept for each connection, take
+    /// much more memory.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        attention: Pin<&mut Notified<'_>>,
+        is_blocked: bool,
+        is_last: bool,
+        deadline: Option<Instant>,
+        consumer: &mut impl Consumer,
+    ) -> Poll<Turn> {
+        if attention.poll(cx).is_ready() {
+            return Poll::Ready(Turn::Attention);
+        }
+        if is_blocked && self.outbox.poll_writable(cx).is_ready() {
+            return Poll::Ready(Turn::Writable);
+        }
+        if self.timer.poll_reached(cx, deadline).is_ready() {
+            return Poll::Ready(Turn::Deadline);
+        }
+        if self.inbound.closed.is_some() || self.inbound.held.is_some() {
+            return Poll::Pending;
+        }
+        match poll_read(&mut self.reader, &mut self.inbound, self.outbox, consumer, cx) {
+            // What had come before the write failed has been read, and nothing is waited for.
+            Poll::Pending if is_last => Poll::Ready(Turn::Read(Read::End)),
+            read => read.map(Turn::Read),
+        }
+    }
+
+    /// Tells a peer that broke the protocol, and hangs up so that it can read that.
+    pub async fn say_goodbye(mut self, closing: Closing) {
+        let outbox = self.outbox;
+        outbox.close(closing);
+        let all_written = async {
+            loop {
+                outbox.write();
+                let outgoing = outbox.outgoing();
+                if outgoing.is_empty || outgoing.has_failed {
+                    return;
+                }
+                poll_fn(|cx| outbox.poll_writable(cx)).await;
+                outbox.write_on();
+            }
+        };
+        if timeout(CLOSE_TIMEOUT, all_written).await.is_ok() {
+            outbox.detach();
+            discard(&mut self.reader).await;
+        }
+    }
+
+    fn end(&mut self) -> End {
+        self.inbound.closed.take().map_or(End::Lost, |(code, reason)| End::Closed(code, reason))
+    }
+
+    fn stall_deadline(&self, outgoing: &Outgoing, awake_since: Option<Instant>) -> Option<Instant> {
+        // Once it is closing the close deadline counts.
+        let since = outgoing.blocked_since.filter(|_| outgoing.closed_at.is_none())?;
+        Some(awake_since.map_or(since, |awake_since| since.max(awake_since)) + self.limits.stall_timeout)
+    }
+
+    /// Does what is due. True if the connection is given up.
+    fn on_deadline(&self, consumer: &mut impl Consumer) -> bool {
+        consumer.observe_time();
+        let awake_since = consumer.awake_since();
+        let now = Instant::now();
+        let is_due = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        // As it is now: somebody else may have written meanwhile.
+        let outgoing = self.outbox.outgoing();
+        if is_due(close_deadline(&outgoing, awake_since)) {
+            return true;
+        }
+        if is_due(self.stall_deadline(&outgoing, awake_since)) {
+            consumer.on_stall();
+        }
+        if is_due(consumer.deadline()) {
+            consumer.on_deadline();
+        }
+        false
+    }
+}
+
+/// When a peer that does not answer the close frame is given up.
+fn close_deadline(outgoing: &Outgoing, awake_since: Option<Instant>) -> Option<Instant> {
+    let closed_at = outgoing.closed_at?;
+    Some(awake_since.map_or(closed_at, |awake_since| closed_at.max(awake_since)) + CLOSE_TIMEOUT)
+}
+
+/// What has come, on its way to the consumer.
+struct Inbound {
+    decoder: Decoder,
+    /// What was read and could not be given yet, the consumer not being ready.
+    held: Option<Vec<u8>>,
+    /// The peer's close frame.
+    closed: Option<(u16, Utf8Bytes)>,
+}
+
+impl Inbound {
+    /// Takes bytes of the peer, and gives the messages in them until the consumer is not ready for more.
+    fn feed(&mut self, mut input: &[u8], outbox: &Outbox, consumer: &mut impl Consumer) -> Option<Closing> {
+        let mut answer = Vec::new();
+        let violation = loop {
+            if !consumer.is_ready() {
+                self.held = Some(input.to_vec());
+                break None;
+            }
+            match self.decoder.next(&mut input, &mut answer) {
+                Ok(Some(Message::Text(text))) => consumer.on_text(text),
+                Ok(Some(Message::Binary(data))) => consumer.on_binary(data),
+                Ok(Some(Message::Ping(_))) => outbox.send_control(&std::mem::take(&mut answer)),
+                Ok(Some(Message::Pong(_))) => consumer.on_pong(),
+                Ok(Some(Message::Close(frame))) => {
+                    consumer.on_unwritable();
+                    outbox.answer_close(&answer);
+                    self.closed = Some(match frame {
+                        Some(frame) => (frame.code.into(), frame.reason),
+                        None => (1005, Utf8Bytes::default()),
+                    });
+                    break None;
+                }
+                Ok(Some(Message::Frame(_))) => {}
+                Ok(None) => break None,
+                Err(violation) => break Some(violation),
+            }
+        };
+        consumer.on_pause();
+        violation.map(|violation| {
+            consumer.on_violation(&violation);
+            violation.closing
+        })
+    }
+}
+
+/// What a connection's task has to do next.
+enum Turn {
+    /// See how things stand with the outbox.
+    Attention,
+    /// The socket takes something again.
+    Writable,
+    /// A deadline has come.
+    Deadline,
+    /// Something was read.
+    Read(Read),
+}
+
+/// What came of reading.
+enum Read {
+    Some,
+    /// As much as is read at once.
+    Much,
+    /// The peer sends nothing more, or the connection failed.
+    End,
+    Broken(Closing),
+}
+
+/// Gives the consumer what there is to read.
+fn poll_read(
+    reader: &mut OwnedReadHalf,
+    inbound: &mut Inbound,
+    outbox: &Outbox,
+    consumer: &mut impl Consumer,
+    cx: &mut Context<'_>,
+) -> Poll<Read> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut buffer = ReadBuf::new(scratch);
+        Poll::Ready(match ready!(Pin::new(reader).poll_read(cx, &mut buffer)) {
+            Ok(()) if buffer.filled().is_empty() => Read::End,
+            Err(_) => Read::End,
+            Ok(()) => match inbound.feed(buffer.filled(), outbox, consumer) {
+                Some(closing) => Read::Broken(closing),
+                None if buffer.remaining() == 0 => Read::Much,
+                None => Read::Some,
+            },
+        })
+    })
+}
+
+/// A timer that costs nothing while there is no deadline.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll_reached(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        let Some(deadline) = deadline else {
+            self.0 = None;
+            return Poll::Pending;
+        };
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if sleep.deadline() != deadline {
+            sleep.as_mut().reset(deadline);
+        }
+        sleep.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests;

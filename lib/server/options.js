@@ -1,0 +1,168 @@
+'use strict';
+
+const { constants: { MAX_STRING_LENGTH } } = require('node:buffer');
+const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
+const { SILENT_LOGGER, typeName, wrongType } = require('../workers/handlers.js');
+const { warnOfUnknown } = require('../workers/unknown-options.js');
+
+const DEFAULTS = Object.freeze({
+  heartbeatTimeoutMs: 60_000,
+  healthCheckIntervalMs: 10_000,
+  heartbeatIntervalMs: 15_000,
+  pingIntervalMs: 0,
+});
+
+const DEFAULT_LIMITS = Object.freeze({
+  maxMessageBytes: 100 * 1024 * 1024,
+  headTimeoutMs: 10_000,
+  maxHeadBytes: 16 * 1024,
+  registrationTimeoutMs: 30_000,
+  maxConnections: 100_000,
+  maxUnregistered: 10_000,
+  maxQueuedBytes: 64 * 1024 * 1024,
+  stallTimeoutMs: 30_000,
+  maxUnhandledBytes: 16 * 1024 * 1024,
+  maxUnhandledBytesTotal: 256 * 1024 * 1024,
+  stopGraceMs: 5_000,
+});
+
+const LIMIT_NAMES = Object.keys(DEFAULT_LIMITS);
+const OPTION_NAMES = [
+  'port', 'host', 'authToken', 'acceptUnregistered', 'reusePort', ...Object.keys(DEFAULTS), 'logger', 'limits',
+];
+
+/** The longest time that a timer of Node's can wait. */
+const MAX_DELAY_MS = 2 ** 31 - 1;
+/** The times that 0 turns off: from here on that is `Infinity`, which never comes. */
+const SWITCHED_OFF_BY_0 = new Set(['pingIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs']);
+
+/**
+ * Checks the options of a `WorkerServer` and fills in the defaults.
+ *
+ * @throws {TypeError} that names the option, what it must be and what it was
+ */
+function readOptions(options) {
+  // Not what came instead: it may be a token.
+  if (typeof options !== 'object' || options === null) throw new TypeError(`options must be an object, got ${typeName(options)}`);
+  const { limits } = options;
+  const authTokens = readTokens(options.authToken, 'authToken');
+  const isTokenAskedFor = authTokens !== undefined && !isEmptyToken(authTokens);
+  const read = {
+    port: readPort(options.port),
+    host: readHost(options.host),
+    authTokens,
+    acceptUnregistered: readSwitch(options.acceptUnregistered, 'acceptUnregistered', !isTokenAskedFor),
+    reusePort: readSwitch(options.reusePort, 'reusePort', false),
+    heartbeatTimeoutMs: readTime(options, DEFAULTS, 'heartbeatTimeoutMs', ''),
+    healthCheckIntervalMs: readTime(options, DEFAULTS, 'healthCheckIntervalMs', ''),
+    heartbeatIntervalMs: readInterval(options.heartbeatIntervalMs),
+    pingIntervalMs: readTime(options, DEFAULTS, 'pingIntervalMs', ''),
+    limits: readLimits(limits),
+    logger: readLogger(options.logger),
+  };
+  // Last, since only options that are taken are worth a warning.
+  warnOfUnknown(options, limits, OPTION_NAMES, LIMIT_NAMES);
+  warnOfEmptyToken(authTokens, 'authToken');
+  return read;
+}
+
+function readPort(port) {
+  // As Node's listen, which takes a port from the environment as the text that it is there.
+  const number = typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port;
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) {
+    throw wrongType('port', 'an integer from 0 to 65535', port);
+  }
+  return withoutSign(number);
+}
+
+function readHost(host) {
+  if (host === undefined || host === null) return undefined;
+  // Node's listen takes an empty host for none. Here that is no way to open the server to everybody.
+  if (typeof host !== 'string' || host === '') throw wrongType('host', 'a string that is not empty', host);
+  return host;
+}
+
+/**
+ * The tokens of which a worker must give one; undefined if none is asked for. `name` is what the caller calls the option.
+ *
+ * @throws {TypeError} that tells nothing of the value, which may hold a secret
+ */
+function readTokens(authToken, name) {
+  if (authToken === undefined) return undefined;
+  if (typeof authToken === 'string') return [authToken.toWellFormed()];
+  // In a list an empty token is a mistake, such as an unset variable, that would let workers in without any. A token that
+  // is not in a list may be empty, as in 1.0.x.
+  const tokens = Array.isArray(authToken) ? Array.from(authToken) : [];
+  if (tokens.length === 0 || tokens.some((token) => typeof token !== 'string' || token === '')) {
+    throw new TypeError(`${name} must be a string, or a list of one or more strings, none of them empty`);
+  }
+  return tokens.map((token) => token.toWellFormed());
+}
+
+const isEmptyToken = (tokens) => tokens.length === 1 && tokens[0] === '';
+
+/** The value of the option is not in the warning, nor is anything else that the caller gave. */
+function warnOfEmptyToken(tokens, name) {
+  if (tokens === undefined || !isEmptyToken(tokens)) return;
+  process.emitWarning(`${name} is an empty string: workers are let in without a token`, { code: 'WORKER_SERVER_EMPTY_TOKEN' });
+}
+
+function readSwitch(value, name, byDefault) {
+  if (value === undefined || value === null) return byDefault;
+  if (typeof value !== 'boolean') throw wrongType(name, 'true or false', value);
+  return value;
+}
+
+function readLimits(limits) {
+  if (limits === undefined || limits === null) return { ...DEFAULT_LIMITS };
+  if (typeof limits !== 'object' || Array.isArray(limits)) throw wrongType('limits', 'an object', limits);
+  const read = {};
+  for (const name of LIMIT_NAMES) {
+    read[name] = (name.endsWith('Ms') ? readTime : readCount)(limits, DEFAULT_LIMITS, name, 'limits.');
+  }
+  // Unlike the other times it is waited for by a timer of Node's, too. At its end stop() is done.
+  read.stopGraceMs = Math.min(read.stopGraceMs, MAX_DELAY_MS);
+  return read;
+}
+
+/** A size or a count. */
+function readCount(from, defaults, name, prefix) {
+  const value = from[name] ?? defaults[name];
+  if (!Number.isInteger(value) || value < 1) throw wrongType(`${prefix}${name}`, 'a whole number from 1', value);
+  if (name === 'maxMessageBytes' && value > MAX_STRING_LENGTH) {
+    throw wrongType(`${prefix}${name}`, `at most ${MAX_STRING_LENGTH}, what V8 can hold as one string`, value);
+  }
+  return value;
+}
+
+/** A time in whole milliseconds, or `Infinity`. */
+function readTime(from, defaults, name, prefix) {
+  const value = from[name] ?? defaults[name];
+  if (typeof value !== 'number' || !(value >= 0)) {
+    throw wrongType(`${prefix}${name}`, 'a number of milliseconds that is not negative', value);
+  }
+  return value === 0 && SWITCHED_OFF_BY_0.has(name) ? Infinity : withoutSign(Math.ceil(value));
+}
+
+/** Workers are told it as it is, in JSON, which has no `Infinity`. */
+function readInterval(value) {
+  const interval = value ?? DEFAULTS.heartbeatIntervalMs;
+  if (!Number.isFinite(interval) || interval < 0) {
+    throw wrongType('heartbeatIntervalMs', 'a finite number of milliseconds that is not negative', interval);
+  }
+  return withoutSign(interval);
+}
+
+/** 0 for -0. */
+const withoutSign = (number) => number + 0;
+
+function readLogger(logger) {
+  if (logger === undefined || logger === null) return SILENT_LOGGER;
+  if (typeof logger !== 'object' && typeof logger !== 'function') throw wrongType('logger', 'an object', logger);
+  for (const method of LOG_METHODS) {
+    if (typeof logger[method] !== 'function') throw wrongType(`logger.${method}`, 'a function', logger[method]);
+  }
+  return guardedLogger(logger);
+}
+
+module.exports = { OPTION_NAMES, readOptions, readTokens, warnOfEmptyToken };

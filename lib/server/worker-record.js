@@ -1,0 +1,108 @@
+'use strict';
+
+const { beginRequest, endRequest } = require('../workers/request-counts.js');
+const { BUFFERED_AMOUNT_PAGE_SLOTS } = require('../native/addon.js');
+const { statusRulesFor } = require('../workers/status-rules.js');
+const { STATUSES, toWorkerInfo } = require('../workers/worker-info.js');
+
+/**
+ * JavaScript's side of a worker of the server: what only JavaScript can hold (its requests, its capabilities as
+ * they came) and a copy of the native side's state, which is brought up to date from rows of doubles.
+ */
+class WorkerRecord {
+  #pendingRequests;
+  #categoryActiveRequests;
+  #requestCategories;
+  /** What `toSharedInfo` gave, while it is true. */
+  #info = null;
+  #seen = NaN;
+  /** As it came: the capabilities are the application's as well. */
+  #max;
+
+  /** `row` is the worker's first state. */
+  constructor(peer, { workerId, workerName, sessionId, room }, capabilities, row) {
+    /** Its connection, until it leaves. */
+    this.peer = peer;
+    this.key = row[0];
+    /** Its slot in the native side's memory, over all pages and in its own, which is looked up when it is needed. */
+    this.room = room;
+    this.bufferedAmountPage = undefined;
+    this.bufferedAmountSlot = room % BUFFERED_AMOUNT_PAGE_SLOTS;
+    /** Bytes that were published for it since everything published was last taken, and which time that was: see `Submissions`. */
+    this.departing = 0;
+    this.departingSince = -1;
+    /** The places in the native side's list of the categories that it limits; null while nobody has asked. */
+    this.places = null;
+    this.id = workerId;
+    this.name = workerName;
+    this.capabilities = capabilities;
+    this.#max = capabilities.maxConcurrentRequests;
+    this.sessionId = sessionId;
+    this.update(row, 0);
+    this.connectedAt = this.lastHeartbeat;
+  }
+
+  /** The requests that are tracked. Made when they are asked for: most workers of a large fleet are idle. */
+  get pendingRequests() {
+    this.#pendingRequests ??= new Set();
+    return this.#pendingRequests;
+  }
+
+  /** Active requests by category. Made when asked for, too. */
+  get categoryActiveRequests() {
+    this.#categoryActiveRequests ??= new Map();
+    return this.#categoryActiveRequests;
+  }
+
+  /** The category of each request that has one. As the others. */
+  get requestCategories() {
+    this.#requestCategories ??= new Map();
+    return this.#requestCategories;
+  }
+
+  /** Takes over the state in `rows` from `at` on: key, status, last heartbeat, active and completed requests. */
+  update(rows, at) {
+    const status = STATUSES[rows[at + 1]];
+    const seen = rows[at + 2];
+    const activeRequests = rows[at + 3];
+    const completedRequests = rows[at + 4];
+    if (
+      seen === this.#seen &&
+      status === this.status &&
+      activeRequests === this.activeRequests &&
+      completedRequests === this.completedRequests
+    ) {
+      return;
+    }
+    if (seen !== this.#seen) this.lastHeartbeat = new Date(seen);
+    this.#seen = seen;
+    this.status = status;
+    this.activeRequests = activeRequests;
+    this.completedRequests = completedRequests;
+    this.#info = null;
+  }
+
+  track(requestId, category) {
+    beginRequest(this, statusRulesFor(this.#max), requestId, category);
+    this.#info = null;
+  }
+
+  /** Gives the category that the request was tracked under. */
+  release(requestId, incrementCompleted) {
+    this.#info = null;
+    return endRequest(this, statusRulesFor(this.#max), requestId, incrementCompleted);
+  }
+
+  /** A new `WorkerInfo`. */
+  toInfo() {
+    return toWorkerInfo(this);
+  }
+
+  /** The `WorkerInfo` that comes with its messages: the same one until something changes. */
+  toSharedInfo() {
+    this.#info ??= toWorkerInfo(this);
+    return this.#info;
+  }
+}
+
+module.exports = { WorkerRecord };

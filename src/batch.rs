@@ -1,0 +1,313 @@
+//! Events, packed so that many cross to JavaScript for the price of one.
+//!
+//! Short ASCII texts travel as one string of JSON arrays that JavaScript slices, everything else in a list beside it; what the events are and
+//! where their parts are stands in an array of doubles that JavaScript owns: see [`BATCH_FIELDS`].
+
+use std::collections::HashMap;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use napi::bindgen_prelude::{Buffer, Float64Array, ToNapiValue};
+use napi::{Result, check_status, sys};
+use napi_derive::napi;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use super::shared_memory::{doubles, values};
+use worker_server::Server;
+use worker_server::accept::handover::{Descriptor, Lent};
+use worker_server::connection::MAX_JOINED;
+use worker_server::events::Event;
+use worker_server::events::text_batch;
+use worker_server_core::log::Level;
+use worker_server_core::worker::{Snapshot, WorkerKey};
+
+/// Doubles for each worker: key, status, last sign of life (ms since 1970), active and completed requests.
+pub const ROW_FIELDS: usize = 5;
+/// What is drained at once: about so many events, and bytes.
+pub const MAX_EVENTS: usize = 512;
+/// See [`MAX_EVENTS`].
+pub const MAX_BYTES: usize = 1 << 20;
+// The joined texts of a batch make one string, and V8 holds none of 2^28 characters where addresses have 32 bits. What is drained exceeds its
+// bound by one event at most.
+const _: () = assert!(MAX_BYTES + MAX_JOINED * (text_batch::MAX_JOINED_BYTES + 2) < 1 << 27);
+
+/// Doubles before the first event: where the events end, where the rows behind them end, and how many extras there are.
+const HEAD_FIELDS: usize = 3;
+/// Doubles for each event: its kind, its peer, and two that depend on the kind.
+const EVENT_FIELDS: usize = 4;
+
+/// Doubles that any batch fits in: an event and a row for each, and a length if it is a joined text.
+#[napi]
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const BATCH_FIELDS: u32 = (HEAD_FIELDS + (MAX_EVENTS + MAX_JOINED) * (EVENT_FIELDS + 1 + ROW_FIELDS)) as u32;
+
+/// See [`worker_server::events::text_batch::ARRAY_TEXTS`].
+#[napi]
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const ARRAY_TEXTS: u32 = text_batch::ARRAY_TEXTS as u32;
+
+/// Kinds of events, as `lib/server/event-batch.js` numbers them.
+mod kind {
+    /// Messages that are joined; how many. Their lengths follow the event.
+    pub const TEXTS: f64 = 0.0;
+    /// A message; its place in the extras.
+    pub const MESSAGE: f64 = 1.0;
+    /// A registration; the place of its text.
+    pub const REGISTER: f64 = 2.0;
+    /// A closed connection; its close code, and the place of its reason.
+    pub const CLOSED: f64 = 3.0;
+    /// A connection for Node; its number in the [`Sockets`](super::Sockets), and the place of what was read.
+    pub const CONNECTION: f64 = 4.0;
+    /// A log line; its level, and the place of its message, its context following as JSON text, empty if it has none.
+    pub const LOG: f64 = 5.0;
+    /// The server has stopped.
+    pub const STOPPED: f64 = 6.0;
+}
+
+/// A text or a buffer that crosses by itself.
+pub enum Extra {
+    /// A JavaScript string.
+    Text(Utf8Bytes),
+    /// A Node `Buffer`.
+    Bytes(Bytes),
+}
+
+impl ToNapiValue for Extra {
+    unsafe fn to_napi_value(env: sys::napi_env, value: Self) -> Result<sys::napi_value> {
+        // SAFETY: `env` is the one that this function was called with.
+        unsafe {
+            match value {
+                Self::Text(text) => string(env, &text).or_else(|_| {
+                    // V8 holds no string of that length. Nobody else's message may be lost with it: it is no JSON then.
+                    let mut exception = ptr::null_mut();
+                    sys::napi_get_and_clear_last_exception(env, &raw mut exception);
+                    latin1(env, b"")
+                }),
+                Self::Bytes(bytes) => Buffer::to_napi_value(env, Vec::from(bytes).into()),
+            }
+        }
+    }
+}
+
+/// A JavaScript string.
+///
+/// # Safety
+/// As of [`latin1`].
+unsafe fn string(env: sys::napi_env, text: &str) -> Result<sys::napi_value> {
+    // SAFETY: as the caller says.
+    unsafe {
+        // V8 copies Latin-1, where it has to look at each character of UTF-8.
+        if text.is_ascii() { latin1(env, text.as_bytes()) } else { <&str>::to_napi_value(env, text) }
+    }
+}
+
+/// A JavaScript string of Latin-1 characters.
+///
+/// # Safety
+/// `env` must be the environment of the JavaScript call that this is done in.
+unsafe fn latin1(env: sys::napi_env, text: &[u8]) -> Result<sys::napi_value> {
+    let mut value = ptr::null_mut();
+    // SAFETY: the pointer and the length are a slice's, which no allocation's size lets exceed `isize::MAX`.
+    check_status!(unsafe {
+        sys::napi_create_string_latin1(env, text.as_ptr().cast(), text.len().cast_signed(), &raw mut value)
+    })?;
+    Ok(value)
+}
+
+/// Where JavaScript reads the state of one worker.
+#[derive(Debug, Default)]
+pub struct Row(Arc<[AtomicU64; ROW_FIELDS]>);
+
+impl Row {
+    /// Its memory, as JavaScript sees it.
+    pub fn to_array(&self) -> Float64Array {
+        doubles(Arc::clone(&self.0))
+    }
+
+    /// Copies it to an array of JavaScript's own, for hosts where the two can't share memory.
+    pub fn copy_to(&self, row: &mut [f64]) {
+        for (field, value) in row.iter_mut().zip(values(&*self.0)) {
+            *field = value;
+        }
+    }
+
+    /// Writes a worker's state. JavaScript reads it when the native call has returned.
+    pub fn write(&self, snapshot: &Snapshot) {
+        for (slot, field) in self.0.iter().zip(row_of(snapshot)) {
+            slot.store(field.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// The same, if there is one. Gives whether there is.
+    pub fn found(&self, snapshot: Option<Snapshot>) -> bool {
+        if let Some(snapshot) = &snapshot {
+            self.write(snapshot);
+        }
+        snapshot.is_some()
+    }
+}
+
+/// The state of many workers, row after row.
+pub fn rows(snapshots: impl IntoIterator<Item = Snapshot>) -> Vec<f64> {
+    snapshots.into_iter().flat_map(|snapshot| row_of(&snapshot)).collect()
+}
+
+fn row_of(snapshot: &Snapshot) -> [f64; ROW_FIELDS] {
+    [
+        snapshot.key.0 as f64,
+        f64::from(snapshot.status as u8),
+        snapshot.last_seen.unix_ms as f64,
+        snapshot.active as f64,
+        snapshot.completed as f64,
+    ]
+}
+
+/// Sockets on their way to Node, until it has confirmed each of them. What is left when the server goes is closed.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    waiting: HashMap<u32, Descriptor>,
+    taken: HashMap<u32, Lent>,
+    last: u32,
+}
+
+impl Sockets {
+    fn add(&mut self, socket: Descriptor) -> u32 {
+        self.last = self.last.wrapping_add(1);
+        self.waiting.insert(self.last, socket);
+        self.last
+    }
+
+    /// Lends the descriptor of a socket to Node. Its thread may be terminated at any time, and then nobody else would close it.
+    pub fn take(&mut self, number: u32) -> Option<i32> {
+        let socket = self.waiting.remove(&number)?.lend();
+        let fd = socket.number();
+        self.taken.insert(number, socket);
+        Some(fd)
+    }
+
+    /// The descriptor is Node's to close from now on.
+    pub fn confirm(&mut self, number: u32) {
+        if let Some(socket) = self.taken.remove(&number) {
+            socket.give_away();
+        }
+    }
+
+    /// The descriptor is not needed, and closed.
+    pub fn put_back(&mut self, number: u32) {
+        self.taken.remove(&number);
+    }
+}
+
+/// Events that were packed: what does not fit into doubles.
+#[derive(Default)]
+pub struct Batch {
+    /// The joined texts, one behind the other.
+    pub joined: String,
+    /// Everything that travels by itself.
+    pub extras: Vec<Extra>,
+}
+
+impl Batch {
+    /// Packs events into `fields`: the head, the events, and the rows of the workers that sent messages, as they are now. The
+    /// sockets among them wait in `sockets` to be taken.
+    pub fn pack(server: &Server, sockets: &mut Sockets, events: Vec<Event>, fields: &mut [f64]) -> Self {
+        let workers = Vec::with_capacity(events.len());
+        let mut packer = Packer { sockets, batch: Self::default(), fields, at: HEAD_FIELDS, workers };
+        packer.make_room(&events);
+        for event in events {
+            packer.add(event);
+        }
+        let events_end = packer.at;
+        packer.workers.sort_unstable();
+        packer.workers.dedup();
+        for key in std::mem::take(&mut packer.workers) {
+            if let Some(snapshot) = server.worker(key) {
+                packer.write(&row_of(&snapshot));
+            }
+        }
+        let rows_end = packer.at;
+        packer.at = 0;
+        packer.write(&[events_end as f64, rows_end as f64, packer.batch.extras.len() as f64]);
+        packer.batch
+    }
+}
+
+struct Packer<'a> {
+    sockets: &'a mut Sockets,
+    batch: Batch,
+    fields: &'a mut [f64],
+    at: usize,
+    workers: Vec<WorkerKey>,
+}
+
+impl Packer<'_> {
+    /// `fields` are [`BATCH_FIELDS`], which no batch exceeds.
+    fn write(&mut self, fields: &[f64]) {
+        let end = self.at + fields.len();
+        if let Some(room) = self.fields.get_mut(self.at..end) {
+            room.copy_from_slice(fields);
+            self.at = end;
+        }
+    }
+
+    /// One message, or one peer's at a time, is most of the time all there is: its string is taken as it is.
+    fn make_room(&mut self, events: &[Event]) {
+        let lengths = events.iter().filter_map(|event| match event {
+            Event::TextBatch { texts, .. } => Some(texts.joined().len()),
+            _ => None,
+        });
+        let (count, bytes) = lengths.fold((0, 0), |(count, bytes), length| (count + 1, bytes + length));
+        if count > 1 {
+            self.batch.joined.reserve(bytes);
+        }
+    }
+
+    fn add(&mut self, event: Event) {
+        let fields = match event {
+            Event::TextBatch { peer, texts } => {
+                self.workers.extend(peer.worker());
+                self.write(&[kind::TEXTS, peer.id as f64, texts.len() as f64, 0.0]);
+                texts.lengths().iter().for_each(|&length| self.write(&[f64::from(length)]));
+                if self.batch.joined.capacity() == 0 {
+                    self.batch.joined = texts.into_joined();
+                } else {
+                    self.batch.joined.push_str(texts.joined());
+                }
+                return;
+            }
+            Event::Message { peer, text } => {
+                self.workers.extend(peer.worker());
+                [kind::MESSAGE, peer.id as f64, self.text(text), 0.0]
+            }
+            Event::Register { peer, text, .. } => [kind::REGISTER, peer.id as f64, self.text(text), 0.0],
+            Event::Closed { peer, code, reason } => [kind::CLOSED, peer.id as f64, f64::from(code), self.text(reason)],
+            Event::Connection { socket, head } => {
+                let head = self.extra(Extra::Bytes(head));
+                [kind::CONNECTION, 0.0, f64::from(self.sockets.add(socket)), head]
+            }
+            Event::Log { line, .. } => {
+                let level = match line.level {
+                    Level::Debug => 0.0,
+                    Level::Warn => 1.0,
+                    Level::Error => 2.0,
+                };
+                let message = self.text(Utf8Bytes::from_static(line.message));
+                self.text(if line.context.is_null() { Utf8Bytes::default() } else { line.context.to_string().into() });
+                [kind::LOG, 0.0, level, message]
+            }
+            Event::Stopped => [kind::STOPPED, 0.0, 0.0, 0.0],
+        };
+        self.write(&fields);
+    }
+
+    fn text(&mut self, text: Utf8Bytes) -> f64 {
+        self.extra(Extra::Text(text))
+    }
+
+    fn extra(&mut self, extra: Extra) -> f64 {
+        self.batch.extras.push(extra);
+        (self.batch.extras.len() - 1) as f64
+    }
+}

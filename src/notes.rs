@@ -1,0 +1,73 @@
+//! Requests, as JavaScript notes them: their ids are its own, and what selection needs is how many there are.
+//!
+//! A call into the addon costs more than what a request changes, so JavaScript writes that down in memory which both sides see, and it is
+//! taken from there when somebody asks for workers: first how many notes there are, then [`NOTE_FIELDS`] doubles for each, which
+//! are the worker's key, the place of the category among those that the worker limits or -1, and a [`kind`].
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use napi::bindgen_prelude::Float64Array;
+use napi_derive::napi;
+
+use super::server::{count, millis};
+use super::shared_memory::doubles;
+use worker_server::Server;
+use worker_server_core::worker::WorkerKey;
+
+/// As many notes as there is room for. Before there are more they must be taken.
+#[napi]
+pub const MAX_NOTES: u32 = 512;
+/// Doubles for each note.
+const NOTE_FIELDS: usize = 3;
+const DOUBLES: usize = 1 + MAX_NOTES as usize * NOTE_FIELDS;
+
+/// Kinds of notes, as `lib/server/tracked-requests.js` numbers them.
+mod kind {
+    /// A request began.
+    pub const TRACKED: f64 = 0.0;
+    /// One ended that counts as completed. Any other number: one that doesn't.
+    pub const COMPLETED: f64 = 2.0;
+}
+
+/// The notes of one server.
+#[derive(Debug)]
+pub struct Notes(Arc<[AtomicU64; DOUBLES]>);
+
+impl Default for Notes {
+    fn default() -> Self {
+        Self(Arc::new([const { AtomicU64::new(0) }; DOUBLES]))
+    }
+}
+
+impl Notes {
+    /// Their memory, as JavaScript sees it.
+    pub fn to_array(&self) -> Float64Array {
+        doubles(Arc::clone(&self.0))
+    }
+
+    /// Tells the server what was noted. What is said of workers that are gone changes nothing.
+    pub fn take(&self, server: &Server) {
+        let Some((length, notes)) = self.0.split_first() else { return };
+        // JavaScript writes on this thread, and before this call.
+        let read = |slot: &AtomicU64| f64::from_bits(slot.load(Ordering::Relaxed));
+        let there_are = count(read(length));
+        if there_are == 0 {
+            return;
+        }
+        length.store(0.0_f64.to_bits(), Ordering::Relaxed);
+        for note in notes.as_chunks::<NOTE_FIELDS>().0.iter().take(there_are) {
+            Self::take_one(server, note.each_ref().map(read));
+        }
+    }
+
+    /// Tells the server what a single note says.
+    pub fn take_one(server: &Server, [key, place, kind]: [f64; NOTE_FIELDS]) {
+        let (key, limit) = (WorkerKey(millis(key)), (place >= 0.0).then(|| count(place)));
+        if kind == kind::TRACKED {
+            server.track(key, limit);
+        } else {
+            server.release(key, limit, kind == kind::COMPLETED);
+        }
+    }
+}

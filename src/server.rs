@@ -1,0 +1,474 @@
+//! [`Server`] as a JavaScript class.
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use napi::Status;
+use napi::bindgen_prelude::{Float64Array, Float64ArraySlice, Function, Latin1String, Result};
+use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
+use napi_derive::napi;
+use parking_lot::Mutex;
+
+use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Row, Sockets, rows};
+use super::notes::Notes;
+use super::outgoing::OutgoingText;
+use super::shared_memory::{NativeSubmissions, doubles};
+use worker_server::Server;
+use worker_server::accept::handover::Addresses;
+use worker_server::outbox::buffered_amounts::PAGE_SLOTS;
+use worker_server_core::config::{Limits, ServerConfig};
+use worker_server_core::log::Level;
+use worker_server_core::worker::WorkerKey;
+
+/// The JavaScript function that is called, without arguments, when there are events to drain. It must not throw.
+type Wake = ThreadsafeFunction<(), (), (), Status, false>;
+
+/// [`ServerConfig`], as `lib/server/options.js` makes it. Times are in milliseconds, sizes in bytes.
+#[napi(object)]
+#[allow(missing_docs, reason = "the fields are those of ServerConfig")]
+pub struct NativeOptions {
+    pub port: u16,
+    pub host: Option<String>,
+    pub reuse_port: Option<bool>,
+    pub auth_tokens: Option<Vec<String>>,
+    pub accept_unregistered: Option<bool>,
+    pub heartbeat_timeout_ms: f64,
+    pub health_check_interval_ms: f64,
+    pub heartbeat_interval_ms: f64,
+    pub ping_interval_ms: Option<f64>,
+    pub logging: bool,
+    pub relay_port: Option<u16>,
+    /// Whether memory is shared: see [`crate::shared_memory`].
+    pub shares_memory: bool,
+    pub limits: NativeLimits,
+}
+
+/// [`Limits`], as `lib/server/options.js` makes them.
+#[napi(object)]
+#[allow(missing_docs, reason = "the fields are those of Limits")]
+pub struct NativeLimits {
+    pub max_message_bytes: f64,
+    pub head_timeout_ms: f64,
+    pub max_head_bytes: f64,
+    pub registration_timeout_ms: f64,
+    pub max_connections: f64,
+    pub max_unregistered: f64,
+    pub max_queued_bytes: f64,
+    pub stall_timeout_ms: f64,
+    pub max_unhandled_bytes: f64,
+    pub max_unhandled_bytes_total: f64,
+    pub stop_grace_ms: f64,
+}
+
+/// A double from JavaScript as a count: at least 0, at most what fits.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+pub(super) fn count(value: f64) -> usize {
+    value as usize
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
+pub(super) fn millis(value: f64) -> u64 {
+    value as u64
+}
+
+/// A century, in milliseconds: longer than any process runs. A time after now, be it three such times, can still be told by every clock.
+const FOREVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
+
+/// A time from JavaScript, where infinity is one that never comes.
+fn time_ms(value: f64) -> u64 {
+    millis(value).min(FOREVER_MS)
+}
+
+fn duration(value: f64) -> Duration {
+    Duration::from_millis(time_ms(value))
+}
+
+impl From<NativeOptions> for ServerConfig {
+    fn from(options: NativeOptions) -> Self {
+        let limits = options.limits;
+        Self {
+            port: options.port,
+            host: options.host,
+            reuse_port: options.reuse_port.unwrap_or_default(),
+            auth_tokens: options.auth_tokens,
+            accept_unregistered: options.accept_unregistered,
+            heartbeat_timeout_ms: time_ms(options.heartbeat_timeout_ms),
+            health_check_interval_ms: time_ms(options.health_check_interval_ms),
+            heartbeat_interval_ms: options.heartbeat_interval_ms,
+            ping_interval: options.ping_interval_ms.filter(|interval| interval.is_finite()).map(duration),
+            logging: options.logging,
+            relay_port: options.relay_port,
+            limits: Limits {
+                max_message_bytes: count(limits.max_message_bytes),
+                head_timeout: duration(limits.head_timeout_ms),
+                max_head_bytes: count(limits.max_head_bytes),
+                registration_timeout: duration(limits.registration_timeout_ms),
+                max_connections: count(limits.max_connections),
+                max_unregistered: count(limits.max_unregistered),
+                max_queued_bytes: count(limits.max_queued_bytes),
+                stall_timeout: duration(limits.stall_timeout_ms),
+                max_unhandled_bytes: count(limits.max_unhandled_bytes),
+                max_unhandled_bytes_total: count(limits.max_unhandled_bytes_total),
+                stop_grace: duration(limits.stop_grace_ms),
+            },
+        }
+    }
+}
+
+/// An operating system's error, its code as Node names it (or its number, where the name is not known here).
+fn system_error(error: &io::Error) -> napi::Error<String> {
+    let code = match (error.raw_os_error(), error.kind()) {
+        // Node's numbers are the system's own.
+        (Some(number), _) if cfg!(unix) => number.to_string(),
+        (_, io::ErrorKind::AddrInUse) => "EADDRINUSE".to_owned(),
+        (_, io::ErrorKind::AddrNotAvailable) => "EADDRNOTAVAIL".to_owned(),
+        (_, io::ErrorKind::PermissionDenied) => "EACCES".to_owned(),
+        (_, io::ErrorKind::Unsupported) => "ENOTSUP".to_owned(),
+        (Some(number), _) => number.to_string(),
+        // What is no address of an interface, such as one with a scope that there isn't.
+        (None, _) => "EINVAL".to_owned(),
+    };
+    napi::Error::new(code, error.to_string())
+}
+
+/// A registration that was settled.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "the fields are those of worker_server::Registered")]
+pub struct NativeRegistered {
+    pub session_id: String,
+    pub worker_id: String,
+    pub worker_name: String,
+    pub room: u32,
+}
+
+/// Slots in what [`NativeServer::buffered_amount_page`] gives.
+#[napi]
+#[allow(clippy::cast_possible_truncation, reason = "it is small")]
+pub const BUFFERED_AMOUNT_PAGE_SLOTS: u32 = PAGE_SLOTS as u32;
+
+/// A running server. Keeps the process alive until it is shut down.
+#[napi]
+pub struct NativeServer {
+    server: Server,
+    wake: Arc<Mutex<Option<Wake>>>,
+    row: Row,
+    notes: Notes,
+    sockets: Mutex<Sockets>,
+    extras: Mutex<Vec<Extra>>,
+    shares_memory: bool,
+}
+
+#[napi]
+impl NativeServer {
+    /// Binds and begins to serve. `wake` is called when there is something to drain.
+    ///
+    /// # Errors
+    /// Throws if the port can't be bound, with the system's error code.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(options: NativeOptions, wake: Function<(), ()>) -> Result<Self, String> {
+        let wake = wake
+            .build_threadsafe_function()
+            .callee_handled::<false>()
+            .build()
+            .map_err(|error| napi::Error::new("ERR_WORKER_SERVER".to_owned(), error.reason.clone()))?;
+        let wake: Arc<Mutex<Option<Wake>>> = Arc::new(Mutex::new(Some(wake)));
+        let notifier = Arc::clone(&wake);
+        let shares_memory = options.shares_memory;
+        let start = AssertUnwindSafe(|| {
+            Server::start(options.into(), move || {
+                if let Some(wake) = &*notifier.lock() {
+                    wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+                }
+            })
+        });
+        let started = panic::catch_unwind(start);
+        if !matches!(started, Ok(Ok(_))) {
+            // It would keep the process alive, whoever still holds it after a panic.
+            wake.lock().take();
+        }
+        let server = match started {
+            Ok(started) => started.map_err(|error| system_error(&error))?,
+            Err(panic) => panic::resume_unwind(panic),
+        };
+        Ok(Self {
+            server,
+            wake,
+            row: Row::default(),
+            notes: Notes::default(),
+            sockets: Mutex::default(),
+            extras: Mutex::default(),
+            shares_memory,
+        })
+    }
+
+    /// See [`Server::port`].
+    #[napi(getter, catch_unwind)]
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
+    /// Where methods write a worker's row.
+    #[napi(catch_unwind)]
+    pub fn row(&self) -> Float64Array {
+        self.row.to_array()
+    }
+
+    /// Copies what is in [`NativeServer::row`] to an array of JavaScript's own, where memory is not shared.
+    #[napi(catch_unwind)]
+    pub fn copy_row(&self, mut row: Float64ArraySlice<'_>) {
+        // SAFETY: JavaScript runs again only when this call has returned.
+        self.row.copy_to(unsafe { row.as_mut() });
+    }
+
+    /// Where JavaScript writes that requests began or ended: see [`crate::notes`].
+    #[napi(catch_unwind)]
+    pub fn notes(&self) -> Float64Array {
+        self.notes.to_array()
+    }
+
+    /// See [`Server::limited`].
+    #[napi(catch_unwind)]
+    pub fn limited(&self, key: f64) -> Vec<String> {
+        self.server.limited(WorkerKey(millis(key))).iter().map(ToString::to_string).collect()
+    }
+
+    /// Takes the notes. Whatever asks for workers does so first, and so does the end of a turn.
+    #[napi(catch_unwind)]
+    pub fn take_notes(&self) {
+        self.notes.take(&self.server);
+    }
+
+    /// Takes a single note, where memory is not shared: its fields are those of [`crate::notes`].
+    #[napi(catch_unwind)]
+    pub fn take_note(&self, key: f64, place: f64, kind: f64) {
+        Notes::take_one(&self.server, [key, place, kind]);
+    }
+
+    /// The server, once it knows what was noted.
+    fn informed(&self) -> &Server {
+        self.notes.take(&self.server);
+        &self.server
+    }
+
+    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`] doubles, and gives the
+    /// joined texts. `null` when there is nothing, and nothing comes within `look_us` microseconds: see [`Server::look`].
+    #[napi(catch_unwind)]
+    pub fn drain(&self, returns: bool, look_us: u32, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
+        let server = self.informed();
+        if look_us > 0 {
+            server.look(Duration::from_micros(u64::from(look_us)));
+        }
+        let events = server.drain(MAX_EVENTS, MAX_BYTES, returns);
+        if events.is_empty() {
+            return None;
+        }
+        // SAFETY: JavaScript runs again only when this call has returned.
+        let fields = unsafe { fields.as_mut() };
+        let batch = Batch::pack(server, &mut self.sockets.lock(), events, fields);
+        *self.extras.lock() = batch.extras;
+        Some(batch.joined.into())
+    }
+
+    /// Gives the extras of what was drained last.
+    #[napi(catch_unwind)]
+    pub fn take_extras(&self) -> Vec<Extra> {
+        std::mem::take(&mut *self.extras.lock())
+    }
+
+    /// Takes the descriptor of a connection for Node. Then either [`Self::confirm_socket`] or [`Self::return_socket`] must be
+    /// called; if neither is, since the thread was terminated, the descriptor is closed with the server.
+    #[napi(catch_unwind)]
+    pub fn take_socket(&self, number: u32) -> Option<i32> {
+        self.sockets.lock().take(number)
+    }
+
+    /// Node has made a socket of the descriptor, and will close it.
+    #[napi(catch_unwind)]
+    pub fn confirm_socket(&self, number: u32) {
+        self.sockets.lock().confirm(number);
+    }
+
+    /// Node could not make a socket of the descriptor, which is closed.
+    #[napi(catch_unwind)]
+    pub fn return_socket(&self, number: u32) {
+        self.sockets.lock().put_back(number);
+    }
+
+    /// See [`Server::admits_line`]. `level` as in [`super::batch`].
+    #[napi(catch_unwind)]
+    pub fn admits_line(&self, level: u32, message: String) -> bool {
+        let level = match level {
+            0 => Level::Debug,
+            1 => Level::Warn,
+            _ => Level::Error,
+        };
+        self.server.admits_line(level, &message)
+    }
+
+    /// See [`Server::displace`]: one row after the other.
+    #[napi(catch_unwind)]
+    pub fn displace(&self, peer: f64) -> Float64Array {
+        rows(self.informed().displace(millis(peer))).into()
+    }
+
+    /// See [`Server::register`]. Writes the new worker's row.
+    #[napi(catch_unwind)]
+    pub fn register(&self, peer: f64) -> Option<NativeRegistered> {
+        let registered = self.server.register(millis(peer))?;
+        self.row.write(&registered.snapshot);
+        Some(NativeRegistered {
+            session_id: registered.session_id,
+            worker_id: registered.worker_id,
+            worker_name: registered.worker_name,
+            room: u32::try_from(registered.room).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// See [`Server::depart`]. Writes the worker's last row, if there was a worker.
+    #[napi(catch_unwind)]
+    pub fn depart(&self, peer: f64) -> bool {
+        self.row.found(self.informed().depart(millis(peer)))
+    }
+
+    /// See [`Server::keep_unregistered`].
+    #[napi(catch_unwind)]
+    pub fn keep_unregistered(&self, peer: f64) {
+        self.server.keep_unregistered(millis(peer));
+    }
+
+    /// See [`Server::send`].
+    #[napi(catch_unwind)]
+    pub fn send(&self, worker_id: String, text: OutgoingText) -> bool {
+        self.server.send(&worker_id, text.0)
+    }
+
+    /// Where JavaScript publishes what it sends: see [`worker_server::outbox::submissions`].
+    #[napi(catch_unwind)]
+    pub fn submissions(&self) -> NativeSubmissions {
+        NativeSubmissions::of(&self.server.submissions())
+    }
+
+    /// See [`Server::take_submissions`].
+    #[napi(catch_unwind)]
+    pub fn take_submissions(&self) {
+        self.server.take_submissions();
+    }
+
+    /// See [`Server::write_all`].
+    #[napi(catch_unwind)]
+    pub fn write_all(&self) {
+        self.server.write_all();
+    }
+
+    /// See [`Server::buffered_amount_page`]. Where memory is not shared the slots show that there is no room, so that this side is asked for each
+    /// message.
+    ///
+    /// # Errors
+    /// Throws if there is no such page.
+    #[napi(catch_unwind)]
+    pub fn buffered_amount_page(&self, number: u32) -> Result<Float64Array> {
+        if !self.shares_memory {
+            return Ok(vec![f64::INFINITY; PAGE_SLOTS].into());
+        }
+        let page = self
+            .server
+            .buffered_amount_page(number as usize)
+            .ok_or_else(|| napi::Error::from_reason("no such page"))?;
+        Ok(doubles(page))
+    }
+
+    /// See [`Server::broadcast`].
+    #[napi(catch_unwind)]
+    pub fn broadcast(&self, text: OutgoingText) {
+        self.server.broadcast(&text.0);
+    }
+
+    /// See [`Server::flush`]. What was noted is taken afterwards: a peer may wait for what is written.
+    #[napi(catch_unwind)]
+    pub fn flush(&self) {
+        self.server.flush();
+        self.notes.take(&self.server);
+    }
+
+    /// See [`Server::select`]. Writes the row of the worker, if there is one.
+    #[napi(catch_unwind)]
+    pub fn select(&self, model: String, category: Option<String>) -> bool {
+        self.row.found(self.informed().select(&model, category.as_deref()))
+    }
+
+    /// See [`Server::select_any`]. Writes the row of the worker, if there is one.
+    #[napi(catch_unwind)]
+    pub fn select_any(&self) -> bool {
+        self.row.found(self.informed().select_any())
+    }
+
+    /// See [`Server::free_slots`].
+    #[napi(catch_unwind)]
+    pub fn free_slots(&self, model: String, category: Option<String>) -> f64 {
+        self.informed().free_slots(&model, category.as_deref())
+    }
+
+    /// See [`Server::worker_count`].
+    #[napi(catch_unwind)]
+    pub fn worker_count(&self) -> f64 {
+        self.server.worker_count() as f64
+    }
+
+    /// See [`Server::available_count`].
+    #[napi(catch_unwind)]
+    pub fn available_count(&self) -> f64 {
+        self.informed().available_count() as f64
+    }
+
+    /// See [`Server::workers`]: one row after the other.
+    #[napi(catch_unwind)]
+    pub fn workers(&self) -> Float64Array {
+        rows(self.informed().workers()).into()
+    }
+
+    /// See [`Server::add_endpoint`].
+    #[napi(catch_unwind)]
+    pub fn add_endpoint(&self, path: String) {
+        self.server.add_endpoint(&path);
+    }
+
+    /// See [`Server::relayed_from`]: address and port of the peer, then of this server.
+    #[napi(catch_unwind)]
+    pub fn relayed_from(&self, relay_port: u16) -> Option<(String, u16, String, u16)> {
+        let Addresses { remote, local } = self.server.relayed_from(relay_port)?;
+        Some((remote.ip().to_string(), remote.port(), local.ip().to_string(), local.port()))
+    }
+
+    /// See [`Server::take_back`].
+    ///
+    /// # Errors
+    /// Throws if the descriptor can't be duplicated.
+    #[napi(catch_unwind)]
+    pub fn take_back(&self, fd: i32, head: &[u8]) -> Result<(), String> {
+        self.server.take_back(fd, head).map_err(|error| system_error(&error))
+    }
+
+    /// See [`Server::stop`].
+    #[napi(catch_unwind)]
+    pub fn stop(&self) {
+        self.server.stop();
+    }
+
+    /// See [`Server::abandon`].
+    #[napi(catch_unwind)]
+    pub fn abandon(&self) {
+        self.wake.lock().take();
+        self.server.abandon();
+        *self.sockets.lock() = Sockets::default();
+    }
+
+    /// See [`Server::shut_down`]. From then on the server does not keep the process alive.
+    #[napi(catch_unwind)]
+    pub fn shut_down(&self) {
+        self.wake.lock().take();
+        *self.sockets.lock() = Sockets::default();
+        self.server.shut_down();
+    }
+}
