@@ -141,8 +141,7 @@ export type WorkerDisconnectedHandler =
  * @typeParam T The shape of the message.
  */
 export type WorkerMessageHandler<T = Record<string, unknown>> =
-  | ((worker: WorkerInfo, message: T) => void)
-  | ((worker: WorkerInfo, message: T) => Promise<void>);
+  ((worker: WorkerInfo, message: T) => void) | ((worker: WorkerInfo, message: T) => Promise<void>);
 
 /**
  * Called with an HTTP request, after the handlers before it returned false. Returns whether the request is answered or going to
@@ -156,8 +155,7 @@ export type HttpRequestHandler = (req: IncomingMessage, res: ServerResponse) => 
  * A throw or a rejection is logged and touches nothing else.
  */
 export type WebSocketConnectionHandler =
-  | ((ws: WebSocket, req: IncomingMessage) => void)
-  | ((ws: WebSocket, req: IncomingMessage) => Promise<void>);
+  ((ws: WebSocket, req: IncomingMessage) => void) | ((ws: WebSocket, req: IncomingMessage) => Promise<void>);
 
 // ---------------------------------------------------------------------------------------------
 // Options

@@ -37,10 +37,17 @@ const SIZES = {
 };
 
 const MIB = 1024 * 1024;
-const { values } = parseArgs({ options: { seconds: { type: 'string', default: '5' }, only: { type: 'string', default: '' }, ours: { type: 'boolean' } } });
+const { values } = parseArgs({
+  options: {
+    seconds: { type: 'string', default: '5' },
+    only: { type: 'string', default: '' },
+    ours: { type: 'boolean' },
+  },
+});
 const seconds = Number(values.seconds);
 
-const quantile = (list, q) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * q))] ?? NaN;
+const quantile = (list, q) =>
+  list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * q))] ?? NaN;
 const number = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(digits) : '-');
 
 async function attack(name, size, standin) {
@@ -53,7 +60,9 @@ async function attack(name, size, standin) {
   const attacker = startProcess('../attackers/attacker-process.js');
   const row = { crashed: null };
   // A target that dies under the attack is a result, not a reason to end.
-  const died = new Promise((resolve) => target.child.once('exit', (code, signal) => resolve(`died (${code ?? signal})`)));
+  const died = new Promise((resolve) =>
+    target.child.once('exit', (code, signal) => resolve(`died (${code ?? signal})`)),
+  );
   const run = async () => {
     const begun = performance.now();
     const saw = witness.ask('measure', { ms: seconds * 1000 });
@@ -80,16 +89,21 @@ function print(name, which, { crashed, peak, grown, cpu, steps, saw }) {
     const times = saw?.times[kind] ?? [];
     return `${number(quantile(times, 0.5))}/${number(Math.max(...times), 0)}`.padStart(13);
   });
-  const cells = [number(peak / MIB, 0), number(grown / MIB, 0), number(cpu, 2), number(steps, 0)].map((cell) => cell.padStart(9));
+  const cells = [number(peak / MIB, 0), number(grown / MIB, 0), number(cpu, 2), number(steps, 0)].map((cell) =>
+    cell.padStart(9),
+  );
   const end = crashed ?? (saw?.closed ? `witness closed ${saw.closed}` : '');
   console.log(`${name.padEnd(28)}${which.padEnd(6)}${cells.join('')}${seen.join('')}  ${end}`);
 }
 
 console.log(`Node ${process.version}, ${seconds} s an attack\n`);
 const heads = ['peak MiB', 'grown', 'cpu', 'steps/s'].map((cell) => cell.padStart(9)).join('');
-console.log(`${'attack'.padEnd(28)}${'on'.padEnd(6)}${heads}${['echo', 'heartbeat', 'page'].map((cell) => cell.padStart(13)).join('')}`);
+console.log(
+  `${'attack'.padEnd(28)}${'on'.padEnd(6)}${heads}${['echo', 'heartbeat', 'page'].map((cell) => cell.padStart(13)).join('')}`,
+);
 for (const [name, size] of Object.entries(SIZES)) {
   if (!name.includes(values.only)) continue;
-  for (const standin of values.ours ? [false] : [false, true]) print(name, standin ? 'ws' : 'here', await attack(name, size, standin));
+  for (const standin of values.ours ? [false] : [false, true])
+    print(name, standin ? 'ws' : 'here', await attack(name, size, standin));
 }
 process.exit(0);

@@ -65,7 +65,9 @@ for (const row of rows) {
   process.stderr.write('\n');
 }
 const report = { date: new Date().toISOString().slice(0, 10), machine, runs, quick: options.quick, results };
-console.log(`\n${options.quick ? 'Short runs, to see that everything works; the figures mean little. ' : ''}${machineText(report)}\n`);
+console.log(
+  `\n${options.quick ? 'Short runs, to see that everything works; the figures mean little. ' : ''}${machineText(report)}\n`,
+);
 console.log(plainTable(results));
 if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 if (options.docs) updateDocuments(report);

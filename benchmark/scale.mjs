@@ -38,7 +38,9 @@ function fileLimit() {
 const room = fileLimit() - SPARE_FILES;
 const workers = Math.min(Number(options.workers), room);
 if (workers < Number(options.workers)) {
-  console.log(`The limit on open files (ulimit -Hn: ${fileLimit()}) allows ${workers} workers instead of ${options.workers}.\n`);
+  console.log(
+    `The limit on open files (ulimit -Hn: ${fileLimit()}) allows ${workers} workers instead of ${options.workers}.\n`,
+  );
 }
 const leaving = Number(options.vanish ?? Math.min(50_000, workers >> 1));
 const milliseconds = (micros) => `${number(micros / 1000, 3)} ms`;
@@ -84,7 +86,11 @@ try {
   await setTimeout(seconds * 1000);
   const idle = await server.tell('measured');
   const beats = await Promise.all(loads.map((load) => load.report()));
-  assert.deepEqual([idle.count, idle.available, total(beats, 'lost')], [workers, workers, 0], 'everyone is there and well');
+  assert.deepEqual(
+    [idle.count, idle.available, total(beats, 'lost')],
+    [workers, workers, 0],
+    'everyone is there and well',
+  );
   show(`Idle for ${seconds} s, a heartbeat of each every ${options.every} ms`, [
     ['heartbeats answered', `${total(beats, 'messages')} (${total(beats, 'unanswered')} under way)`],
     ['CPU of the server', `${number(idle.usage.cpuMicros / seconds / 1e4, 3)} % of a core`],
@@ -104,7 +110,11 @@ try {
   }
   const gone = await server.tell('vanished', since);
   const rest = await Promise.all(loads.map((load) => load.report()));
-  assert.deepEqual([gone.count, gone.available, total(rest, 'lost')], [workers - leaving, workers - leaving, 0], 'half are left');
+  assert.deepEqual(
+    [gone.count, gone.available, total(rest, 'lost')],
+    [workers - leaving, workers - leaving, 0],
+    'half are left',
+  );
   show(`${leaving} of them vanish at once`, [
     ['the first is reported after', `${number(gone.first, 3)} ms`],
     ['all are reported after', `${number(gone.all, 3)} ms`],

@@ -18,7 +18,9 @@ function makeWorker(index, modelId) {
     name: `Worker ${index}`,
     websocket: { readyState: 1, send() {}, close() {} },
     capabilities: {
-      models: [{ modelId, displayName: modelId, maxContextTokens: 8192, maxOutputTokens: 4096, supportsStreaming: true }],
+      models: [
+        { modelId, displayName: modelId, maxContextTokens: 8192, maxOutputTokens: 4096, supportsStreaming: true },
+      ],
       maxConcurrentRequests: 4,
       concurrencyLimits: { chat: 3 },
     },
@@ -48,7 +50,8 @@ class ScannedPool {
     for (const worker of this.workers.values()) {
       if (worker.status !== 'available') continue;
       const { models, maxConcurrentRequests, concurrencyLimits } = worker.capabilities;
-      if (!models.some(({ modelId }) => modelId === model || modelId.includes(model) || model.includes(modelId))) continue;
+      if (!models.some(({ modelId }) => modelId === model || modelId.includes(model) || model.includes(modelId)))
+        continue;
       if (worker.activeRequests >= maxConcurrentRequests) continue;
       if (category !== undefined && concurrencyLimits?.[category] !== undefined) {
         if ((worker.categoryActiveRequests.get(category) ?? 0) >= concurrencyLimits[category]) continue;
@@ -82,7 +85,10 @@ class ScannedPool {
       const category = worker.requestCategories.get(requestId);
       if (category !== undefined) {
         worker.requestCategories.delete(requestId);
-        worker.categoryActiveRequests.set(category, Math.max(0, (worker.categoryActiveRequests.get(category) ?? 0) - 1));
+        worker.categoryActiveRequests.set(
+          category,
+          Math.max(0, (worker.categoryActiveRequests.get(category) ?? 0) - 1),
+        );
       }
       if (options?.incrementCompleted) worker.completedRequests += 1;
       if (worker.status === 'busy' && worker.activeRequests < worker.capabilities.maxConcurrentRequests) {
@@ -102,7 +108,8 @@ const FLEETS = {
 function fill(target, modelOf) {
   for (let index = 0; index < WORKERS; index += 1) {
     target.add(makeWorker(index, modelOf(index)));
-    for (let request = 0; request <= index % 2; request += 1) target.trackRequest(`worker-${index}`, `busy-${index}-${request}`);
+    for (let request = 0; request <= index % 2; request += 1)
+      target.trackRequest(`worker-${index}`, `busy-${index}-${request}`);
   }
   return target;
 }
@@ -130,7 +137,8 @@ const WORK = {
   releaseRequest(target) {
     for (let index = 0; index < WORKERS; index += 1) target.trackRequest(ids[index], requests[index], 'chat');
     const start = process.hrtime.bigint();
-    for (let index = 0; index < WORKERS; index += 1) target.releaseRequest(requests[index], { incrementCompleted: true });
+    for (let index = 0; index < WORKERS; index += 1)
+      target.releaseRequest(requests[index], { incrementCompleted: true });
     return { calls: WORKERS, ns: process.hrtime.bigint() - start };
   },
 };
@@ -151,7 +159,9 @@ function round(work, target, modelOf) {
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
 console.log(`${WORKERS} caller-made workers, Node ${process.version}\n`);
-console.log(`${'fleet'.padEnd(20)}${'call'.padEnd(32)}${'scan, µs'.padStart(10)}${'pool, µs'.padStart(10)}${'ratio'.padStart(8)}`);
+console.log(
+  `${'fleet'.padEnd(20)}${'call'.padEnd(32)}${'scan, µs'.padStart(10)}${'pool, µs'.padStart(10)}${'ratio'.padStart(8)}`,
+);
 for (const [fleet, modelOf] of Object.entries(FLEETS)) {
   for (const [name, work] of Object.entries(WORK)) {
     const targets = [fill(new ScannedPool(), modelOf), fill(new WorkerPool(), modelOf)];

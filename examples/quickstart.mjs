@@ -122,7 +122,8 @@ function allRegistered(server, children) {
     const off = server.onWorkerConnected(() => {
       if (server.getWorkerCount() === children.size) settle(resolve);
     });
-    const ended = (id) => (code, signal) => settle(() => reject(new Error(`worker ${id} ended early (${signal ?? code})`)));
+    const ended = (id) => (code, signal) =>
+      settle(() => reject(new Error(`worker ${id} ended early (${signal ?? code})`)));
     const watching = [...children].map(([id, child]) => {
       const onExit = ended(id);
       child.once('exit', onExit);
@@ -244,7 +245,9 @@ function runBatch(server, jobs, { announce, beforeFirst, afterFirst }) {
         }
       }
       // These workers are not started again: what none of those left can do will never be done.
-      const models = new Set(server.getWorkerInfo().flatMap(({ capabilities }) => capabilities.models.map((model) => model.modelId)));
+      const models = new Set(
+        server.getWorkerInfo().flatMap(({ capabilities }) => capabilities.models.map((model) => model.modelId)),
+      );
       for (const job of waiting.splice(0)) {
         if (models.has(modelOf(job))) waiting.push(job);
         else close(job, { error: `no worker for ${modelOf(job)} is left` });
@@ -340,7 +343,13 @@ async function main() {
   // The workers get it in their environment. Nothing of whoever hasn't got it reaches the handlers below.
   const token = randomBytes(16).toString('hex');
   const logger = options.verbose ? consoleLogger() : undefined;
-  const server = await startServer({ host: HOST, authToken: token, heartbeatIntervalMs: 2_000, heartbeatTimeoutMs: 6_000, logger });
+  const server = await startServer({
+    host: HOST,
+    authToken: token,
+    heartbeatIntervalMs: 2_000,
+    heartbeatTimeoutMs: 6_000,
+    logger,
+  });
   const children = new Map();
   const stopped = interrupted();
   const listeners = new Set();
@@ -374,7 +383,9 @@ async function main() {
       const numbers = await Promise.race([runBatch(server, jobs, { announce, ...callbacks }), stopped]);
       bar.stop();
       if (numbers === undefined) throw new Error('interrupted');
-      console.log(`\n${report(jobs, process.stdout.columns ?? 120)}\n\n${summary(jobs, files.length - jobs.length, kill, numbers)}`);
+      console.log(
+        `\n${report(jobs, process.stdout.columns ?? 120)}\n\n${summary(jobs, files.length - jobs.length, kill, numbers)}`,
+      );
     }
 
     if (options.serve) {

@@ -125,7 +125,10 @@ export function analyse(text, kind, corpus) {
     lines: text === '' ? 0 : text.replace(/\n$/, '').split('\n').length,
     words: words.length,
     characters: [...text].length,
-    terms: [...weights].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, 4).map(([term]) => term),
+    terms: [...weights]
+      .sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1))
+      .slice(0, 4)
+      .map(([term]) => term),
     extract: extract(sentences, weights, 3),
   };
 }

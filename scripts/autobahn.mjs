@@ -19,8 +19,15 @@ const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const page = path.join(root, 'docs', 'CONFORMANCE.md');
 const AGENT = 'worker-server';
 const SECTIONS = {
-  1: 'Framing', 2: 'Pings and pongs', 3: 'Reserved bits', 4: 'Opcodes', 5: 'Fragmentation', 6: 'UTF-8 handling',
-  7: 'Close handling', 9: 'Limits and performance', 10: 'Automatic fragmentation',
+  1: 'Framing',
+  2: 'Pings and pongs',
+  3: 'Reserved bits',
+  4: 'Opcodes',
+  5: 'Fragmentation',
+  6: 'UTF-8 handling',
+  7: 'Close handling',
+  9: 'Limits and performance',
+  10: 'Automatic fragmentation',
 };
 const QUICK = ['1.1.*', '2.*', '3.*', '4.*', '5.*', '6.4.*', '7.*', '10.*'];
 const BEGIN = '<!-- autobahn -->';
@@ -35,9 +42,13 @@ function fail(message) {
 function findSuite() {
   if (process.env.WSTEST) return process.env.WSTEST;
   const cache = process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache');
-  const setup = spawnSync(path.join(root, 'conformance', 'setup'), [path.join(cache, 'autobahn-testsuite')], { encoding: 'utf8' });
+  const setup = spawnSync(path.join(root, 'conformance', 'setup'), [path.join(cache, 'autobahn-testsuite')], {
+    encoding: 'utf8',
+  });
   if (setup.status === 0) return setup.stdout.trim();
-  console.error(`autobahn: the suite can't be installed: ${(setup.stderr || String(setup.error)).trim().split('\n').at(-1)}`);
+  console.error(
+    `autobahn: the suite can't be installed: ${(setup.stderr || String(setup.error)).trim().split('\n').at(-1)}`,
+  );
   return null;
 }
 
@@ -78,7 +89,9 @@ function count(results, behavior) {
 
 function table(results) {
   const rows = Object.entries(SECTIONS).map(([section, title]) => {
-    const own = Object.entries(results).filter(([id]) => id.split('.')[0] === section).map(([, result]) => result);
+    const own = Object.entries(results)
+      .filter(([id]) => id.split('.')[0] === section)
+      .map(([, result]) => result);
     return { title: `${section} ${title}`, own };
   });
   rows.push({ title: 'all', own: Object.values(results) });
@@ -86,7 +99,11 @@ function table(results) {
     const numbers = ['OK', 'NON-STRICT', 'INFORMATIONAL', 'FAILED'].map((behavior) => count(own, behavior));
     return `| ${[title, own.length, ...numbers].join(' | ')} |`;
   });
-  return ['| section | cases | OK | non-strict | informational | failed |', '| --- | --- | --- | --- | --- | --- |', ...lines].join('\n');
+  return [
+    '| section | cases | OK | non-strict | informational | failed |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...lines,
+  ].join('\n');
 }
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean' }, 'if-possible': { type: 'boolean' } } });

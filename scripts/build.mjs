@@ -41,16 +41,22 @@ function suffixFor(args) {
   const at = args.findIndex((arg) => arg === '--target' || arg === '-t');
   if (at < 0) {
     const host = hostPlatform();
-    return host.suffix ?? fail(`no target is set up for ${host.name}: add it to lib/native/platforms.js and to package.json`);
+    return (
+      host.suffix ?? fail(`no target is set up for ${host.name}: add it to lib/native/platforms.js and to package.json`)
+    );
   }
   const found = platforms.find((p) => p.target === args[at + 1]);
-  return found ? found.suffix : fail(`unknown target ${args[at + 1]}; known are ${platforms.map((p) => p.target).join(', ')}`);
+  return found
+    ? found.suffix
+    : fail(`unknown target ${args[at + 1]}; known are ${platforms.map((p) => p.target).join(', ')}`);
 }
 
 function requireTools() {
   const cargo = spawnSync('cargo', ['--version'], { stdio: 'ignore' });
   if (cargo.error || cargo.status !== 0) {
-    fail('cargo was not found. Building from source needs Rust: install it from https://rustup.rs and run `npm run build`.');
+    fail(
+      'cargo was not found. Building from source needs Rust: install it from https://rustup.rs and run `npm run build`.',
+    );
   }
   try {
     return require.resolve('@napi-rs/cli/package.json');
@@ -71,7 +77,15 @@ const cliPackage = requireTools();
 const cli = path.join(path.dirname(cliPackage), require(cliPackage).bin.napi);
 const started = new Date();
 // The types and the JavaScript are written by hand; what the tool would generate goes where nobody reads it.
-const build = ['build', '--platform', '--no-js', '--dts', 'target/native.d.ts', ...(debug ? [] : ['--release']), ...rest];
+const build = [
+  'build',
+  '--platform',
+  '--no-js',
+  '--dts',
+  'target/native.d.ts',
+  ...(debug ? [] : ['--release']),
+  ...rest,
+];
 const result = spawnSync(process.execPath, [cli, ...build], { cwd: root, stdio: 'inherit' });
 if (result.error) fail(result.error.message);
 if (result.status !== 0) fail(`napi build ended with ${result.signal ?? `exit code ${result.status}`}`);

@@ -22,7 +22,10 @@ function fail(message) {
   process.exit(1);
 }
 
-const { values, positionals } = parseArgs({ options: { minutes: { type: 'string', default: '10' } }, allowPositionals: true });
+const { values, positionals } = parseArgs({
+  options: { minutes: { type: 'string', default: '10' } },
+  allowPositionals: true,
+});
 const minutes = Number(values.minutes);
 if (!(minutes > 0)) fail(`--minutes takes a positive number, not ${values.minutes}`);
 const unknown = positionals.find((name) => !targets.includes(name));
@@ -36,7 +39,12 @@ for (const target of positionals.length > 0 ? positionals : targets) {
   mkdirSync(corpus, { recursive: true });
   const dictionary = path.join(fuzz, 'dictionaries', `${DICTIONARIES[target]}.dict`);
   const args = ['+nightly', 'fuzz', 'run', target, corpus, path.join(fuzz, 'seeds', target), '--'];
-  args.push(`-max_total_time=${Math.ceil(minutes * 60)}`, `-max_len=${LONGEST_INPUT}`, '-timeout=20', '-print_final_stats=1');
+  args.push(
+    `-max_total_time=${Math.ceil(minutes * 60)}`,
+    `-max_len=${LONGEST_INPUT}`,
+    '-timeout=20',
+    '-print_final_stats=1',
+  );
   if (existsSync(dictionary)) args.push(`-dict=${dictionary}`);
   console.log(`\n== ${target}, ${minutes} minutes`);
   const { status } = spawnSync('cargo', args, { cwd: fuzz, stdio: 'inherit' });

@@ -68,7 +68,9 @@ function packPlatform(out, stage, platform, version) {
   if (!binary) return undefined;
   const manifest = readJson(path.join(folder, 'package.json'));
   if (manifest.version !== version) {
-    throw new Error(`npm/${suffix}/package.json has version ${manifest.version}, the package ${version}: run \`npx napi version\``);
+    throw new Error(
+      `npm/${suffix}/package.json has version ${manifest.version}, the package ${version}: run \`npx napi version\``,
+    );
   }
   cpSync(folder, stage, { recursive: true });
   copyFileSync(binary, path.join(stage, `worker-server.${suffix}.node`));

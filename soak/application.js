@@ -11,7 +11,7 @@ const { DeliveryGauge, descriptors, measure } = require('./gauges');
 const { sockets } = require('./leftovers');
 
 const [seed, workers] = process.argv.slice(2).map(Number);
-const TOKEN = 'the soak\'s token';
+const TOKEN = "the soak's token";
 /** Both ways of treating those who have not registered are soaked: the seed decides. */
 const HEARS_STRANGERS = seed % 2 === 0;
 const MODELS = ['llama-3-8b', 'llama-3-70b', 'mistral', 'qwen'];
@@ -168,7 +168,9 @@ async function drained(atMostMs) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   if (!isLeft()) return;
-  complain(`${server.getWorkerCount()} workers and ${socketsLeft()} sockets are left ${atMostMs / 1_000} s after all had gone`);
+  complain(
+    `${server.getWorkerCount()} workers and ${socketsLeft()} sockets are left ${atMostMs / 1_000} s after all had gone`,
+  );
   for (const { id, status, sessionId, pendingRequestIds } of server.getWorkerInfo()) {
     complain(`left: worker ${id} (${status}, session ${sessionId}, ${pendingRequestIds.size} requests)`);
   }

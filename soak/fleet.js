@@ -22,7 +22,10 @@ const fleet = {
     if (this.violations.length < MAX_VIOLATIONS) this.violations.push(what);
   },
 };
-const all = Array.from({ length: count }, (_, index) => new Worker(fleet, `w${first + index}`, randomFrom(seed * 1000 + first + index)));
+const all = Array.from(
+  { length: count },
+  (_, index) => new Worker(fleet, `w${first + index}`, randomFrom(seed * 1000 + first + index)),
+);
 const random = randomFrom(seed * 1000 + 999);
 let noisy = false;
 
@@ -84,7 +87,8 @@ const commands = {
     noisy = false;
     for (const worker of all) worker.stop();
     const overdue = setTimeout(() => {
-      for (const worker of all.filter(({ doing }) => doing !== null)) fleet.complain(`${worker.ownId} does not end: ${worker.doing}`);
+      for (const worker of all.filter(({ doing }) => doing !== null))
+        fleet.complain(`${worker.ownId} does not end: ${worker.doing}`);
       console.log(fleet.violations);
     }, 10_000);
     await running;

@@ -31,7 +31,17 @@ class Ledger {
   /** The session of each request that has not ended. */
   #requests = new Map();
   #goodbye = null;
-  counts = { sessions: 0, messages: 0, strangers: 0, tracked: 0, released: 0, lost: 0, replaced: 0, complete: 0, queries: 0 };
+  counts = {
+    sessions: 0,
+    messages: 0,
+    strangers: 0,
+    tracked: 0,
+    released: 0,
+    lost: 0,
+    replaced: 0,
+    complete: 0,
+    queries: 0,
+  };
 
   /** `hearsStrangers` is whether messages of those who have never registered may come. */
   constructor(server, complain, hearsStrangers) {
@@ -58,7 +68,10 @@ class Ledger {
   }
 
   #require(holds, what, ...details) {
-    if (!holds) this.#complain(`${what}${details.length > 0 ? `: ${details.map((part) => JSON.stringify(part)).join(' ')}` : ''}`);
+    if (!holds)
+      this.#complain(
+        `${what}${details.length > 0 ? `: ${details.map((part) => JSON.stringify(part)).join(' ')}` : ''}`,
+      );
   }
 
   /** The server's view of one worker agrees with this one (I3). */
@@ -66,14 +79,31 @@ class Ledger {
     this.counts.queries += 1;
     const all = this.#server.getWorkerInfo();
     const info = all.find(({ id }) => id === session.id);
-    this.#require(info?.sessionId === session.sessionId, `${where}: the worker is not the one in getWorkerInfo()`, session, info?.sessionId);
+    this.#require(
+      info?.sessionId === session.sessionId,
+      `${where}: the worker is not the one in getWorkerInfo()`,
+      session,
+      info?.sessionId,
+    );
     if (info === undefined) return;
     const { activeRequests, completedRequests, pendingRequestIds, status } = info;
     const seen = [activeRequests, completedRequests, pendingRequestIds.size];
     const kept = [session.active, session.completed, session.open.size];
-    this.#require(String(seen) === String(kept), `${where}: active, completed and pending disagree`, session.id, seen, kept);
+    this.#require(
+      String(seen) === String(kept),
+      `${where}: active, completed and pending disagree`,
+      session.id,
+      seen,
+      kept,
+    );
     const full = session.active >= session.max;
-    this.#require(status === 'unhealthy' || (status === 'busy') === full, `${where}: a wrong status`, status, session.active, session.max);
+    this.#require(
+      status === 'unhealthy' || (status === 'busy') === full,
+      `${where}: a wrong status`,
+      status,
+      session.active,
+      session.max,
+    );
   }
 
   #agreeOnCount(where) {
@@ -84,12 +114,20 @@ class Ledger {
   connected(worker) {
     this.counts.sessions += 1;
     this.#require(!this.#live.has(worker.id), 'connected while an earlier session of the id has not ended', worker.id);
-    this.#require(this.#owed.size === 0, 'connected before the disconnected event that a replaced session was owed', worker.id);
+    this.#require(
+      this.#owed.size === 0,
+      'connected before the disconnected event that a replaced session was owed',
+      worker.id,
+    );
     const session = newSession(worker);
     this.#live.set(worker.id, session);
     this.#agree(session, 'connected');
     this.#agreeOnCount('connected');
-    this.#require(this.#server.getWorkerInfo().at(-1).id === worker.id, 'connected: not the last in registration order', worker.id);
+    this.#require(
+      this.#server.getWorkerInfo().at(-1).id === worker.id,
+      'connected: not the last in registration order',
+      worker.id,
+    );
   }
 
   /** By the log: the session of this id gives way to another. Only if it had requests does an event tell. */
@@ -118,32 +156,51 @@ class Ledger {
     }
     if (owed !== undefined) this.#owed.delete(nonce);
     else this.#left(session);
-    this.#require(pending.size === session.open.size && [...session.open].every((id) => pending.has(id)),
-      'disconnected: other requests than those that were pending', worker.id, [...pending], [...session.open]);
+    this.#require(
+      pending.size === session.open.size && [...session.open].every((id) => pending.has(id)),
+      'disconnected: other requests than those that were pending',
+      worker.id,
+      [...pending],
+      [...session.open],
+    );
     for (const id of session.open) this.#requests.delete(id);
     this.counts.lost += session.open.size;
-    this.#require(!this.#server.getWorkerInfo().some(({ sessionId }) => sessionId === session.sessionId),
-      'disconnected: the session is still in getWorkerInfo()', worker.id);
+    this.#require(
+      !this.#server.getWorkerInfo().some(({ sessionId }) => sessionId === session.sessionId),
+      'disconnected: the session is still in getWorkerInfo()',
+      worker.id,
+    );
     // While a replacement is under way two workers may have left, of which only one was told yet.
     if (owed === undefined) this.#agreeOnCount('disconnected');
   }
 
   #left(session) {
     this.#live.delete(session.id);
-    this.#require(this.#goodbye?.workerId === session.id, 'disconnected without its log line', session.id, this.#goodbye);
+    this.#require(
+      this.#goodbye?.workerId === session.id,
+      'disconnected without its log line',
+      session.id,
+      this.#goodbye,
+    );
     const { code, reason } = this.#goodbye ?? {};
     this.#goodbye = null;
     // A worker that leaves by this code says how many messages it had sent: each of them must have come.
     if (code !== 4200) return;
     this.counts.complete += 1;
-    this.#require(Number(reason) === session.next, 'messages are missing before a clean close', session.id, reason, session.next);
+    this.#require(
+      Number(reason) === session.next,
+      'messages are missing before a clean close',
+      session.id,
+      reason,
+      session.next,
+    );
   }
 
   /** A message that carries its session's nonce and its number. */
   message(worker, message) {
     if (worker.id === 'unknown') {
       this.counts.strangers += 1;
-      const hasRegistered = ![null, 'a stranger\'s'].includes(message.nonce);
+      const hasRegistered = ![null, "a stranger's"].includes(message.nonce);
       this.#require(hasRegistered || this.#hearsStrangers, 'a message of one that has never registered', message);
       const session = [...this.#live.values()].find(({ nonce }) => nonce === message.nonce);
       this.#require(session === undefined, 'a message of a registered worker came as from an unknown one', session?.id);
@@ -151,10 +208,21 @@ class Ledger {
     }
     this.counts.messages += 1;
     const session = this.#live.get(worker.id);
-    this.#require(session?.nonce === message.nonce && session?.sessionId === worker.sessionId,
-      'a message after the end of its session, or of another one', worker.id, session?.nonce, message.nonce);
+    this.#require(
+      session?.nonce === message.nonce && session?.sessionId === worker.sessionId,
+      'a message after the end of its session, or of another one',
+      worker.id,
+      session?.nonce,
+      message.nonce,
+    );
     if (session === undefined) return undefined;
-    this.#require(session.next === message.seq, 'a gap, or a message out of order', worker.id, session.next, message.seq);
+    this.#require(
+      session.next === message.seq,
+      'a gap, or a message out of order',
+      worker.id,
+      session.next,
+      message.seq,
+    );
     session.next = message.seq + 1;
     // Asking for all workers at each message would be most of the work.
     if (this.counts.messages % 32 === 0) this.#agree(session, 'message');
@@ -190,9 +258,19 @@ class Ledger {
   /** When no worker is left nothing may be open. */
   settle() {
     const { tracked, released, lost } = this.counts;
-    this.#require(this.#server.getWorkerCount() === 0 && this.#live.size === 0, 'workers are left', this.#server.getWorkerCount(), this.#live.size);
+    this.#require(
+      this.#server.getWorkerCount() === 0 && this.#live.size === 0,
+      'workers are left',
+      this.#server.getWorkerCount(),
+      this.#live.size,
+    );
     this.#require(this.#owed.size === 0, 'disconnected events are owed', this.#owed.size);
-    this.#require(this.#requests.size === 0 && tracked === released + lost, 'requests did not end exactly once', this.#requests.size, this.counts);
+    this.#require(
+      this.#requests.size === 0 && tracked === released + lost,
+      'requests did not end exactly once',
+      this.#requests.size,
+      this.counts,
+    );
   }
 }
 

@@ -5,7 +5,20 @@
 const fs = require('node:fs');
 
 /** By the number in /proc/net/tcp. */
-const STATES = ['', 'ESTABLISHED', 'SYN_SENT', 'SYN_RECV', 'FIN_WAIT1', 'FIN_WAIT2', 'TIME_WAIT', 'CLOSE', 'CLOSE_WAIT', 'LAST_ACK', 'LISTEN', 'CLOSING'];
+const STATES = [
+  '',
+  'ESTABLISHED',
+  'SYN_SENT',
+  'SYN_RECV',
+  'FIN_WAIT1',
+  'FIN_WAIT2',
+  'TIME_WAIT',
+  'CLOSE',
+  'CLOSE_WAIT',
+  'LAST_ACK',
+  'LISTEN',
+  'CLOSING',
+];
 
 /** The inodes of all sockets that are open here, TCP or not. */
 function inodes() {
@@ -28,7 +41,10 @@ function address(hex) {
   const isMapped = bytes.length === 16 && bytes.slice(0, 12).join('') === '00000000000000000000FFFF';
   const isV4 = bytes.length === 4 || isMapped;
   const host = isV4
-    ? bytes.slice(-4).map((byte) => parseInt(byte, 16)).join('.')
+    ? bytes
+        .slice(-4)
+        .map((byte) => parseInt(byte, 16))
+        .join('.')
     : `[${bytes.join('').toLowerCase().match(/.{4}/g).join(':')}]`;
   return `${host}:${parseInt(port, 16)}`;
 }

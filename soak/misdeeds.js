@@ -24,8 +24,17 @@ const BROKEN = [
 
 /** Messages that are complained about and cost nothing. */
 const NONSENSE = [
-  '{"type":', 'null', '[]', '17', '"text"', '{}', '{"type":5}', '{"type":"nobody listens","x":1}',
-  '{"type":"heartbeat","workerId":"nobody"}', '{"type":"heartbeat"}', `{"type":"nobody listens","x":"${'y'.repeat(5000)}"}`,
+  '{"type":',
+  'null',
+  '[]',
+  '17',
+  '"text"',
+  '{}',
+  '{"type":5}',
+  '{"type":"nobody listens","x":1}',
+  '{"type":"heartbeat","workerId":"nobody"}',
+  '{"type":"heartbeat"}',
+  `{"type":"nobody listens","x":"${'y'.repeat(5000)}"}`,
 ];
 
 async function nonsense(worker) {
@@ -142,7 +151,7 @@ const UNREGISTERED = [
   {
     name: 'spoke without registering',
     async act(worker) {
-      worker.nonce = 'a stranger\'s';
+      worker.nonce = "a stranger's";
       for (let i = 0; i < 10; i += 1) worker.tell('note');
       await worker.pause(2_000);
       await worker.leave();
@@ -151,10 +160,19 @@ const UNREGISTERED = [
   {
     name: 'registered wrongly',
     async act(worker) {
-      worker.send(worker.registration(worker.ownId, worker.pick([
-        { authToken: 'wrong' }, { authToken: undefined }, { capabilities: undefined }, { workerId: 5 },
-        { capabilities: { models: [{}], maxConcurrentRequests: 1 } }, { capabilities: { models: [], maxConcurrentRequests: -1 } },
-      ])));
+      worker.send(
+        worker.registration(
+          worker.ownId,
+          worker.pick([
+            { authToken: 'wrong' },
+            { authToken: undefined },
+            { capabilities: undefined },
+            { workerId: 5 },
+            { capabilities: { models: [{}], maxConcurrentRequests: 1 } },
+            { capabilities: { models: [], maxConcurrentRequests: -1 } },
+          ]),
+        ),
+      );
       await Promise.race([worker.gone, worker.pause(1_000)]);
     },
   },

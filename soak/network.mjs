@@ -62,6 +62,10 @@ export class Network {
   }
 
   remove() {
-    for (const args of [['link', 'del', this.#near], ['netns', 'del', this.#name]]) spawnSync('ip', args, { stdio: 'ignore' });
+    for (const args of [
+      ['link', 'del', this.#near],
+      ['netns', 'del', this.#name],
+    ])
+      spawnSync('ip', args, { stdio: 'ignore' });
   }
 }

@@ -23,7 +23,11 @@ const MAX_EXIT_MS = 4_000;
 const FLEETS = 3;
 
 const { values } = parseArgs({
-  options: { minutes: { type: 'string', default: '5' }, workers: { type: 'string', default: '60' }, seed: { type: 'string' } },
+  options: {
+    minutes: { type: 'string', default: '5' },
+    workers: { type: 'string', default: '60' },
+    seed: { type: 'string' },
+  },
 });
 const minutes = Number(values.minutes);
 const workers = Number(values.workers);
@@ -120,9 +124,11 @@ for (let number = 0; number < rounds; number += 1) {
   const size = await server.ask('measure');
   sizes.push(size);
   const { counts, delivery } = last;
-  console.log(`round ${number + 1}: ${counts.sessions} sessions, ${counts.messages} messages, ${counts.tracked} requests so far; `
-    + `${mib(size.rss)} resident, ${mib(size.heapUsed)} heap, ${total(size.descriptors)} descriptors; `
-    + `loop held ${delivery.heldMs.toFixed(1)} ms at most; ${Math.round((performance.now() - begun) / 1000)} s`);
+  console.log(
+    `round ${number + 1}: ${counts.sessions} sessions, ${counts.messages} messages, ${counts.tracked} requests so far; ` +
+      `${mib(size.rss)} resident, ${mib(size.heapUsed)} heap, ${total(size.descriptors)} descriptors; ` +
+      `loop held ${delivery.heldMs.toFixed(1)} ms at most; ${Math.round((performance.now() - begun) / 1000)} s`,
+  );
   violations.push(...judgeDescriptors(sizes));
   if (violations.length > 0) break;
 }
@@ -137,16 +143,35 @@ violations.push(...stopped.violations);
 if (stopped.ms > MAX_STOP_MS) violations.push(`stop() took ${Math.round(stopped.ms)} ms`);
 if (stopped.workers !== 0) violations.push(`${stopped.workers} workers after stop()`);
 const exit = await Promise.race([server.exit, sleep(MAX_EXIT_MS, null, { ref: false })]);
-if (exit?.code !== 0) violations.push(exit === null ? 'the process did not end by itself after stop()' : `the process ended with ${exit.code ?? exit.signal}`);
+if (exit?.code !== 0)
+  violations.push(
+    exit === null
+      ? 'the process did not end by itself after stop()'
+      : `the process ended with ${exit.code ?? exit.signal}`,
+  );
 await Promise.all([server.kill(), lastVisitors.kill()]);
 
 const { counts, others, lines, delivery } = last;
 console.log(`\nlives         ${[...lives].map(([name, count]) => `${name} ${count}`).join(', ')}`);
-console.log(`ledger        ${Object.entries(counts).map(([name, count]) => `${name} ${count}`).join(', ')}`);
-console.log(`application   ${Object.entries(others).map(([name, count]) => `${name} ${count}`).join(', ')}`);
-console.log(`log           ${Object.entries(lines).map(([name, count]) => `${name}: ${count}`).join('; ')}`);
-console.log(`delivery      ${delivery.messages} messages in one callback, ${delivery.late} begun after its time, ${delivery.callbacks} callbacks in a turn, `
-  + `${delivery.heldMs.toFixed(1)} ms at most without a turn of the loop (${delivery.elapsedMs.toFixed(1)} ms by the clock)`);
+console.log(
+  `ledger        ${Object.entries(counts)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ')}`,
+);
+console.log(
+  `application   ${Object.entries(others)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ')}`,
+);
+console.log(
+  `log           ${Object.entries(lines)
+    .map(([name, count]) => `${name}: ${count}`)
+    .join('; ')}`,
+);
+console.log(
+  `delivery      ${delivery.messages} messages in one callback, ${delivery.late} begun after its time, ${delivery.callbacks} callbacks in a turn, ` +
+    `${delivery.heldMs.toFixed(1)} ms at most without a turn of the loop (${delivery.elapsedMs.toFixed(1)} ms by the clock)`,
+);
 console.log(`stop          ${Math.round(stopped.ms)} ms`);
 if (violations.length > 0) {
   console.error(`\nsoak: ${violations.length} violations; seed ${seed}, ${workers} workers, ${minutes} min`);

@@ -47,7 +47,8 @@ export function judgeDescriptors(sizes) {
     const counts = sizes.map(({ descriptors }) => descriptors[kind] ?? 0);
     const least = Math.min(...(counts.length > 1 ? counts.slice(1) : counts));
     counts.forEach((count, index) => {
-      if (count > least) found.push(`round ${index + 1} leaves ${count} descriptors of kind ${kind}, another one ${least}`);
+      if (count > least)
+        found.push(`round ${index + 1} leaves ${count} descriptors of kind ${kind}, another one ${least}`);
     });
   }
   return found;
@@ -56,6 +57,7 @@ export function judgeDescriptors(sizes) {
 export function judgeDelivery({ late, heldMs }) {
   const found = [];
   if (late > MAX_LATE) found.push(`${late} messages began in one callback after its time was up`);
-  if (heldMs > MAX_HELD_MS) found.push(`messages kept the thread for ${heldMs.toFixed(1)} ms without a turn of the event loop`);
+  if (heldMs > MAX_HELD_MS)
+    found.push(`messages kept the thread for ${heldMs.toFixed(1)} ms without a turn of the event loop`);
   return found;
 }

@@ -7,7 +7,7 @@ const net = require('node:net');
 const WebSocket = require('ws');
 const { MISDEEDS, UNREGISTERED } = require('./misdeeds');
 
-const TOKEN = 'the soak\'s token';
+const TOKEN = "the soak's token";
 const MODELS = ['llama-3-8b', 'llama-3-70b', 'mistral', 'qwen'];
 const HEARTBEAT_MS = 400;
 
@@ -145,7 +145,15 @@ class Worker {
       workerName: `name of ${id}`,
       authToken: TOKEN,
       capabilities: {
-        models: [{ modelId: this.pick(MODELS), displayName: 'm', maxContextTokens: 1, maxOutputTokens: 1, supportsStreaming: true }],
+        models: [
+          {
+            modelId: this.pick(MODELS),
+            displayName: 'm',
+            maxContextTokens: 1,
+            maxOutputTokens: 1,
+            supportsStreaming: true,
+          },
+        ],
         maxConcurrentRequests: 1 + Math.floor(this.random() * 6),
         concurrencyLimits: this.chance(0.5) ? { chat: 2 } : undefined,
         nonce: this.nonce,

@@ -106,17 +106,22 @@ test('the end of a session that is replaced and the beginning of the next are tw
   server.trackRequest('w', 'r');
   server.onWorkerConnected(() => seen.push(['connected', als.getStore()]));
   await connectWorker(server, 'w');
-  expect(seen).toEqual([['disconnected', undefined], ['connected', undefined]]);
+  expect(seen).toEqual([
+    ['disconnected', undefined],
+    ['connected', undefined],
+  ]);
 });
 
 test('handlers see the context in which the server was started, whoever has subscribed them', async () => {
   const als = storage();
   const { server } = createServer();
   const seen = [];
-  als.run('subscribed', () => server.onWorkerMessage('x', () => {
-    seen.push(als.getStore());
-    als.enterWith('entered');
-  }));
+  als.run('subscribed', () =>
+    server.onWorkerMessage('x', () => {
+      seen.push(als.getStore());
+      als.enterWith('entered');
+    }),
+  );
   server.addHttpHandler((req, res) => {
     seen.push(als.getStore());
     res.end();

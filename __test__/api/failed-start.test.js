@@ -27,8 +27,14 @@ const broken = () => {
 
 test.each([
   ['the HTTP side cannot be made', () => jest.spyOn(http, 'createServer').mockImplementationOnce(broken)],
-  ['the native server cannot be looked into', () => jest.spyOn(native.NativeServer.prototype, 'row').mockImplementationOnce(broken)],
-  ['an endpoint cannot be told to it', () => jest.spyOn(native.NativeServer.prototype, 'addEndpoint').mockImplementationOnce(broken)],
+  [
+    'the native server cannot be looked into',
+    () => jest.spyOn(native.NativeServer.prototype, 'row').mockImplementationOnce(broken),
+  ],
+  [
+    'an endpoint cannot be told to it',
+    () => jest.spyOn(native.NativeServer.prototype, 'addEndpoint').mockImplementationOnce(broken),
+  ],
 ])('if %s, the port is free again', async (_, breakOnce) => {
   const { server, log } = createServer({ port: await freePort() });
   server.addWebSocketEndpoint('/ws', () => {});

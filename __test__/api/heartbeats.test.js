@@ -79,7 +79,11 @@ test('a heartbeat is looked up by the id it names, whoever sends it', async () =
   const { server } = await startServer();
   await connectWorker(server, 'a');
   const b = await connectWorker(server, 'b');
-  const last = (id) => server.getWorkerInfo().find((info) => info.id === id).lastHeartbeat.getTime();
+  const last = (id) =>
+    server
+      .getWorkerInfo()
+      .find((info) => info.id === id)
+      .lastHeartbeat.getTime();
   const [beforeA, beforeB] = [last('a'), last('b')];
   await new Promise((resolve) => setTimeout(resolve, 5));
   const ack = await b.heartbeat('from b', 'a');

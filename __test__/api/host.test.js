@@ -116,16 +116,19 @@ test.each([
   }
 });
 
-test.each([[undefined], ['127.0.0.1'], ['::1'], ['0.0.0.0']])('a port that is taken on %p is the same error as of Node', async (host) => {
-  const { server: first } = await startServer({ host });
-  const { port } = first;
-  const { server } = createServer({ host, port });
-  const error = await server.start().catch((thrown) => thrown);
-  const expected = await errorOfNode(host, port);
-  expect(error.message).toBe(expected.message);
-  expect(Object.entries(error)).toEqual(Object.entries(expected));
-  expect(error).toMatchObject({ code: 'EADDRINUSE', port });
-});
+test.each([[undefined], ['127.0.0.1'], ['::1'], ['0.0.0.0']])(
+  'a port that is taken on %p is the same error as of Node',
+  async (host) => {
+    const { server: first } = await startServer({ host });
+    const { port } = first;
+    const { server } = createServer({ host, port });
+    const error = await server.start().catch((thrown) => thrown);
+    const expected = await errorOfNode(host, port);
+    expect(error.message).toBe(expected.message);
+    expect(Object.entries(error)).toEqual(Object.entries(expected));
+    expect(error).toMatchObject({ code: 'EADDRINUSE', port });
+  },
+);
 
 test('a port that needs rights is the same error as of Node, or none where the rights are there', async () => {
   for (const host of [undefined, '127.0.0.1']) {

@@ -170,7 +170,7 @@ test.each([
   [
     'a text, thrown at once',
     () => {
-      throw 'just text'; // eslint-disable-line no-throw-literal
+      throw 'just text';
     },
     'just text',
   ],
@@ -179,7 +179,9 @@ test.each([
   server.addHttpHandler(handler);
   const status = await new Promise((resolve, reject) => {
     http
-      .get({ port: server.port, path: '/a/b?c=d', agent: false }, (res) => res.resume().on('end', () => resolve(res.statusCode)))
+      .get({ port: server.port, path: '/a/b?c=d', agent: false }, (res) =>
+        res.resume().on('end', () => resolve(res.statusCode)),
+      )
       .once('error', reject);
   });
   expect(status).toBe(500);

@@ -89,7 +89,9 @@ test('a registered worker that sends a malformed registration is closed and leav
   const { server } = await startServer();
   const worker = await connectWorker(server, 'w');
   server.trackRequest('w', 'r1');
-  const left = new Promise((resolve) => server.onWorkerDisconnected((info, pending) => resolve([info.id, [...pending]])));
+  const left = new Promise((resolve) =>
+    server.onWorkerDisconnected((info, pending) => resolve([info.id, [...pending]])),
+  );
   worker.send(registrationOf('w', { capabilities: null }));
   expect((await worker.closed).code).toBe(4002);
   expect(await left).toEqual(['w', ['r1']]);
@@ -114,7 +116,11 @@ test.each([
   ['a category', withCapabilities({ concurrencyLimits: { LAST: 1 } }), { LAST: '"chat":null,"chat"' }],
   ['the model', withCapabilities({ models: [{ LAST: 'model-a' }] }), { LAST: '"modelId":7,"modelId"' }],
   ['the models', { capabilities: { LAST: [], maxConcurrentRequests: 1 } }, { LAST: '"models":"none","models"' }],
-  ['the maximum', { capabilities: { models: [], LAST: 1 } }, { LAST: '"maxConcurrentRequests":-1,"maxConcurrentRequests"' }],
+  [
+    'the maximum',
+    { capabilities: { models: [], LAST: 1 } },
+    { LAST: '"maxConcurrentRequests":-1,"maxConcurrentRequests"' },
+  ],
   ['the name', { workerName: undefined, LAST: 'W' }, { LAST: '"workerName":{},"workerName"' }],
 ])('of %s that is there twice the last counts, as V8 reads it', async (_, fields, { LAST }) => {
   const { server } = await startServer();

@@ -70,13 +70,16 @@ test('a binary frame that holds JSON text is accepted', async () => {
   expect(message).toEqual({ type: 'x', s: 'ü' });
 });
 
-test.each(['', 'any type', 'toString', '__proto__', 'constructor', 'ü'])('the type %p is a type like any other', async (type) => {
-  const { server } = await startServer();
-  const worker = await connectWorker(server);
-  const call = nextCall((handler) => server.onWorkerMessage(type, handler));
-  worker.sendText(JSON.stringify({ type, a: 1 }));
-  expect((await call)[1]).toEqual({ type, a: 1 });
-});
+test.each(['', 'any type', 'toString', '__proto__', 'constructor', 'ü'])(
+  'the type %p is a type like any other',
+  async (type) => {
+    const { server } = await startServer();
+    const worker = await connectWorker(server);
+    const call = nextCall((handler) => server.onWorkerMessage(type, handler));
+    worker.sendText(JSON.stringify({ type, a: 1 }));
+    expect((await call)[1]).toEqual({ type, a: 1 });
+  },
+);
 
 test.each([
   ['no JSON', 'hello', 'Invalid JSON message from worker'],

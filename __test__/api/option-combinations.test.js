@@ -2,7 +2,9 @@
 
 // Whatever the constructor takes, start() can start: random combinations of options, good and bad, the same ones each time.
 
-const { constants: { MAX_STRING_LENGTH } } = require('node:buffer');
+const {
+  constants: { MAX_STRING_LENGTH },
+} = require('node:buffer');
 const WebSocket = require('ws');
 const { WorkerServer } = require('../support/package.js');
 const { onCleanup } = require('../support/cleanup.js');
@@ -17,7 +19,21 @@ const ENOUGH_BYTES = 4096;
 const ENOUGH_MS = 60_000;
 
 const COUNTS = [1, 2, 255, 1023, ENOUGH_BYTES, 65_537, 2 ** 29 - 25, 2 ** 31 - 1, 2 ** 31, 2 ** 53, Number.MAX_VALUE];
-const TIMES = [0, 0.3, 1, 3, 2001, ENOUGH_MS, 60_000.5, 300_001, 2 ** 31 - 1, 2 ** 31, 2 ** 53, Number.MAX_VALUE, Infinity];
+const TIMES = [
+  0,
+  0.3,
+  1,
+  3,
+  2001,
+  ENOUGH_MS,
+  60_000.5,
+  300_001,
+  2 ** 31 - 1,
+  2 ** 31,
+  2 ** 53,
+  Number.MAX_VALUE,
+  Infinity,
+];
 const JUNK = [null, -1, NaN, -Infinity, 1.5, '5', '', 'x', true, {}, [], 5n, Symbol('s'), () => 5];
 const UNDEFINED = [undefined];
 
@@ -77,7 +93,9 @@ function combine(random) {
 }
 
 const shown = (options) =>
-  JSON.stringify(options, (name, value) => (name === 'logger' ? typeof value : typeof value === 'object' ? value : String(value)));
+  JSON.stringify(options, (name, value) =>
+    name === 'logger' ? typeof value : typeof value === 'object' ? value : String(value),
+  );
 
 const isEnough = (value, enough) => value === undefined || value === null || value >= enough;
 const isEnoughTime = (value) => value === 0 || isEnough(value, ENOUGH_MS);
@@ -86,8 +104,10 @@ const isEnoughTime = (value) => value === 0 || isEnough(value, ENOUGH_MS);
 function isRoomy({ heartbeatTimeoutMs, pingIntervalMs, limits }) {
   const { maxMessageBytes, headTimeoutMs, maxHeadBytes, registrationTimeoutMs } = limits ?? {};
   return (
-    isEnough(maxMessageBytes, ENOUGH_BYTES) && isEnough(maxHeadBytes, ENOUGH_BYTES) &&
-    isEnoughTime(headTimeoutMs) && isEnoughTime(registrationTimeoutMs) &&
+    isEnough(maxMessageBytes, ENOUGH_BYTES) &&
+    isEnough(maxHeadBytes, ENOUGH_BYTES) &&
+    isEnoughTime(headTimeoutMs) &&
+    isEnoughTime(registrationTimeoutMs) &&
     // Pings are answered in the time of a heartbeat.
     (!(pingIntervalMs < ENOUGH_MS) || pingIntervalMs === 0 || isEnough(heartbeatTimeoutMs, ENOUGH_MS))
   );
@@ -155,7 +175,7 @@ test('whatever combination of options the constructor takes starts, serves and s
         await server.stop();
       }
     } catch (error) {
-      throw new Error(`combination ${n}, ${shown(options)}: ${error.stack}`);
+      throw new Error(`combination ${n}, ${shown(options)}: ${error.stack}`, { cause: error });
     }
   }
   // Else this would be no test.

@@ -20,7 +20,10 @@ class Options {
 
 test.each([
   ['frozen', Object.freeze({ port: 0, authToken: 'secret', limits: Object.freeze({ stopGraceMs: 10 }) })],
-  ['of no prototype', Object.assign(Object.create(null), { port: 0, authToken: 'secret', limits: Object.create(null) })],
+  [
+    'of no prototype',
+    Object.assign(Object.create(null), { port: 0, authToken: 'secret', limits: Object.create(null) }),
+  ],
   ['inherited', Object.create({ port: 0, authToken: 'secret', limits: Object.create({ stopGraceMs: 10 }) })],
   ['of a class with getters', new Options()],
   ['a proxy', new Proxy({ port: 0, authToken: 'secret', limits: new Proxy({ stopGraceMs: 10 }, {}) }, {})],
@@ -34,12 +37,13 @@ test.each([
 
 test('each option is read once', () => {
   const reads = [];
-  const reading = (object, path = '') => new Proxy(object, {
-    get(target, name) {
-      reads.push(`${path}${String(name)}`);
-      return target[name];
-    },
-  });
+  const reading = (object, path = '') =>
+    new Proxy(object, {
+      get(target, name) {
+        reads.push(`${path}${String(name)}`);
+        return target[name];
+      },
+    });
   const limits = reading({ maxMessageBytes: 1024, stopGraceMs: 1 }, 'limits.');
   new WorkerServer(reading({ port: 0, authToken: ['a', 'b'], limits }));
   expect(reads).toEqual([...new Set(reads)]);
@@ -57,18 +61,55 @@ test('what is done to the options after the construction changes nothing', async
   expect(ack).toMatchObject({ success: true, heartbeatIntervalMs: 5 });
 });
 
-test.each(['port', 'host', 'authToken', 'acceptUnregistered', 'reusePort', 'heartbeatTimeoutMs', 'healthCheckIntervalMs',
-  'heartbeatIntervalMs', 'pingIntervalMs', 'logger', 'limits'])('what a getter of %s throws comes out of the constructor', (name) => {
+test.each([
+  'port',
+  'host',
+  'authToken',
+  'acceptUnregistered',
+  'reusePort',
+  'heartbeatTimeoutMs',
+  'healthCheckIntervalMs',
+  'heartbeatIntervalMs',
+  'pingIntervalMs',
+  'logger',
+  'limits',
+])('what a getter of %s throws comes out of the constructor', (name) => {
   const error = new Error('no');
   const options = { port: 0 };
-  Object.defineProperty(options, name, { enumerable: true, get: () => { throw error; } });
+  Object.defineProperty(options, name, {
+    enumerable: true,
+    get: () => {
+      throw error;
+    },
+  });
   expect(() => new WorkerServer(options)).toThrow(error);
 });
 
 test.each([
-  ['throws when it is shown', { [inspect.custom]: () => { throw new Error('shown'); } }],
-  ['has a tag that throws', Object.create({ get [Symbol.toStringTag]() { throw new Error('shown'); } })],
-  ['is a revoked proxy', (() => { const { proxy, revoke } = Proxy.revocable({}, {}); revoke(); return proxy; })()],
+  [
+    'throws when it is shown',
+    {
+      [inspect.custom]: () => {
+        throw new Error('shown');
+      },
+    },
+  ],
+  [
+    'has a tag that throws',
+    Object.create({
+      get [Symbol.toStringTag]() {
+        throw new Error('shown');
+      },
+    }),
+  ],
+  [
+    'is a revoked proxy',
+    (() => {
+      const { proxy, revoke } = Proxy.revocable({}, {});
+      revoke();
+      return proxy;
+    })(),
+  ],
   ['is a megabyte of text', 'x'.repeat(2 ** 20)],
 ])('a value that %s is a TypeError like another', (_, value) => {
   for (const name of ['port', 'host', 'acceptUnregistered', 'reusePort', 'heartbeatTimeoutMs', 'pingIntervalMs']) {
@@ -86,7 +127,8 @@ test.each([
 });
 
 test.each([['acceptUnregistered'], ['reusePort']])('%s is true, false, or left out', (name) => {
-  for (const value of [true, false, undefined, null]) expect(() => new WorkerServer({ port: 0, [name]: value })).not.toThrow();
+  for (const value of [true, false, undefined, null])
+    expect(() => new WorkerServer({ port: 0, [name]: value })).not.toThrow();
   for (const value of [0, 1, 'true', '', {}, [], Object(true), 1n, Symbol('true'), () => true]) {
     expect(() => new WorkerServer({ port: 0, [name]: value })).toThrow(new RegExp(`^${name} must be true or false`));
   }
@@ -138,7 +180,8 @@ test('without a word about it strangers are accepted where no token is asked for
   expect([undefined, ''].map((authToken) => accepts({ authToken }))).toEqual([true, true]);
   expect(['x', ['x'], ['x', 'y']].map((authToken) => accepts({ authToken }))).toEqual([false, false, false]);
   for (const acceptUnregistered of [true, false]) {
-    for (const authToken of [undefined, '', 'x', ['x']]) expect(accepts({ authToken, acceptUnregistered })).toBe(acceptUnregistered);
+    for (const authToken of [undefined, '', 'x', ['x']])
+      expect(accepts({ authToken, acceptUnregistered })).toBe(acceptUnregistered);
   }
   jest.restoreAllMocks();
 });

@@ -21,8 +21,16 @@ test.each([
   ['an option that was cut short', { token: SECRET }, /'token' \(did you mean authToken\?\)/],
   ['an option in snake case', { auth_token: SECRET }, /'auth_token' \(did you mean authToken\?\)/],
   ['an option without its unit', { heartbeatTimeout: 5 }, /'heartbeatTimeout' \(did you mean heartbeatTimeoutMs\?\)/],
-  ['a limit that is no member of limits', { maxMessageBytes: 5 }, /'maxMessageBytes' \(did you mean limits\.maxMessageBytes\?\)/],
-  ['a limit that does not exist', { limits: { maxMesageBytes: 5 } }, /'limits\.maxMesageBytes' \(did you mean limits\.maxMessageBytes\?\)/],
+  [
+    'a limit that is no member of limits',
+    { maxMessageBytes: 5 },
+    /'maxMessageBytes' \(did you mean limits\.maxMessageBytes\?\)/,
+  ],
+  [
+    'a limit that does not exist',
+    { limits: { maxMesageBytes: 5 } },
+    /'limits\.maxMesageBytes' \(did you mean limits\.maxMessageBytes\?\)/,
+  ],
   ['an option like no other', { colour: SECRET }, /'colour'$/],
   ['an option that is undefined', { authTokens: undefined }, /'authTokens'/],
   ['two of them', { authTokens: [SECRET], colour: SECRET }, /'authTokens' \(.*\), 'colour'$/],
@@ -58,15 +66,28 @@ test('there is no warning of options that are refused, nor of what an object inh
   expect(() => new WorkerServer({ port: -1, colour: 1, authToken: '' })).toThrow(TypeError);
   new WorkerServer(Object.create({ colour: 1, port: 0 }));
   new WorkerServer({
-    port: 0, host: undefined, authToken: 'x', acceptUnregistered: true, reusePort: false, ...TIMES, healthCheckIntervalMs: 1,
-    pingIntervalMs: 0, logger: undefined, limits: { stopGraceMs: 1 },
+    port: 0,
+    host: undefined,
+    authToken: 'x',
+    acceptUnregistered: true,
+    reusePort: false,
+    ...TIMES,
+    healthCheckIntervalMs: 1,
+    pingIntervalMs: 0,
+    logger: undefined,
+    limits: { stopGraceMs: 1 },
   });
   expect(warnings).toEqual([]);
 });
 
 test('the value of an unknown option is not even looked at', () => {
   const options = { port: 0 };
-  Object.defineProperty(options, 'authTokens', { enumerable: true, get: () => { throw new Error('looked at'); } });
+  Object.defineProperty(options, 'authTokens', {
+    enumerable: true,
+    get: () => {
+      throw new Error('looked at');
+    },
+  });
   expect(() => new WorkerServer(options)).not.toThrow();
   expect(warnings).toHaveLength(1);
 });
@@ -85,7 +106,10 @@ test('a ConnectionHandler warns of the same, but not of options that a WorkerSer
 
 test('a program that has a mistake in its options reads of it on stderr', () => {
   const program = `new (require('.').WorkerServer)({ port: 0, authTokens: ['${SECRET}'], authToken: '' })`;
-  const { stderr, status } = spawnSync(process.execPath, ['-e', program], { cwd: path.resolve(__dirname, '../..'), encoding: 'utf8' });
+  const { stderr, status } = spawnSync(process.execPath, ['-e', program], {
+    cwd: path.resolve(__dirname, '../..'),
+    encoding: 'utf8',
+  });
   expect(status).toBe(0);
   expect(stderr).toMatch(/\[WORKER_SERVER_UNKNOWN_OPTION\] Warning: .*'authTokens'/);
   expect(stderr).toMatch(/\[WORKER_SERVER_EMPTY_TOKEN\] Warning: authToken is an empty string/);

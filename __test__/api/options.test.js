@@ -97,13 +97,16 @@ describe.each([
   });
 });
 
-test.each([[undefined], [null], [5], [{}]])('%p is no worker id: nothing is sent to it or tracked for it', async (value) => {
-  const { server } = createServer();
-  await server.start();
-  expect(server.send(value, {})).toBe(false);
-  expect(() => server.trackRequest(value, 'r')).not.toThrow();
-  expect(() => server.releaseRequest(value)).not.toThrow();
-});
+test.each([[undefined], [null], [5], [{}]])(
+  '%p is no worker id: nothing is sent to it or tracked for it',
+  async (value) => {
+    const { server } = createServer();
+    await server.start();
+    expect(server.send(value, {})).toBe(false);
+    expect(() => server.trackRequest(value, 'r')).not.toThrow();
+    expect(() => server.releaseRequest(value)).not.toThrow();
+  },
+);
 
 test('the constructor needs new', () => {
   expect(() => WorkerServer({ port: 0 })).toThrow(TypeError);

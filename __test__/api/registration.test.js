@@ -83,7 +83,10 @@ test('when the acknowledgement arrives the worker is there', async () => {
   expect(server.getWorkerCount()).toBe(1);
 });
 
-test.each([['workerName missing', undefined], ['workerName null', null]])('%s: the id stands in', async (_, workerName) => {
+test.each([
+  ['workerName missing', undefined],
+  ['workerName null', null],
+])('%s: the id stands in', async (_, workerName) => {
   const { server } = await startServer();
   await connectWorker(server, 'w7', { workerName });
   expect(server.getWorkerInfo()[0].name).toBe('w7');

@@ -20,7 +20,10 @@ const LONG = `${MARK}-`.repeat(100_000);
 
 /** All of a value that anybody could print. */
 const shown = (value) =>
-  [inspect(value, { depth: Infinity, showHidden: true, maxStringLength: Infinity, getters: true }), JSON.stringify(value)].join();
+  [
+    inspect(value, { depth: Infinity, showHidden: true, maxStringLength: Infinity, getters: true }),
+    JSON.stringify(value),
+  ].join();
 
 function expectNoToken(what, text) {
   const at = text.search(/qZ7xS3cr3t/i);
@@ -48,11 +51,23 @@ const REGISTRATIONS = {
   'one within the id, and a wrong one': object({ authToken: RIGHT }, { authToken: `${MARK}-wrong` }),
   'one within the name': object('name', { authToken: RIGHT, workerName: { authToken: RIGHT } }),
   'one for the capabilities': object('capabilities', { authToken: RIGHT, capabilities: RIGHT }),
-  'one for the models': object('models', { authToken: RIGHT, capabilities: { models: RIGHT, maxConcurrentRequests: 1 } }),
+  'one for the models': object('models', {
+    authToken: RIGHT,
+    capabilities: { models: RIGHT, maxConcurrentRequests: 1 },
+  }),
   'one for a model': object('model', { authToken: RIGHT, capabilities: { models: [RIGHT], maxConcurrentRequests: 1 } }),
-  'one for a model id': object('id', { authToken: RIGHT, capabilities: { models: [{ modelId: [RIGHT] }], maxConcurrentRequests: 1 } }),
-  'one for the maximum': object('maximum', { authToken: RIGHT, capabilities: { models: [], maxConcurrentRequests: RIGHT } }),
-  'one for the limits': object('limits', { authToken: RIGHT, capabilities: capabilitiesOf([], 1, { concurrencyLimits: RIGHT }) }),
+  'one for a model id': object('id', {
+    authToken: RIGHT,
+    capabilities: { models: [{ modelId: [RIGHT] }], maxConcurrentRequests: 1 },
+  }),
+  'one for the maximum': object('maximum', {
+    authToken: RIGHT,
+    capabilities: { models: [], maxConcurrentRequests: RIGHT },
+  }),
+  'one for the limits': object('limits', {
+    authToken: RIGHT,
+    capabilities: capabilitiesOf([], 1, { concurrencyLimits: RIGHT }),
+  }),
 };
 
 /** What else may have a token in it. */
@@ -73,12 +88,16 @@ const MESSAGES = [
 /** Collects what a server and its clients give out. */
 function watch(server, log) {
   const seen = [];
-  for (const subscribe of ['onWorkerConnected', 'onWorkerDisconnected']) server[subscribe]((...args) => seen.push(shown(args)));
+  for (const subscribe of ['onWorkerConnected', 'onWorkerDisconnected'])
+    server[subscribe]((...args) => seen.push(shown(args)));
   server.onWorkerMessage('sync', (worker) => seen.push(shown(worker)));
   return () => {
     expectNoToken('the log', shown(log.lines));
     expectNoToken('what handlers are given', seen.join());
-    expectNoToken('what queries give', shown([server.getWorkerInfo(), server.getAnyAvailableWorker(), server.getAvailableWorker('model-a')]));
+    expectNoToken(
+      'what queries give',
+      shown([server.getWorkerInfo(), server.getAnyAvailableWorker(), server.getAvailableWorker('model-a')]),
+    );
     expectNoToken('the server', shown(server));
     return seen.length;
   };
@@ -151,7 +170,10 @@ describe.each([
 
   test('a ConnectionHandler leaves no token anywhere either', () => {
     const lines = [];
-    const record = (level) => (...line) => lines.push([level, ...line]);
+    const record =
+      (level) =>
+      (...line) =>
+        lines.push([level, ...line]);
     const logger = { debug: record('debug'), info: record('info'), warn: record('warn'), error: record('error') };
     const pool = new WorkerPool(logger);
     const handler = new ConnectionHandler(pool, { ...TIMES, authToken }, logger);
@@ -198,7 +220,15 @@ test('HTTP answers show no token, neither in an upgrade that is refused nor othe
   const answers = [];
   for (const path of ['/', `/?authToken=${RIGHT}`]) {
     for (const headers of [{}, { Authorization: `Bearer ${RIGHT}` }]) {
-      for (const upgrade of [{}, { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==' }]) {
+      for (const upgrade of [
+        {},
+        {
+          Connection: 'Upgrade',
+          Upgrade: 'websocket',
+          'Sec-WebSocket-Version': '13',
+          'Sec-WebSocket-Key': 'dGhlIHNhbXBsZSBub25jZQ==',
+        },
+      ]) {
         answers.push(
           await new Promise((resolve, reject) => {
             const req = http.get({ port: server.port, path, headers: { ...headers, ...upgrade }, agent: false });

@@ -209,13 +209,16 @@ describe('categories', () => {
     expect(pick('m', 'chat')).toBe('a');
   });
 
-  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', ''])('%p is a category like any other', async (name) => {
-    const { server, load, pick } = await fleet({ a: [['m'], 4] });
-    load('a', 1, name);
-    expect(pick('m', name)).toBe('a');
-    expect(server.getAvailableSlotCount('m', name)).toBe(3);
-    expect([...server.getWorkerInfo()[0].categoryActiveRequests]).toEqual([[name, 1]]);
-  });
+  test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', ''])(
+    '%p is a category like any other',
+    async (name) => {
+      const { server, load, pick } = await fleet({ a: [['m'], 4] });
+      load('a', 1, name);
+      expect(pick('m', name)).toBe('a');
+      expect(server.getAvailableSlotCount('m', name)).toBe(3);
+      expect([...server.getWorkerInfo()[0].categoryActiveRequests]).toEqual([[name, 1]]);
+    },
+  );
 });
 
 test('a worker that left is not chosen', async () => {

@@ -18,9 +18,7 @@ test('send gives true and the worker gets one text frame with the JSON', async (
   worker.ws.on('message', (data, isBinary) => frames.push([String(data), isBinary]));
   expect(server.send('w1', { type: 'x', b: 1, a: ['ü', null, undefined], date: new Date(0), u: undefined })).toBe(true);
   await worker.next('x');
-  expect(frames).toEqual([
-    ['{"type":"x","b":1,"a":["ü",null,null],"date":"1970-01-01T00:00:00.000Z"}', false],
-  ]);
+  expect(frames).toEqual([['{"type":"x","b":1,"a":["ü",null,null],"date":"1970-01-01T00:00:00.000Z"}', false]]);
 });
 
 test.each([
@@ -37,7 +35,12 @@ test.each([
   expect(worker.frames.at(-1)).toBe(JSON.stringify(message));
 });
 
-test.each([['a list', [1, 2]], ['a text', 'text'], ['null', null], ['a number', 5]])('%s may be sent', async (_, message) => {
+test.each([
+  ['a list', [1, 2]],
+  ['a text', 'text'],
+  ['null', null],
+  ['a number', 5],
+])('%s may be sent', async (_, message) => {
   const { server } = await startServer();
   const worker = await connectWorker(server);
   const texts = [];
@@ -85,7 +88,8 @@ test('long and short messages of one tick arrive in order', async () => {
   const { server } = await startServer();
   const worker = await connectWorker(server);
   for (const round of [0, 100]) {
-    for (let n = round; n < round + 100; n += 1) server.send('w1', { type: 'n', n, filler: 'x'.repeat(n % 7 === 3 ? 20_000 : 10) });
+    for (let n = round; n < round + 100; n += 1)
+      server.send('w1', { type: 'n', n, filler: 'x'.repeat(n % 7 === 3 ? 20_000 : 10) });
     for (let n = round; n < round + 100; n += 1) expect((await worker.next('n')).n).toBe(n);
   }
 });

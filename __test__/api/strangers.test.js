@@ -24,7 +24,11 @@ async function heardFrom(options, fields = {}) {
   return { heard, dropped: log.contexts(DROPPED) };
 }
 
-const HEARD = [['unknown', 1], ['unknown', 2], ['w', 3]];
+const HEARD = [
+  ['unknown', 1],
+  ['unknown', 2],
+  ['w', 3],
+];
 const TURNED_AWAY = [['w', 3]];
 
 test.each([
@@ -91,12 +95,20 @@ test('a flood of strangers is logged in part, and the rest is counted', async ()
   expect(log.contexts(DROPPED).length).toBeLessThanOrEqual(100 * (suppressed().length + 1));
 });
 
-test.each([['a text', 'yes'], ['a number', 1], ['an object', {}]])('acceptUnregistered can not be %s', (_, acceptUnregistered) => {
+test.each([
+  ['a text', 'yes'],
+  ['a number', 1],
+  ['an object', {}],
+])('acceptUnregistered can not be %s', (_, acceptUnregistered) => {
   expect(() => createServer({ acceptUnregistered })).toThrow(/^acceptUnregistered must be true or false, got /);
 });
 
-test('a ConnectionHandler on its own hears strangers, as in 1.0.x: its sockets are its caller\'s', () => {
-  const handler = new ConnectionHandler(new WorkerPool(), { authToken, heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 });
+test("a ConnectionHandler on its own hears strangers, as in 1.0.x: its sockets are its caller's", () => {
+  const handler = new ConnectionHandler(new WorkerPool(), {
+    authToken,
+    heartbeatTimeoutMs: 60_000,
+    heartbeatIntervalMs: 15_000,
+  });
   const heard = [];
   handler.onMessage('x', ({ id }) => heard.push(id));
   const ws = Object.assign(new EventEmitter(), { readyState: 1, send() {}, close() {} });

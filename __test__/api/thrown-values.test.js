@@ -13,11 +13,36 @@ const { THROWN, revoked, throwing } = require('../support/thrown.js');
 const { connectWorker, registrationOf } = require('../support/worker.js');
 
 const WAYS = [
-  ['throws', (make) => () => { throw make(); }],
-  ['rejects with', (make) => async () => { throw make(); }],
+  [
+    'throws',
+    (make) => () => {
+      throw make();
+    },
+  ],
+  [
+    'rejects with',
+    (make) => async () => {
+      throw make();
+    },
+  ],
   ['returns a thenable that rejects with', (make) => () => ({ then: (_, reject) => reject(make()) })],
-  ['returns a thenable whose then throws', (make) => () => ({ then() { throw make(); } })],
-  ['returns an object whose then can not be read for', (make) => () => Object.defineProperty({}, 'then', { get() { throw make(); } })],
+  [
+    'returns a thenable whose then throws',
+    (make) => () => ({
+      then() {
+        throw make();
+      },
+    }),
+  ],
+  [
+    'returns an object whose then can not be read for',
+    (make) => () =>
+      Object.defineProperty({}, 'then', {
+        get() {
+          throw make();
+        },
+      }),
+  ],
 ];
 
 describe.each(WAYS)('a handler that %s', (_, handlerOf) => {
@@ -51,7 +76,10 @@ describe.each(WAYS)('a handler that %s', (_, handlerOf) => {
     expect(await log.line('Error in message handler')).toMatchObject({ level: 'error', context: { type: 'x', error } });
     expect(await log.line('Error in disconnected handler')).toMatchObject({ level: 'error', context: { error } });
     expect(await log.line('HTTP handler error')).toMatchObject({ level: 'error', context: { error, url: '/' } });
-    expect(await log.line('WebSocket server error')).toMatchObject({ level: 'error', context: { path: '/endpoint', error } });
+    expect(await log.line('WebSocket server error')).toMatchObject({
+      level: 'error',
+      context: { path: '/endpoint', error },
+    });
     await server.stop();
   });
 });
@@ -79,18 +107,33 @@ test('what is said of an error is its message, of anything else its text', () =>
 
 test.each(THROWN)('a ConnectionHandler whose handler or socket throws %s goes on', (_, make) => {
   const log = recordingLogger();
-  const handler = new ConnectionHandler(new WorkerPool(log), { heartbeatTimeoutMs: 1000, heartbeatIntervalMs: 500 }, log);
+  const handler = new ConnectionHandler(
+    new WorkerPool(log),
+    { heartbeatTimeoutMs: 1000, heartbeatIntervalMs: 500 },
+    log,
+  );
   const called = [];
-  handler.onMessage('x', () => { throw make(); });
+  handler.onMessage('x', () => {
+    throw make();
+  });
   handler.onMessage('x', () => called.push('message'));
-  const socket = Object.assign(new EventEmitter(), { readyState: 1, close() {}, send: () => { throw make(); } });
+  const socket = Object.assign(new EventEmitter(), {
+    readyState: 1,
+    close() {},
+    send: () => {
+      throw make();
+    },
+  });
   handler.handleConnection(socket);
   socket.emit('message', JSON.stringify(registrationOf('w')));
   socket.emit('message', '{"type":"x"}');
   socket.emit('error', make());
   expect(called).toEqual(['message']);
   expect(log.contexts('Error in message handler')).toEqual([{ type: 'x', error: expect.any(String) }]);
-  expect(log.contexts('Worker WebSocket error')).toEqual([{ error: expect.any(String) }, { error: expect.any(String) }]);
+  expect(log.contexts('Worker WebSocket error')).toEqual([
+    { error: expect.any(String) },
+    { error: expect.any(String) },
+  ]);
 });
 
 test('what the socket of a ConnectionHandler passes that can not be read ends neither the process nor the conversation', () => {

@@ -22,7 +22,11 @@ async function lets(server, given) {
 function handlerLets(authToken, given) {
   const handler = new ConnectionHandler(new WorkerPool(), { ...TIMES, authToken });
   const sent = [];
-  const ws = Object.assign(new EventEmitter(), { readyState: 1, send: (text) => sent.push(JSON.parse(text)), close() {} });
+  const ws = Object.assign(new EventEmitter(), {
+    readyState: 1,
+    send: (text) => sent.push(JSON.parse(text)),
+    close() {},
+  });
   handler.handleConnection(ws);
   ws.emit('message', JSON.stringify(registrationOf('w', given === undefined ? {} : { authToken: given })));
   expect(sent).toHaveLength(1);
@@ -85,7 +89,11 @@ test('tokens that are no well-formed Unicode are compared as they cross the wire
 
 describe.each([
   ['WorkerServer', 'authToken', (authToken) => new WorkerServer({ port: 0, authToken })],
-  ['ConnectionHandler', 'config.authToken', (authToken) => new ConnectionHandler(new WorkerPool(), { ...TIMES, authToken })],
+  [
+    'ConnectionHandler',
+    'config.authToken',
+    (authToken) => new ConnectionHandler(new WorkerPool(), { ...TIMES, authToken }),
+  ],
 ])('%s', (_, name, make) => {
   const secret = 'hush-7f3a9c';
   const holes = [secret];
@@ -118,7 +126,12 @@ describe.each([
     expect(thrown.stack).not.toContain(secret);
   });
 
-  test.each([['no token', undefined], ['an empty one', ''], ['a text', 'x'], ['a list', ['x', 'y']]])('%s is right', (__, authToken) => {
+  test.each([
+    ['no token', undefined],
+    ['an empty one', ''],
+    ['a text', 'x'],
+    ['a list', ['x', 'y']],
+  ])('%s is right', (__, authToken) => {
     expect(() => make(authToken)).not.toThrow();
   });
 });

@@ -15,7 +15,8 @@ async function expectServed(port, id) {
   for (let n = 0; n < MESSAGES; n += 1) worker.send({ type: n % 3 ? 'note' : 'echo', id, n });
   for (let n = 0; n < MESSAGES; n += 3) {
     let message;
-    do message = await worker.nextJson(); while (message.type === 'aside');
+    do message = await worker.nextJson();
+    while (message.type === 'aside');
     expect(message).toEqual({ type: 'echoed', n });
   }
   expect((await request(port)).text).toBe('fine');
@@ -34,7 +35,10 @@ async function expectServedAndStopped(name, when) {
   expect(await application.ask('count')).toBe(0);
 }
 
-describe.each([['before it starts a server', 'starts a server'], ['while it runs a server', 'runs a server']])('%s, an application that', (_, when) => {
+describe.each([
+  ['before it starts a server', 'starts a server'],
+  ['while it runs a server', 'runs a server'],
+])('%s, an application that', (_, when) => {
   test.each(Object.keys(MISUSES))('%s serves its workers, and stops', (name) => expectServedAndStopped(name, when));
 });
 
@@ -45,4 +49,6 @@ test.each([
   'has a clock that is no number',
   'has a clock that throws',
   'keeps no stack traces and allows no listeners',
-])('before it loads the package, an application that %s serves its workers, and stops', (name) => expectServedAndStopped(name, 'loads the package'));
+])('before it loads the package, an application that %s serves its workers, and stops', (name) =>
+  expectServedAndStopped(name, 'loads the package'),
+);

@@ -68,17 +68,21 @@ test.each([
   ['registrations on a loop', 'registrations on a loop', 16, 300],
   ['workers that come and go', 'close and reopen', 16, 300],
   ['HTTP requests on new connections', 'HTTP requests', 16, 300],
-])('%s: a worker is served meanwhile, and memory is bounded', async (_, name, size, steps) => {
-  const { target, witness, begin, resident } = await startAttacked();
-  const attacker = await begin(name, size);
-  await expectServed({ witness, attackers: [attacker], steps });
-  const { peak } = await target.ask('sizes');
-  expect(peak - resident).toBeLessThan(MAX_GROWTH);
-  expect(await target.ask('statusOf', 'witness')).toBe('available');
-  await attacker.ask('stop');
-  // What the attackers leave behind does not keep it from stopping.
-  await target.ask('stop');
-}, 60000);
+])(
+  '%s: a worker is served meanwhile, and memory is bounded',
+  async (_, name, size, steps) => {
+    const { target, witness, begin, resident } = await startAttacked();
+    const attacker = await begin(name, size);
+    await expectServed({ witness, attackers: [attacker], steps });
+    const { peak } = await target.ask('sizes');
+    expect(peak - resident).toBeLessThan(MAX_GROWTH);
+    expect(await target.ask('statusOf', 'witness')).toBe('available');
+    await attacker.ask('stop');
+    // What the attackers leave behind does not keep it from stopping.
+    await target.ask('stop');
+  },
+  60000,
+);
 
 test('workers that are sent much and read nothing: a worker is served meanwhile, and memory is bounded', async () => {
   const { target, witness, begin, resident } = await startAttacked();

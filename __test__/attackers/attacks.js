@@ -20,10 +20,11 @@ function connect(port) {
   return socket;
 }
 
-const opened = (socket) => new Promise((resolve) => {
-  socket.once('connect', resolve);
-  socket.once('close', resolve);
-});
+const opened = (socket) =>
+  new Promise((resolve) => {
+    socket.once('connect', resolve);
+    socket.once('close', resolve);
+  });
 
 /** Writes, and resolves with the socket once the server's answer contains `text`, or with null if the connection ends before. */
 function answered(socket, bytes, text) {
@@ -90,7 +91,8 @@ function pour(socket, bytes) {
 }
 
 /** Frames enough for one large write. */
-const repeated = (bytes, size = 64 * 1024) => Buffer.concat(Array(Math.max(1, Math.floor(size / bytes.length))).fill(bytes));
+const repeated = (bytes, size = 64 * 1024) =>
+  Buffer.concat(Array(Math.max(1, Math.floor(size / bytes.length))).fill(bytes));
 
 /** `size` connections pour the same frames without end. One that is lost comes again. */
 async function flood(open, size, frames) {
@@ -159,13 +161,23 @@ const attacks = {
 
   /** Messages that are announced as larger than any may be, one after the other. */
   async 'oversize messages'(port, size) {
-    const announced = Buffer.concat([Buffer.from([0x81, 0xff, 0, 0, 0, 2, 0, 0, 0, 0, 1, 2, 3, 4]), Buffer.alloc(64 * 1024)]);
-    return flood(() => upgraded(port), size, () => announced);
+    const announced = Buffer.concat([
+      Buffer.from([0x81, 0xff, 0, 0, 0, 2, 0, 0, 0, 0, 1, 2, 3, 4]),
+      Buffer.alloc(64 * 1024),
+    ]);
+    return flood(
+      () => upgraded(port),
+      size,
+      () => announced,
+    );
   },
 
   /** Messages that are announced within the limit, of which hardly anything comes. */
   async 'announced messages'(port, size) {
-    const announced = Buffer.concat([Buffer.from([0x81, 0xff, 0, 0, 0, 0, 6, 0, 0, 0, 1, 2, 3, 4]), Buffer.alloc(1024)]);
+    const announced = Buffer.concat([
+      Buffer.from([0x81, 0xff, 0, 0, 0, 0, 6, 0, 0, 0, 1, 2, 3, 4]),
+      Buffer.alloc(1024),
+    ]);
     const sockets = await Promise.all(Array.from({ length: size }, () => upgraded(port)));
     for (const socket of sockets) socket?.write(announced);
     return loops(1, async () => {
@@ -200,7 +212,11 @@ const attacks = {
   /** Pings whose pongs are read. */
   async 'ping flood'(port, size) {
     const pings = repeated(frame(PING, 'x'.repeat(125)));
-    return flood((index) => registered(port, `attacker-${index}`), size, () => pings);
+    return flood(
+      (index) => registered(port, `attacker-${index}`),
+      size,
+      () => pings,
+    );
   },
 
   /** Pings whose pongs nobody reads. */
@@ -216,25 +232,41 @@ const attacks = {
 
   async 'unknown types'(port, size) {
     const messages = repeated(json({ type: 'nobody listens', text: 'x'.repeat(50) }));
-    return flood((index) => registered(port, `attacker-${index}`), size, () => messages);
+    return flood(
+      (index) => registered(port, `attacker-${index}`),
+      size,
+      () => messages,
+    );
   },
 
   async 'bad JSON'(port, size) {
     const messages = repeated(Buffer.concat(['{"type":', 'null', '[]', '{"type":7}'].map((text) => frame(TEXT, text))));
-    return flood((index) => registered(port, `attacker-${index}`), size, () => messages);
+    return flood(
+      (index) => registered(port, `attacker-${index}`),
+      size,
+      () => messages,
+    );
   },
 
   /** Messages that a handler takes, as fast as they are let. */
   async 'message flood'(port, size) {
     const messages = repeated(json({ type: 'taken', text: 'x'.repeat(150) }));
-    return flood((index) => registered(port, `attacker-${index}`), size, () => messages);
+    return flood(
+      (index) => registered(port, `attacker-${index}`),
+      size,
+      () => messages,
+    );
   },
 
   /** Heartbeats that name the witness, and ids that nobody has. */
   async "others' heartbeats"(port, size) {
     const beat = (workerId) => json({ type: 'heartbeat', workerId, timestamp: 't' });
     const messages = repeated(Buffer.concat([beat('witness'), beat('nobody')]));
-    return flood((index) => registered(port, `attacker-${index}`), size, () => messages);
+    return flood(
+      (index) => registered(port, `attacker-${index}`),
+      size,
+      () => messages,
+    );
   },
 
   /** Registrations without end: of one id on many sockets, which replace each other, and of many ids on one socket. */
@@ -247,7 +279,8 @@ const attacks = {
         return;
       }
       if (!sockets[index] || sockets[index].destroyed) sockets[index] = await registered(port, `attacker-${index}`);
-      if (sockets[index]) await answered(sockets[index], json(registration(`many-${index}-${Math.floor(Math.random() * 1000)}`)), ACK);
+      if (sockets[index])
+        await answered(sockets[index], json(registration(`many-${index}-${Math.floor(Math.random() * 1000)}`)), ACK);
     });
   },
 
@@ -264,7 +297,8 @@ const attacks = {
     return loops(size, async (index) => {
       const socket = await registered(port, `attacker-${index}`);
       if (index % 2 === 0) socket?.destroy();
-      else if (socket) await new Promise((resolve) => socket.once('close', resolve).write(frame(8, Buffer.from([3, 232]))));
+      else if (socket)
+        await new Promise((resolve) => socket.once('close', resolve).write(frame(8, Buffer.from([3, 232]))));
     });
   },
 

@@ -22,14 +22,16 @@ const nextThrown = () => THROWN[(throws += 1) % THROWN.length][1]();
 const never = () => ({ ref() {}, unref() {}, hasRef: () => false });
 
 const MISUSES = {
-  'throws in every handler': ({ server }) => onAll(server, () => {
-    throw nextThrown();
-  }),
+  'throws in every handler': ({ server }) =>
+    onAll(server, () => {
+      throw nextThrown();
+    }),
 
-  'rejects in every handler': ({ server }) => onAll(server, async () => {
-    await null;
-    throw nextThrown();
-  }),
+  'rejects in every handler': ({ server }) =>
+    onAll(server, async () => {
+      await null;
+      throw nextThrown();
+    }),
 
   'returns what can not be looked at': ({ server }) => {
     for (const subscribe of ['onWorkerConnected', 'onWorkerDisconnected']) server[subscribe](nextThrown);
@@ -38,9 +40,12 @@ const MISUSES = {
 
   'throws in every line of its log': ({ server, logger }) => {
     process.on('uncaughtException', () => {});
-    logger.debug = logger.warn = logger.error = () => {
-      throw nextThrown();
-    };
+    logger.debug =
+      logger.warn =
+      logger.error =
+        () => {
+          throw nextThrown();
+        };
     onAll(server, () => {
       throw nextThrown();
     });
@@ -53,7 +58,15 @@ const MISUSES = {
   },
 
   'fakes every clock and timer that is global': () => {
-    for (const name of ['setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate', 'queueMicrotask']) {
+    for (const name of [
+      'setTimeout',
+      'setInterval',
+      'setImmediate',
+      'clearTimeout',
+      'clearInterval',
+      'clearImmediate',
+      'queueMicrotask',
+    ]) {
       globalThis[name] = never;
     }
     process.hrtime = Object.assign(() => [0, 0], { bigint: () => 0n });
@@ -70,7 +83,8 @@ const MISUSES = {
   },
 
   "fakes the members of Node's timers": () => {
-    for (const name of ['setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate']) timers[name] = never;
+    for (const name of ['setTimeout', 'setInterval', 'setImmediate', 'clearTimeout', 'clearInterval', 'clearImmediate'])
+      timers[name] = never;
   },
 
   'stops the clock': () => {
@@ -146,12 +160,27 @@ const MISUSES = {
     onAll(server, () => (times += 1) % 100 === 1 && recurse());
   },
 
-  'sends what throws, sends within, when it is written': ({ server }) => onAll(server, (worker) => {
-    const id = typeof worker?.id === 'string' ? worker.id : 'nobody';
-    server.send(id, { toJSON: () => { throw nextThrown(); } });
-    server.send(id, { toJSON: () => ({ type: 'aside', sent: server.send(id, { type: 'aside' }) }) });
-    server.send(id, new Proxy({}, { ownKeys: () => { throw nextThrown(); } }));
-  }),
+  'sends what throws, sends within, when it is written': ({ server }) =>
+    onAll(server, (worker) => {
+      const id = typeof worker?.id === 'string' ? worker.id : 'nobody';
+      server.send(id, {
+        toJSON: () => {
+          throw nextThrown();
+        },
+      });
+      server.send(id, { toJSON: () => ({ type: 'aside', sent: server.send(id, { type: 'aside' }) }) });
+      server.send(
+        id,
+        new Proxy(
+          {},
+          {
+            ownKeys: () => {
+              throw nextThrown();
+            },
+          },
+        ),
+      );
+    }),
 };
 
 module.exports = { MISUSES };

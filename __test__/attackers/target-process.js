@@ -51,7 +51,14 @@ obey({
 
   sizes() {
     const { user, system } = process.cpuUsage();
-    return { resident: status('VmRSS'), peak: status('VmHWM'), cpuMs: (user + system) / 1000, workers: server.getWorkerCount(), taken, lines };
+    return {
+      resident: status('VmRSS'),
+      peak: status('VmHWM'),
+      cpuMs: (user + system) / 1000,
+      workers: server.getWorkerCount(),
+      taken,
+      lines,
+    };
   },
 
   statusOf: (id) => server.getWorkerInfo().find((worker) => worker.id === id)?.status,

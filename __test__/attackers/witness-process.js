@@ -14,14 +14,15 @@ let port;
 let closed = null;
 const waiting = { echoed: [], heartbeat_ack: [] };
 
-const ask = (type, message) => new Promise((resolve, reject) => {
-  if (closed !== null) {
-    reject(new Error(`the witness was closed with ${closed}`));
-    return;
-  }
-  waiting[type].push({ resolve, reject });
-  ws.send(JSON.stringify(message));
-});
+const ask = (type, message) =>
+  new Promise((resolve, reject) => {
+    if (closed !== null) {
+      reject(new Error(`the witness was closed with ${closed}`));
+      return;
+    }
+    waiting[type].push({ resolve, reject });
+    ws.send(JSON.stringify(message));
+  });
 
 const echo = (n) => ask('echoed', { type: 'echo', n });
 const heartbeat = () => ask('heartbeat_ack', { type: 'heartbeat', workerId: 'witness', timestamp: 't' });

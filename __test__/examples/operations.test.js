@@ -21,7 +21,8 @@ const rows = (title) =>
     .map((line) => line.split(' | ').map((cell) => cell.replace(/^\||\|$/g, '').trim()));
 
 const filesIn = (folder, extension) =>
-  fs.readdirSync(path.join(root, folder), { recursive: true })
+  fs
+    .readdirSync(path.join(root, folder), { recursive: true })
     .filter((name) => name.endsWith(extension))
     .map((name) => [path.join(folder, name), fs.readFileSync(path.join(root, folder, name), 'utf8')]);
 
@@ -36,7 +37,8 @@ function linesInSources() {
   for (const [name, text] of filesIn('lib', '.js')) {
     for (const [, level, first] of text.matchAll(/ogger\.(debug|info|warn|error)\(\s*('[^']*'|[^,)]*)/g)) {
       if (first.startsWith("'")) found.add(`${level}: ${first.slice(1, -1)}`);
-      else if (!PASSING_ON.includes(`${name}: ${first}`)) throw new Error(`${name}: the message of a log line is ${first}`);
+      else if (!PASSING_ON.includes(`${name}: ${first}`))
+        throw new Error(`${name}: the message of a log line is ${first}`);
     }
     for (const [, message] of text.matchAll(/#call\('([^']*)'/g)) found.add(`error: ${message}`);
   }
@@ -77,9 +79,12 @@ test('the lines that are marked are those that are limited', () => {
   }
   limited.add('Unhandled message type from worker'); // See Handlers.message.
   const partly = ['HTTP server error', 'WebSocket server error'];
-  const marked = rows('Log lines').filter(([line]) => line.endsWith('\\*')).map(([line]) => /`([^`]*)`/.exec(line)[1]);
+  const marked = rows('Log lines')
+    .filter(([line]) => line.endsWith('\\*'))
+    .map(([line]) => /`([^`]*)`/.exec(line)[1]);
   expect(marked.sort()).toEqual([...limited].filter((message) => !partly.includes(message)).sort());
-  for (const message of partly) expect(section('Log lines')).toMatch(new RegExp(`\`${message}\` \\| error \\| .*\\(\\\\\\*\\)`));
+  for (const message of partly)
+    expect(section('Log lines')).toMatch(new RegExp(`\`${message}\` \\| error \\| .*\\(\\\\\\*\\)`));
 });
 
 test('every limit is in the table, with its default', () => {

@@ -35,10 +35,13 @@ function run(...args) {
   });
 }
 
-const SENTENCES = 'The harbour was quiet that morning. Boats lay still at the quay. A lighthouse keeper counted the gulls. Nobody spoke.';
+const SENTENCES =
+  'The harbour was quiet that morning. Boats lay still at the quay. A lighthouse keeper counted the gulls. Nobody spoke.';
 
 test('every file is worked on, and what a killed worker had is sent again to others', async () => {
-  const files = Array.from({ length: 12 }, (_, i) => write(`text-${i}.txt`, `${SENTENCES} Lantern number ${i} burned.`));
+  const files = Array.from({ length: 12 }, (_, i) =>
+    write(`text-${i}.txt`, `${SENTENCES} Lantern number ${i} burned.`),
+  );
   files.push(write('program.js', 'const answer = 42;\n// The answer to everything.\nconsole.log(answer);\n'));
   const { code, stdout } = await run(...files);
   expect(code).toBe(0);
@@ -52,7 +55,9 @@ test('every file is worked on, and what a killed worker had is sent again to oth
 }, 60_000);
 
 test('whoever has not got the token changes nothing, whatever it sends', async () => {
-  const files = Array.from({ length: 12 }, (_, i) => write(`text-${i}.txt`, `${SENTENCES} Lantern number ${i} burned.`));
+  const files = Array.from({ length: 12 }, (_, i) =>
+    write(`text-${i}.txt`, `${SENTENCES} Lantern number ${i} burned.`),
+  );
   const child = spawn(process.execPath, [quickstart, '--verbose', ...files], { cwd: folder });
   const exit = once(child, 'exit');
   const output = { stdout: '', stderr: '' };
@@ -70,7 +75,8 @@ test('whoever has not got the token changes nothing, whatever it sends', async (
     await once(ws, 'open');
     ws.on('error', () => {});
     const timer = setInterval(() => {
-      for (let n = 1; n <= files.length; n += 1) ws.send(JSON.stringify({ type: 'failure', requestId: `request-${n}`, error: 'x' }));
+      for (let n = 1; n <= files.length; n += 1)
+        ws.send(JSON.stringify({ type: 'failure', requestId: `request-${n}`, error: 'x' }));
     }, 5);
     const [code] = await exit.finally(() => clearInterval(timer));
     expect(output.stdout).toContain('12 of 12 files have their result.');
@@ -82,7 +88,10 @@ test('whoever has not got the token changes nothing, whatever it sends', async (
 }, 60_000);
 
 test('the counts and the sentences are those of the text', async () => {
-  const { stdout } = await run(write('harbour.txt', `${SENTENCES}\n`), write('other.txt', 'Nothing of that kind is here.\n'));
+  const { stdout } = await run(
+    write('harbour.txt', `${SENTENCES}\n`),
+    write('other.txt', 'Nothing of that kind is here.\n'),
+  );
   expect(stdout).toMatch(/^harbour\.txt +prose +1 +20 /m);
   expect(stdout).toContain('  · The harbour was quiet that morning.');
 }, 60_000);

@@ -28,7 +28,11 @@ async function startedServer() {
   await server.start();
   const ws = new WebSocket(`ws://127.0.0.1:${server.port}`);
   await once(ws, 'open');
-  const capabilities = { models: [{ modelId: 'llama-3-8b' }], maxConcurrentRequests: 4, concurrencyLimits: { chat: 2 } };
+  const capabilities = {
+    models: [{ modelId: 'llama-3-8b' }],
+    maxConcurrentRequests: 4,
+    concurrencyLimits: { chat: 2 },
+  };
   ws.send(JSON.stringify({ type: 'worker_registration', workerId: 'w1', workerName: 'One', capabilities }));
   await once(ws, 'message');
   return server;

@@ -28,7 +28,10 @@ test('a term that all texts have tells less than one that only this text has', (
 });
 
 test('words that are names of object members are words like others', () => {
-  expect(analyse('prose', 'constructor hasOwnProperty', 'constructor again').terms).toEqual(['hasownproperty', 'constructor']);
+  expect(analyse('prose', 'constructor hasOwnProperty', 'constructor again').terms).toEqual([
+    'hasownproperty',
+    'constructor',
+  ]);
 });
 
 test('the extract of a document has three sentences, in their order, and no headings, tables or code', () => {
@@ -46,8 +49,12 @@ test('the extract of a document has three sentences, in their order, and no head
 });
 
 test('the extract of a program is taken from its comments', () => {
-  const text = '// Opens the gate for every visitor.\nopen(gate);\n/**\n * Closes the gate again at night.\n * @param gate Which.\n */\n';
-  expect(analyse('code', text).extract).toEqual(['Opens the gate for every visitor.', 'Closes the gate again at night.']);
+  const text =
+    '// Opens the gate for every visitor.\nopen(gate);\n/**\n * Closes the gate again at night.\n * @param gate Which.\n */\n';
+  expect(analyse('code', text).extract).toEqual([
+    'Opens the gate for every visitor.',
+    'Closes the gate again at night.',
+  ]);
 });
 
 test('a large text of nothing but markup ends', () => {

@@ -43,7 +43,8 @@ const runPython = (args) => run('python3', args, { PYTHONPATH: path.join(root, '
 
 const connected = (server) => new Promise((resolve) => server.onWorkerConnected(resolve));
 const disconnected = (server) => new Promise((resolve) => server.onWorkerDisconnected((...event) => resolve(event)));
-const message = (server, type) => new Promise((resolve) => server.onWorkerMessage(type, (_, received) => resolve(received)));
+const message = (server, type) =>
+  new Promise((resolve) => server.onWorkerMessage(type, (_, received) => resolve(received)));
 const url = (server) => `ws://127.0.0.1:${server.port}`;
 
 test('the worker registers what its options say, and answers', async () => {

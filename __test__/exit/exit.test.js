@@ -7,15 +7,30 @@ const { openSocket, openWorker } = require('../support/socket');
 const { RawWebSocket, rawConnect, json } = require('../support/raw');
 
 test('a process that starts and stops a server exits by itself', async () => {
-  expect(await startProgram('exit/programs/starts-and-stops.js').exit).toEqual({ code: 0, signal: null, stdout: 'stopped\n', stderr: '' });
+  expect(await startProgram('exit/programs/starts-and-stops.js').exit).toEqual({
+    code: 0,
+    signal: null,
+    stdout: 'stopped\n',
+    stderr: '',
+  });
 });
 
 test('a process that only constructs servers exits by itself', async () => {
-  expect(await startProgram('exit/programs/constructs.js').exit).toEqual({ code: 0, signal: null, stdout: 'constructed 0000000000\n', stderr: '' });
+  expect(await startProgram('exit/programs/constructs.js').exit).toEqual({
+    code: 0,
+    signal: null,
+    stdout: 'constructed 0000000000\n',
+    stderr: '',
+  });
 });
 
 test('a process whose server could not start exits by itself', async () => {
-  expect(await startProgram('exit/programs/fails-to-start.js').exit).toEqual({ code: 0, signal: null, stdout: 'EADDRINUSE\n', stderr: '' });
+  expect(await startProgram('exit/programs/fails-to-start.js').exit).toEqual({
+    code: 0,
+    signal: null,
+    stdout: 'EADDRINUSE\n',
+    stderr: '',
+  });
 });
 
 test('a started server keeps its process alive, and the process exits when a stop is done', async () => {
@@ -43,7 +58,10 @@ test('process.exit while workers are connected and send ends the process with it
   await worker.closed;
 });
 
-test.each([['few', 1], ['many', 100]])('what is sent in the turn in which the process exits still leaves, if it is %s', async (_, count) => {
+test.each([
+  ['few', 1],
+  ['many', 100],
+])('what is sent in the turn in which the process exits still leaves, if it is %s', async (_, count) => {
   const program = startProgram('exit/programs/sends-and-exits.js');
   const worker = await openWorker(await program.port(), 'w');
   worker.send({ type: 'warm up', count });
@@ -59,17 +77,23 @@ test.each([
   ['exit among fakes', 20, 0],
   ['throw', 20, 1],
   ['reject', 20, 1],
-])('what is sent as the process ends by %s still leaves to each of %i workers, whoever sends it', async (how, count, code) => {
-  const program = startProgram('exit/programs/last-words.js', how);
-  const port = await program.port();
-  const workers = await Promise.all(Array.from({ length: count }, (_, index) => openWorker(port, `w${index}`)));
-  workers[0].send({ type: 'end' });
-  const last = ['in the turn', 'from a listener before', 'from a listener behind'].flatMap((text) => [text, `${text}, to all`]);
-  for (const worker of workers) {
-    for (const type of last) expect(await worker.nextJson()).toEqual({ type });
-  }
-  expect((await program.exit).code).toBe(code);
-});
+])(
+  'what is sent as the process ends by %s still leaves to each of %i workers, whoever sends it',
+  async (how, count, code) => {
+    const program = startProgram('exit/programs/last-words.js', how);
+    const port = await program.port();
+    const workers = await Promise.all(Array.from({ length: count }, (_, index) => openWorker(port, `w${index}`)));
+    workers[0].send({ type: 'end' });
+    const last = ['in the turn', 'from a listener before', 'from a listener behind'].flatMap((text) => [
+      text,
+      `${text}, to all`,
+    ]);
+    for (const worker of workers) {
+      for (const type of last) expect(await worker.nextJson()).toEqual({ type });
+    }
+    expect((await program.exit).code).toBe(code);
+  },
+);
 
 test('what was sent before a stop leaves, though the process exits before that is done', async () => {
   const program = startProgram('exit/programs/last-words.js', 'exit with a stop under way');
@@ -98,7 +122,11 @@ test('an uncaught exception of the application ends the process as it does witho
   const port = await program.port();
   const worker = await openWorker(port, 'w');
   worker.send({ type: 'throw' });
-  expect(await program.exit).toMatchObject({ code: 1, signal: null, stderr: expect.stringContaining('Error: on purpose') });
+  expect(await program.exit).toMatchObject({
+    code: 1,
+    signal: null,
+    stderr: expect.stringContaining('Error: on purpose'),
+  });
 });
 
 test('stop ends within its grace, and the process exits, whatever is still connected', async () => {
@@ -116,14 +144,23 @@ test('stop ends within its grace, and the process exits, whatever is still conne
   const unanswered = await rawConnect(port);
   unanswered.write('GET /never HTTP/1.1\r\nHost: h\r\n\r\n');
   unregistered.write(json({ type: 'hello' }));
-  expect(await program.exit).toMatchObject({ code: 0, signal: null, stdout: expect.stringMatching(/stopped\n$/), stderr: '' });
+  expect(await program.exit).toMatchObject({
+    code: 0,
+    signal: null,
+    stdout: expect.stringMatching(/stopped\n$/),
+    stderr: '',
+  });
   await Promise.all([unregistered, worker, endpoint, kept, silent, half, unanswered].map((raw) => raw.end()));
 });
 
-test.each([['terminate'], ['exit']])('servers in worker threads end with their thread, by %s, and leave other servers alone', async (how) => {
-  const result = await startProgram('exit/programs/in-thread.js', how).exit;
-  expect(result).toEqual({ code: 0, signal: null, stdout: 'own 3\nown 3\nown 3\nstopped\n', stderr: '' });
-}, 60000);
+test.each([['terminate'], ['exit']])(
+  'servers in worker threads end with their thread, by %s, and leave other servers alone',
+  async (how) => {
+    const result = await startProgram('exit/programs/in-thread.js', how).exit;
+    expect(result).toEqual({ code: 0, signal: null, stdout: 'own 3\nown 3\nown 3\nstopped\n', stderr: '' });
+  },
+  60000,
+);
 
 test('a thread that is terminated leaves no connection open that was on its way to its HTTP handlers', async () => {
   const program = startProgram('exit/programs/thread-with-requests.js');

@@ -48,10 +48,12 @@ test('all that is to be done at the exit is done, though some of it fails', () =
   const { onProcessExit } = require('../../lib/server/exit-hook.js');
   const before = process.listeners('exit');
   const done = [];
-  const forget = ['a', 'b', 'c'].map((name) => onProcessExit(() => {
-    done.push(name);
-    if (name === 'b') throw new Error('failed');
-  }));
+  const forget = ['a', 'b', 'c'].map((name) =>
+    onProcessExit(() => {
+      done.push(name);
+      if (name === 'b') throw new Error('failed');
+    }),
+  );
   const [listener] = process.listeners('exit').filter((found) => !before.includes(found));
   forget[0]();
   listener();

@@ -60,20 +60,25 @@ test('stop closes 500 workers and 1 that connects meanwhile', async () => {
   expect(server.getWorkerCount()).toBe(0);
   await late;
   let report;
-  do report = await fleet.ask('report'); while (report.open > 0);
+  do report = await fleet.ask('report');
+  while (report.open > 0);
   expect(report.closed).toEqual(Array(500).fill(1001));
 });
 
 test('stop lets a request that is being answered end', async () => {
   let finish;
   let asked;
-  const ask = new Promise((resolve) => { asked = resolve; });
-  const { server, port } = await startServer({ limits: { stopGraceMs: 10000 } }, (unstarted) => unstarted.addHttpHandler(async (req, res) => {
-    res.write('begun, ');
-    finish = () => res.end('ended');
-    asked();
-    return true;
-  }));
+  const ask = new Promise((resolve) => {
+    asked = resolve;
+  });
+  const { server, port } = await startServer({ limits: { stopGraceMs: 10000 } }, (unstarted) =>
+    unstarted.addHttpHandler(async (req, res) => {
+      res.write('begun, ');
+      finish = () => res.end('ended');
+      asked();
+      return true;
+    }),
+  );
   const response = request(port);
   await ask;
   const stop = server.stop();
@@ -82,33 +87,42 @@ test('stop lets a request that is being answered end', async () => {
   await stop;
 });
 
-test.each([['keep-alive'], ['close']])('stop lets a response arrive that was ended before it and not yet taken (Connection: %s)', async (connection) => {
-  const body = Buffer.alloc(32 * 1024 * 1024, 'x');
-  let ended;
-  const end = new Promise((resolve) => { ended = resolve; });
-  const { server, port } = await startServer({ limits: { stopGraceMs: 15000 } }, (unstarted) => unstarted.addHttpHandler(async (req, res) => {
-    res.end(body);
-    ended();
-    return true;
-  }));
-  const req = http.get({ port, host: '127.0.0.1', agent: false, headers: { connection } });
-  const [response] = await once(req, 'response');
-  await end;
-  const stop = server.stop();
-  // Only now does the client take it.
-  expect((await readAll(response)).equals(body)).toBe(true);
-  await stop;
-});
+test.each([['keep-alive'], ['close']])(
+  'stop lets a response arrive that was ended before it and not yet taken (Connection: %s)',
+  async (connection) => {
+    const body = Buffer.alloc(32 * 1024 * 1024, 'x');
+    let ended;
+    const end = new Promise((resolve) => {
+      ended = resolve;
+    });
+    const { server, port } = await startServer({ limits: { stopGraceMs: 15000 } }, (unstarted) =>
+      unstarted.addHttpHandler(async (req, res) => {
+        res.end(body);
+        ended();
+        return true;
+      }),
+    );
+    const req = http.get({ port, host: '127.0.0.1', agent: false, headers: { connection } });
+    const [response] = await once(req, 'response');
+    await end;
+    const stop = server.stop();
+    // Only now does the client take it.
+    expect((await readAll(response)).equals(body)).toBe(true);
+    await stop;
+  },
+);
 
 test('stop closes a connection that is kept alive as soon as its response has ended', async () => {
   let finish;
-  const { server, port } = await startServer({ limits: { stopGraceMs: 60000 } }, (unstarted) => unstarted.addHttpHandler(async (req, res) => {
-    // Or Node would close it after five seconds of its own accord.
-    req.socket.setTimeout = () => req.socket;
-    if (req.url === '/first') res.end('first');
-    else finish = () => res.end('second');
-    return true;
-  }));
+  const { server, port } = await startServer({ limits: { stopGraceMs: 60000 } }, (unstarted) =>
+    unstarted.addHttpHandler(async (req, res) => {
+      // Or Node would close it after five seconds of its own accord.
+      req.socket.setTimeout = () => req.socket;
+      if (req.url === '/first') res.end('first');
+      else finish = () => res.end('second');
+      return true;
+    }),
+  );
   const [idle, busy] = await Promise.all([rawConnect(port), rawConnect(port)]);
   for (const raw of [idle, busy]) {
     raw.write('GET /first HTTP/1.1\r\nHost: h\r\n\r\n');
@@ -125,12 +139,14 @@ test('stop closes a connection that is kept alive as soon as its response has en
 
 test('stop cuts a request that is never answered, one whose body never ends, and connections without a request', async () => {
   let asked = 0;
-  const { server, port } = await startServer({ limits: { stopGraceMs: 100 } }, (unstarted) => unstarted.addHttpHandler(async (req) => {
-    req.on('error', () => {});
-    req.resume();
-    asked += 1;
-    return true;
-  }));
+  const { server, port } = await startServer({ limits: { stopGraceMs: 100 } }, (unstarted) =>
+    unstarted.addHttpHandler(async (req) => {
+      req.on('error', () => {});
+      req.resume();
+      asked += 1;
+      return true;
+    }),
+  );
   const raws = await Promise.all([0, 1, 2, 3].map(() => rawConnect(port)));
   raws[0].write('GET /never HTTP/1.1\r\nHost: h\r\n\r\n');
   raws[1].write('POST /half HTTP/1.1\r\nHost: h\r\nContent-Length: 100\r\n\r\nsome');

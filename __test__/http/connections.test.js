@@ -14,27 +14,38 @@ async function echo(req, res) {
 
 test('a connection is kept alive and serves one request after another', async () => {
   const sockets = new Set();
-  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
-    sockets.add(req.socket);
-    return echo(req, res);
-  }));
+  const { port } = await startServer({}, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      sockets.add(req.socket);
+      return echo(req, res);
+    }),
+  );
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   for (let i = 0; i < 20; i += 1) {
-    expect((await request(port, { agent, method: 'POST', path: `/${i}`, body: `body ${i}` })).text).toBe(`POST /${i} body ${i}`);
+    expect((await request(port, { agent, method: 'POST', path: `/${i}`, body: `body ${i}` })).text).toBe(
+      `POST /${i} body ${i}`,
+    );
   }
   agent.destroy();
   expect(sockets.size).toBe(1);
 });
 
 test('five requests in one packet get five responses in order', async () => {
-  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
-    // The earlier ones take longer: the order must come from the connection, not from who is ready first.
-    for (let turn = Number(req.url.slice(1)); turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    res.end(`<${req.url}>`);
-    return true;
-  }));
+  const { port } = await startServer({}, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      // The earlier ones take longer: the order must come from the connection, not from who is ready first.
+      for (let turn = Number(req.url.slice(1)); turn < 5; turn += 1)
+        await new Promise((resolve) => setImmediate(resolve));
+      res.end(`<${req.url}>`);
+      return true;
+    }),
+  );
   const raw = await rawConnect(port);
-  raw.write([1, 2, 3, 4, 5].map((i) => `GET /${i} HTTP/1.1\r\nHost: h\r\n${i === 5 ? 'Connection: close\r\n' : ''}\r\n`).join(''));
+  raw.write(
+    [1, 2, 3, 4, 5]
+      .map((i) => `GET /${i} HTTP/1.1\r\nHost: h\r\n${i === 5 ? 'Connection: close\r\n' : ''}\r\n`)
+      .join(''),
+  );
   const text = await raw.end();
   expect(text.match(/<[^>]*>/g)).toEqual(['</1>', '</2>', '</3>', '</4>', '</5>']);
   expect(text.match(/HTTP\/1\.1 200 OK/g)).toHaveLength(5);
@@ -81,17 +92,21 @@ test('a connection that says nothing and leaves does no harm', async () => {
 
 test('a connection that is reset in the middle of a response does no harm', async () => {
   let closed;
-  const close = new Promise((resolve) => { closed = resolve; });
-  const { port, log } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
-    if (req.url !== '/endless') return answering('fine')(req, res);
-    const write = () => {
-      while (!res.destroyed && res.write('x'.repeat(65536)));
-    };
-    res.on('drain', write);
-    res.on('close', closed);
-    write();
-    return true;
-  }));
+  const close = new Promise((resolve) => {
+    closed = resolve;
+  });
+  const { port, log } = await startServer({}, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      if (req.url !== '/endless') return answering('fine')(req, res);
+      const write = () => {
+        while (!res.destroyed && res.write('x'.repeat(65536)));
+      };
+      res.on('drain', write);
+      res.on('close', closed);
+      write();
+      return true;
+    }),
+  );
   const raw = await rawConnect(port);
   raw.write('GET /endless HTTP/1.1\r\nHost: h\r\n\r\n');
   await raw.text(/200 OK/);
@@ -110,26 +125,34 @@ test('workers and requests come over IPv6 as well', async () => {
 
 test('a hundred connections at once each get their own response', async () => {
   const { port } = await startServer({}, (server) => server.addHttpHandler(echo));
-  const all = await Promise.all(Array.from({ length: 100 }, (_, i) => request(port, { method: 'POST', path: `/${i}`, body: `${i}` })));
+  const all = await Promise.all(
+    Array.from({ length: 100 }, (_, i) => request(port, { method: 'POST', path: `/${i}`, body: `${i}` })),
+  );
   expect(all.map((response) => response.text)).toEqual(Array.from({ length: 100 }, (_, i) => `POST /${i} ${i}`));
 });
 
 test('a head of 15 KB is within the default limit', async () => {
-  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
-    res.end(String(req.headers['x-long'].length));
-    return true;
-  }));
+  const { port } = await startServer({}, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      res.end(String(req.headers['x-long'].length));
+      return true;
+    }),
+  );
   expect((await request(port, { headers: { 'x-long': 'x'.repeat(15000) } })).text).toBe('15000');
 });
 
 test('a head of a hundred headers is passed on complete', async () => {
-  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
-    res.end(JSON.stringify(req.rawHeaders));
-    return true;
-  }));
+  const { port } = await startServer({}, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      res.end(JSON.stringify(req.rawHeaders));
+      return true;
+    }),
+  );
   const raw = await rawConnect(port);
   const headers = Array.from({ length: 100 }, (_, i) => [`X-Header-${i}`, `value ${i}`]);
-  raw.write(`GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`);
+  raw.write(
+    `GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n${headers.map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`,
+  );
   const text = await raw.end();
   expect(JSON.parse(text.match(/\[.*\]/)[0])).toEqual(['Host', 'h', 'Connection', 'close', ...headers.flat()]);
 });

@@ -46,23 +46,36 @@ test('several endpoints live beside each other and beside workers', async () => 
   const [a, b, worker] = await Promise.all([openSocket(port, '/a'), openSocket(port, '/b'), openWorker(port, 'w')]);
   a.ws.send('x');
   b.ws.send('x');
-  expect([await a.next(), await b.next(), worker.ack.success, server.getWorkerCount()]).toEqual(['a x', 'b x', true, 1]);
+  expect([await a.next(), await b.next(), worker.ack.success, server.getWorkerCount()]).toEqual([
+    'a x',
+    'b x',
+    true,
+    1,
+  ]);
 });
 
-test.each([['/ws/dashboard?x=1'], ['/ws/dashboard?'], ['/ws/dashboard']])('the path %s is that of the endpoint /ws/dashboard', async (path) => {
-  const { port } = await startServer({}, (server) => server.addWebSocketEndpoint('/ws/dashboard', echo('yes')));
-  const peer = await openSocket(port, path);
-  peer.ws.send('x');
-  expect(await peer.next()).toBe('yes x');
-});
+test.each([['/ws/dashboard?x=1'], ['/ws/dashboard?'], ['/ws/dashboard']])(
+  'the path %s is that of the endpoint /ws/dashboard',
+  async (path) => {
+    const { port } = await startServer({}, (server) => server.addWebSocketEndpoint('/ws/dashboard', echo('yes')));
+    const peer = await openSocket(port, path);
+    peer.ws.send('x');
+    expect(await peer.next()).toBe('yes x');
+  },
+);
 
-test.each([['/ws/dashboard/'], ['/ws'], ['/ws/dashboards'], ['/'], ['/?/ws/dashboard'], ['/http://host/ws/dashboard']])('the path %s is not that of the endpoint /ws/dashboard', async (path) => {
-  const handler = jest.fn();
-  const { server, port } = await startServer({}, (unstarted) => unstarted.addWebSocketEndpoint('/ws/dashboard', handler));
-  const worker = await openWorker(port, 'w', {}, path);
-  expect([worker.ack.success, server.getWorkerCount()]).toEqual([true, 1]);
-  expect(handler).not.toHaveBeenCalled();
-});
+test.each([['/ws/dashboard/'], ['/ws'], ['/ws/dashboards'], ['/'], ['/?/ws/dashboard'], ['/http://host/ws/dashboard']])(
+  'the path %s is not that of the endpoint /ws/dashboard',
+  async (path) => {
+    const handler = jest.fn();
+    const { server, port } = await startServer({}, (unstarted) =>
+      unstarted.addWebSocketEndpoint('/ws/dashboard', handler),
+    );
+    const worker = await openWorker(port, 'w', {}, path);
+    expect([worker.ack.success, server.getWorkerCount()]).toEqual([true, 1]);
+    expect(handler).not.toHaveBeenCalled();
+  },
+);
 
 test('the socket of an endpoint is a WebSocket of ws', async () => {
   const { server, port } = await startServer();
@@ -104,7 +117,11 @@ test.each([[true], [{ threshold: 0, serverNoContextTakeover: true, zlibDeflateOp
       openSocket(port, '/e', { perMessageDeflate: false }),
       openSocket(port, '/plain', { perMessageDeflate: true }),
     ]);
-    expect([offering.ws.extensions.split(';')[0], silent.ws.extensions, other.ws.extensions]).toEqual(['permessage-deflate', '', '']);
+    expect([offering.ws.extensions.split(';')[0], silent.ws.extensions, other.ws.extensions]).toEqual([
+      'permessage-deflate',
+      '',
+      '',
+    ]);
     const text = 'again and '.repeat(5000);
     offering.ws.send(text);
     expect(await offering.next()).toBe(`deflated ${text}`);
@@ -112,7 +129,9 @@ test.each([[true], [{ threshold: 0, serverNoContextTakeover: true, zlibDeflateOp
 );
 
 test('a message that is too large only when it is inflated closes its socket with 1009', async () => {
-  const { port } = await startServer({ limits: { maxMessageBytes: 10000 } }, (server) => server.addWebSocketEndpoint('/e', echo(''), { perMessageDeflate: true }));
+  const { port } = await startServer({ limits: { maxMessageBytes: 10000 } }, (server) =>
+    server.addWebSocketEndpoint('/e', echo(''), { perMessageDeflate: true }),
+  );
   const peer = await openSocket(port, '/e', { perMessageDeflate: true });
   peer.ws.send('x'.repeat(20000));
   expect((await peer.closed).code).toBe(1009);
@@ -121,10 +140,22 @@ test('a message that is too large only when it is inflated closes its socket wit
 test.each([
   ['yes', /^options must be an object, got 'yes'$/],
   [{ perMessageDeflate: 'yes' }, /^perMessageDeflate must be true, false or an object, got 'yes'$/],
-  [{ perMessageDeflate: { threshold: '1kb' } }, /^perMessageDeflate\.threshold must be a number that is not negative, got '1kb'$/],
-  [{ perMessageDeflate: { serverMaxWindowBits: 16 } }, /^perMessageDeflate\.serverMaxWindowBits must be a whole number from 8 to 15, got 16$/],
-  [{ perMessageDeflate: { zlibDeflateOptions: { level: 99 } } }, /^perMessageDeflate\.zlibDeflateOptions must be options of node:zlib: .*level/],
-  [{ perMessageDeflate: { zlibInflateOptions: { chunkSize: 1 } } }, /^perMessageDeflate\.zlibInflateOptions must be options of node:zlib: .*chunkSize/],
+  [
+    { perMessageDeflate: { threshold: '1kb' } },
+    /^perMessageDeflate\.threshold must be a number that is not negative, got '1kb'$/,
+  ],
+  [
+    { perMessageDeflate: { serverMaxWindowBits: 16 } },
+    /^perMessageDeflate\.serverMaxWindowBits must be a whole number from 8 to 15, got 16$/,
+  ],
+  [
+    { perMessageDeflate: { zlibDeflateOptions: { level: 99 } } },
+    /^perMessageDeflate\.zlibDeflateOptions must be options of node:zlib: .*level/,
+  ],
+  [
+    { perMessageDeflate: { zlibInflateOptions: { chunkSize: 1 } } },
+    /^perMessageDeflate\.zlibInflateOptions must be options of node:zlib: .*chunkSize/,
+  ],
 ])('an endpoint with the options %j is refused at once', (options, message) => {
   const { server } = createServer();
   expect(() => server.addWebSocketEndpoint('/e', () => {}, options)).toThrow(TypeError);
@@ -133,10 +164,12 @@ test.each([
 
 test('an endpoint answers a ping, takes binary frames, and closes with the code of its peer', async () => {
   const { server, port } = await startServer();
-  const handled = nextCall((resolve) => server.addWebSocketEndpoint('/e', (ws) => {
-    echo('')(ws);
-    resolve(ws);
-  }));
+  const handled = nextCall((resolve) =>
+    server.addWebSocketEndpoint('/e', (ws) => {
+      echo('')(ws);
+      resolve(ws);
+    }),
+  );
   const peer = await openSocket(port, '/e');
   const [ws] = await handled;
   const pong = once(peer.ws, 'pong');
@@ -152,14 +185,19 @@ test('an endpoint answers a ping, takes binary frames, and closes with the code 
 
 test('frames that come in the packet of the upgrade reach the endpoint', async () => {
   const { port } = await startServer({}, (server) => server.addWebSocketEndpoint('/e', echo('got')));
-  const raw = await RawWebSocket.connect(port, { path: '/e', after: Buffer.concat([frame(TEXT, 'one'), frame(TEXT, 'two')]) });
+  const raw = await RawWebSocket.connect(port, {
+    path: '/e',
+    after: Buffer.concat([frame(TEXT, 'one'), frame(TEXT, 'two')]),
+  });
   expect([(await raw.frame()).text, (await raw.frame()).text]).toEqual(['got one', 'got two']);
 });
 
 test('a handler of an endpoint that throws takes nothing down', async () => {
-  const { server, port } = await startServer({}, (unstarted) => unstarted.addWebSocketEndpoint('/broken', () => {
-    throw new Error('broken endpoint');
-  }));
+  const { server, port } = await startServer({}, (unstarted) =>
+    unstarted.addWebSocketEndpoint('/broken', () => {
+      throw new Error('broken endpoint');
+    }),
+  );
   server.addWebSocketEndpoint('/fine', echo('fine'));
   await openSocket(port, '/broken');
   const peer = await openSocket(port, '/fine');

@@ -13,10 +13,11 @@ const TEXT = 'The quick brown fox jumps over the lazy dog.';
 
 /** The handler by which an Express application takes part: what it doesn't route goes on to the next handler. */
 function expressHandler(app) {
-  return (req, res) => new Promise((resolve, reject) => {
-    res.on('close', () => resolve(true));
-    app(req, res, (error) => (error ? reject(error) : resolve(false)));
-  });
+  return (req, res) =>
+    new Promise((resolve, reject) => {
+      res.on('close', () => resolve(true));
+      app(req, res, (error) => (error ? reject(error) : resolve(false)));
+    });
 }
 
 /** A server with an Express application over a folder that holds fox.txt. */
@@ -42,13 +43,22 @@ function startExpress() {
 test('Express routes, with parameters, query and the address of the client', async () => {
   const { port } = await startExpress();
   const response = await request(port, { path: '/hello/world?a=1' });
-  expect(JSON.parse(response.text)).toEqual({ hello: 'world', query: { a: '1' }, ip: expect.stringMatching(/127\.0\.0\.1$/) });
+  expect(JSON.parse(response.text)).toEqual({
+    hello: 'world',
+    query: { a: '1' },
+    ip: expect.stringMatching(/127\.0\.0\.1$/),
+  });
   expect(response.headers['x-powered-by']).toBe('Express');
 });
 
 test('Express reads a JSON body', async () => {
   const { port } = await startExpress();
-  const response = await request(port, { method: 'POST', path: '/sum', body: '[1,2,3]', headers: { 'content-type': 'application/json' } });
+  const response = await request(port, {
+    method: 'POST',
+    path: '/sum',
+    body: '[1,2,3]',
+    headers: { 'content-type': 'application/json' },
+  });
   expect([response.status, response.text]).toEqual([201, '6']);
 });
 
@@ -61,7 +71,9 @@ test('what Express does not route gets the 404 of the server', async () => {
 test('an error in an Express route that is passed on is logged, and the request gets 500', async () => {
   const { port, log } = await startExpress();
   expect((await request(port, { path: '/broken' })).status).toBe(500);
-  expect(log.all('HTTP handler error').map((line) => line.context)).toEqual([{ error: 'broken route', url: '/broken' }]);
+  expect(log.all('HTTP handler error').map((line) => line.context)).toEqual([
+    { error: 'broken route', url: '/broken' },
+  ]);
 });
 
 test('express.static serves a file, a range of it, and 304 for what the client has', async () => {
@@ -69,7 +81,11 @@ test('express.static serves a file, a range of it, and 304 for what the client h
   const whole = await request(port, { path: '/files/fox.txt' });
   expect([whole.status, whole.text]).toEqual([200, TEXT]);
   const range = await request(port, { path: '/files/fox.txt', headers: { range: 'bytes=4-8' } });
-  expect([range.status, range.text, range.headers['content-range']]).toEqual([206, 'quick', `bytes 4-8/${TEXT.length}`]);
+  expect([range.status, range.text, range.headers['content-range']]).toEqual([
+    206,
+    'quick',
+    `bytes 4-8/${TEXT.length}`,
+  ]);
   const same = await request(port, { path: '/files/fox.txt', headers: { 'if-none-match': whole.headers.etag } });
   expect([same.status, same.text]).toEqual([304, '']);
 });
@@ -85,12 +101,19 @@ test('Koa answers through its callback', async () => {
     else ctx.body = { method: ctx.method, path: ctx.path, query: ctx.query, ip: ctx.ip };
   });
   const callback = app.callback();
-  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
-    await callback(req, res);
-    return true;
-  }));
+  const { port } = await startServer({}, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      await callback(req, res);
+      return true;
+    }),
+  );
   const response = await request(port, { path: '/koa?x=y' });
   expect(response.headers['x-koa']).toBe('yes');
-  expect(JSON.parse(response.text)).toEqual({ method: 'GET', path: '/koa', query: { x: 'y' }, ip: expect.stringMatching(/127\.0\.0\.1$/) });
+  expect(JSON.parse(response.text)).toEqual({
+    method: 'GET',
+    path: '/koa',
+    query: { x: 'y' },
+    ip: expect.stringMatching(/127\.0\.0\.1$/),
+  });
   expect((await request(port, { path: '/stream' })).text).toBe(fs.readFileSync(__filename, 'utf8'));
 });

@@ -83,8 +83,18 @@ test('a truthy result counts as handled', async () => {
 });
 
 test.each([
-  ['throws', () => { throw new Error('it broke'); }],
-  ['rejects', async () => { throw new Error('it broke'); }],
+  [
+    'throws',
+    () => {
+      throw new Error('it broke');
+    },
+  ],
+  [
+    'rejects',
+    async () => {
+      throw new Error('it broke');
+    },
+  ],
 ])('a handler that %s is logged with the url, and the next one is asked', async (_, handler) => {
   const { port, log } = await startServer({}, (server) => {
     server.addHttpHandler(handler);
@@ -97,46 +107,81 @@ test.each([
 });
 
 test.each([
-  ['throws', () => { throw new Error('it broke'); }],
-  ['rejects', async () => { throw new Error('it broke'); }],
-  ['returns what throws when it is asked for its then', () => ({ get then() { throw new Error('it broke'); } })],
+  [
+    'throws',
+    () => {
+      throw new Error('it broke');
+    },
+  ],
+  [
+    'rejects',
+    async () => {
+      throw new Error('it broke');
+    },
+  ],
+  [
+    'returns what throws when it is asked for its then',
+    () => ({
+      get then() {
+        throw new Error('it broke');
+      },
+    }),
+  ],
 ])('a request that no handler handles gets 500 if one of them %s', async (_, handler) => {
   for (const before of [[], [() => false], [async () => false]]) {
     for (const after of [[], [() => false], [async () => false]]) {
-      const { port, log } = await startServer({}, (server) => [...before, handler, ...after].forEach((each) => server.addHttpHandler(each)));
+      const { port, log } = await startServer({}, (server) =>
+        [...before, handler, ...after].forEach((each) => server.addHttpHandler(each)),
+      );
       const response = await request(port);
-      expect([response.status, response.headers['content-type'], response.text]).toEqual([500, 'application/json', '{"error":"Internal server error"}']);
+      expect([response.status, response.headers['content-type'], response.text]).toEqual([
+        500,
+        'application/json',
+        '{"error":"Internal server error"}',
+      ]);
       expect(log.all('HTTP handler error')).toHaveLength(1);
     }
   }
 });
 
 test('a handler that declines leaves its headers, but for the length of what it did not send', async () => {
-  const { port } = await startServer({}, (server) => server.addHttpHandler((req, res) => {
-    res.setHeader('access-control-allow-origin', '*');
-    res.setHeader('content-length', '5');
-    return false;
-  }));
+  const { port } = await startServer({}, (server) =>
+    server.addHttpHandler((req, res) => {
+      res.setHeader('access-control-allow-origin', '*');
+      res.setHeader('content-length', '5');
+      return false;
+    }),
+  );
   const response = await request(port);
-  expect([response.status, response.headers['access-control-allow-origin'], response.text]).toEqual([404, '*', '{"error":"Not found"}']);
+  expect([response.status, response.headers['access-control-allow-origin'], response.text]).toEqual([
+    404,
+    '*',
+    '{"error":"Not found"}',
+  ]);
 });
 
 test('a handler that has answered and then writes on is logged, and the server goes on', async () => {
-  const { port, log } = await startServer({}, (server) => server.addHttpHandler((req, res) => {
-    res.end('answered');
-    res.write('and more');
-    return true;
-  }));
+  const { port, log } = await startServer({}, (server) =>
+    server.addHttpHandler((req, res) => {
+      res.end('answered');
+      res.write('and more');
+      return true;
+    }),
+  );
   for (let i = 0; i < 2; i += 1) expect((await request(port)).text).toBe('answered');
   await until(() => log.all('HTTP handler error').length === 2);
 });
 
 test('a handler that declines and leaves a response behind that throws takes nothing down', async () => {
-  const { port, log } = await startServer({}, (server) => server.addHttpHandler((req, res) => {
-    if (req.url !== '/broken') return answering('fine')(req, res);
-    res.writeHead = () => { throw new Error('no head'); };
-    return false;
-  }));
+  const { port, log } = await startServer({}, (server) =>
+    server.addHttpHandler((req, res) => {
+      if (req.url !== '/broken') return answering('fine')(req, res);
+      res.writeHead = () => {
+        throw new Error('no head');
+      };
+      return false;
+    }),
+  );
   await expect(request(port, { path: '/broken' })).rejects.toMatchObject({ code: 'ECONNRESET' });
   expect(log.all('HTTP handler error').map((line) => line.context)).toEqual([{ error: 'no head', url: '/broken' }]);
   expect((await request(port)).text).toBe('fine');
@@ -144,8 +189,20 @@ test('a handler that declines and leaves a response behind that throws takes not
 
 test.each([
   ['returns false', () => false, 0],
-  ['throws', () => { throw new Error('afterwards'); }, 1],
-  ['rejects', async () => { throw new Error('afterwards'); }, 1],
+  [
+    'throws',
+    () => {
+      throw new Error('afterwards');
+    },
+    1,
+  ],
+  [
+    'rejects',
+    async () => {
+      throw new Error('afterwards');
+    },
+    1,
+  ],
 ])('a handler that has answered and then %s has handled the request', async (_, afterwards, logged) => {
   const later = jest.fn(async () => true);
   const { port, log } = await startServer({}, (server) => {
@@ -182,11 +239,23 @@ test.each([
 test('handlers that are async and handlers that are not are asked in one order', async () => {
   const asked = [];
   const { port } = await startServer({}, (server) => {
-    const passing = [() => false, async () => false, () => { throw new Error('sync'); }, async () => { throw new Error('async'); }, () => {}];
-    passing.forEach((handler, i) => server.addHttpHandler(() => {
-      asked.push(i);
-      return handler();
-    }));
+    const passing = [
+      () => false,
+      async () => false,
+      () => {
+        throw new Error('sync');
+      },
+      async () => {
+        throw new Error('async');
+      },
+      () => {},
+    ];
+    passing.forEach((handler, i) =>
+      server.addHttpHandler(() => {
+        asked.push(i);
+        return handler();
+      }),
+    );
     server.addHttpHandler(answering('the last one'));
   });
   expect((await request(port)).text).toBe('the last one');
@@ -195,11 +264,19 @@ test('handlers that are async and handlers that are not are asked in one order',
 
 test.each([
   ['gives false', () => false, []],
-  ['rejects', () => { throw new Error('afterwards'); }, ['afterwards']],
+  [
+    'rejects',
+    () => {
+      throw new Error('afterwards');
+    },
+    ['afterwards'],
+  ],
 ])('a handler that answers after a while and then %s has handled the request', async (_, afterwards, logged) => {
   const later = jest.fn(async () => true);
   let settled;
-  const settle = new Promise((resolve) => { settled = resolve; });
+  const settle = new Promise((resolve) => {
+    settled = resolve;
+  });
   const { port, log } = await startServer({}, (server) => {
     server.addHttpHandler(async (req, res) => {
       await new Promise((resolve) => setImmediate(resolve));
@@ -219,7 +296,9 @@ test.each([
 test('a request whose client has left while a handler was asked goes to no other', async () => {
   const later = jest.fn(async () => true);
   let settled;
-  const settle = new Promise((resolve) => { settled = resolve; });
+  const settle = new Promise((resolve) => {
+    settled = resolve;
+  });
   const { port } = await startServer({}, (server) => {
     server.addHttpHandler(async (req, res) => {
       client.destroy();
@@ -267,24 +346,36 @@ test('HTTP handlers outlive a stop', async () => {
 
 test('req and res are those of Node', async () => {
   let seen;
-  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
-    seen = { req: req instanceof http.IncomingMessage, res: res instanceof http.ServerResponse, method: req.method, header: req.headers['x-one'] };
-    res.writeHead(201, { 'x-two': '2' });
-    res.end();
-    return true;
-  }));
+  const { port } = await startServer({}, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      seen = {
+        req: req instanceof http.IncomingMessage,
+        res: res instanceof http.ServerResponse,
+        method: req.method,
+        header: req.headers['x-one'],
+      };
+      res.writeHead(201, { 'x-two': '2' });
+      res.end();
+      return true;
+    }),
+  );
   const response = await request(port, { method: 'PUT', headers: { 'x-one': '1' } });
   expect(seen).toEqual({ req: true, res: true, method: 'PUT', header: '1' });
   expect([response.status, response.headers['x-two']]).toEqual([201, '2']);
 });
 
-test.each([['127.0.0.1', /^(::ffff:)?127\.0\.0\.1$/], ['::1', /^::1$/]])('req.socket knows the address of a client from %s', async (host, address) => {
+test.each([
+  ['127.0.0.1', /^(::ffff:)?127\.0\.0\.1$/],
+  ['::1', /^::1$/],
+])('req.socket knows the address of a client from %s', async (host, address) => {
   const seen = [];
-  const { port } = await startServer({}, (server) => server.addHttpHandler(async (req, res) => {
-    seen.push(req.socket.remoteAddress, req.socket.remotePort, req.socket.localPort);
-    res.end();
-    return true;
-  }));
+  const { port } = await startServer({}, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      seen.push(req.socket.remoteAddress, req.socket.remotePort, req.socket.localPort);
+      res.end();
+      return true;
+    }),
+  );
   const req = http.get({ port, host, agent: false });
   const [socket] = await once(req, 'socket');
   const [res] = await once(req, 'response');
@@ -297,16 +388,19 @@ test.each([['127.0.0.1', /^(::ffff:)?127\.0\.0\.1$/], ['::1', /^::1$/]])('req.so
 test.each([
   ['at once', (res) => res],
   ['after a while', async (res) => res],
-])('a handler that declines %s, and leaves what no answer can be made with, costs its connection alone', async (_, later) => {
-  const { server, log, port } = await startServer();
-  let isBad = true;
-  server.addHttpHandler((req, res) => {
-    if (isBad) res.statusMessage = 'two\nlines';
-    isBad = false;
-    const declined = later(res);
-    return declined === res ? false : declined.then(() => false);
-  });
-  await expect(request(port)).rejects.toThrow(/hang up|ECONNRESET/);
-  expect(log.contexts('HTTP handler error')).toEqual([{ error: expect.stringContaining('statusMessage'), url: '/' }]);
-  expect((await request(port)).status).toBe(404);
-});
+])(
+  'a handler that declines %s, and leaves what no answer can be made with, costs its connection alone',
+  async (_, later) => {
+    const { server, log, port } = await startServer();
+    let isBad = true;
+    server.addHttpHandler((req, res) => {
+      if (isBad) res.statusMessage = 'two\nlines';
+      isBad = false;
+      const declined = later(res);
+      return declined === res ? false : declined.then(() => false);
+    });
+    await expect(request(port)).rejects.toThrow(/hang up|ECONNRESET/);
+    expect(log.contexts('HTTP handler error')).toEqual([{ error: expect.stringContaining('statusMessage'), url: '/' }]);
+    expect((await request(port)).status).toBe(404);
+  },
+);

@@ -59,7 +59,9 @@ test('a relayed endpoint socket talks both ways and is closed with 1001 at the s
 
 test('a relayed client that breaks off is seen to have gone, and not to have said all', async () => {
   let asked;
-  const ask = new Promise((resolve) => { asked = resolve; });
+  const ask = new Promise((resolve) => {
+    asked = resolve;
+  });
   server.addHttpHandler((req) => {
     asked(req.socket);
     return true;

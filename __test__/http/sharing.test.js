@@ -8,7 +8,11 @@ const { openWorker } = require('../support/socket');
 
 test('a second server on a port is refused with EADDRINUSE', async () => {
   const { port } = await startServer();
-  await expect(createServer({ port }).server.start()).rejects.toMatchObject({ code: 'EADDRINUSE', syscall: 'listen', port });
+  await expect(createServer({ port }).server.start()).rejects.toMatchObject({
+    code: 'EADDRINUSE',
+    syscall: 'listen',
+    port,
+  });
 });
 
 const onUnix = process.platform === 'win32' ? test.skip : test;
@@ -33,6 +37,12 @@ onUnix('servers with reusePort share a port, and with none that is without it', 
   await expect(createServer({ port }).server.start()).rejects.toMatchObject({ code: 'EADDRINUSE' });
 });
 
-(process.platform === 'win32' ? test : test.skip)('where processes can share no port, a server that is told to is refused with ENOTSUP', async () => {
-  await expect(createServer({ reusePort: true }).server.start()).rejects.toMatchObject({ code: 'ENOTSUP', syscall: 'listen' });
-});
+(process.platform === 'win32' ? test : test.skip)(
+  'where processes can share no port, a server that is told to is refused with ENOTSUP',
+  async () => {
+    await expect(createServer({ reusePort: true }).server.start()).rejects.toMatchObject({
+      code: 'ENOTSUP',
+      syscall: 'listen',
+    });
+  },
+);

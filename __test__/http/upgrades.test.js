@@ -28,17 +28,32 @@ async function speak(raw, path) {
   expect(answer).toMatch(path === '/e' ? /^echo hello$/ : /"success":true/);
 }
 
-const BOTH = [['an endpoint', '/e'], ['a worker', '/workers']];
+const BOTH = [
+  ['an endpoint', '/e'],
+  ['a worker', '/workers'],
+];
 
 describe.each(BOTH)('an upgrade of %s', (_, path) => {
   test.each([
     ['in absolute form', upgradeHead(`http://host:80${path}`)],
     ['in absolute form, of a WebSocket, with a query', upgradeHead(`WS://user@host${path}?x=http://y/z`)],
     ['among other protocols', upgradeHead(path, { Upgrade: 'h2c, WebSocket' })],
-    ['with a field for each protocol', upgradeHead(path, { Upgrade: 'h2c\r\nUpgrade: websocket', Connection: 'keep-alive\r\nConnection: upgrade' })],
-    ['with 128 header fields', upgradeHead(path, Object.fromEntries(Array.from({ length: 123 }, (__, i) => [`X-${i}`, i])))],
-    ['with 129 header fields', upgradeHead(path, Object.fromEntries(Array.from({ length: 124 }, (__, i) => [`X-${i}`, i])))],
-    ['with 1,500 header fields', upgradeHead(path, Object.fromEntries(Array.from({ length: 1500 }, (__, i) => [`X${i}`, ''])))],
+    [
+      'with a field for each protocol',
+      upgradeHead(path, { Upgrade: 'h2c\r\nUpgrade: websocket', Connection: 'keep-alive\r\nConnection: upgrade' }),
+    ],
+    [
+      'with 128 header fields',
+      upgradeHead(path, Object.fromEntries(Array.from({ length: 123 }, (__, i) => [`X-${i}`, i]))),
+    ],
+    [
+      'with 129 header fields',
+      upgradeHead(path, Object.fromEntries(Array.from({ length: 124 }, (__, i) => [`X-${i}`, i]))),
+    ],
+    [
+      'with 1,500 header fields',
+      upgradeHead(path, Object.fromEntries(Array.from({ length: 1500 }, (__, i) => [`X${i}`, '']))),
+    ],
   ])('%s succeeds, on a new connection and on one that is kept alive', async (__, head) => {
     const { port } = await startWith(answering('plain'));
     const fresh = await rawConnect(port);
@@ -55,10 +70,25 @@ describe.each(BOTH)('an upgrade of %s', (_, path) => {
   test.each([
     ['without a key', { 'Sec-WebSocket-Key': undefined }, 400, 'Missing or invalid Sec-WebSocket-Key header'],
     ['with a short key', { 'Sec-WebSocket-Key': 'c2hvcnQ=' }, 400, 'Missing or invalid Sec-WebSocket-Key header'],
-    ['without a version', { 'Sec-WebSocket-Version': undefined }, 400, 'Missing or invalid Sec-WebSocket-Version header'],
+    [
+      'without a version',
+      { 'Sec-WebSocket-Version': undefined },
+      400,
+      'Missing or invalid Sec-WebSocket-Version header',
+    ],
     ['of a version to come', { 'Sec-WebSocket-Version': '14' }, 400, 'Missing or invalid Sec-WebSocket-Version header'],
-    ['with two versions', { 'Sec-WebSocket-Version': '13\r\nSec-WebSocket-Version: 13' }, 400, 'Missing or invalid Sec-WebSocket-Version header'],
-    ['without key and version', { 'Sec-WebSocket-Key': undefined, 'Sec-WebSocket-Version': undefined }, 400, 'Missing or invalid Sec-WebSocket-Key header'],
+    [
+      'with two versions',
+      { 'Sec-WebSocket-Version': '13\r\nSec-WebSocket-Version: 13' },
+      400,
+      'Missing or invalid Sec-WebSocket-Version header',
+    ],
+    [
+      'without key and version',
+      { 'Sec-WebSocket-Key': undefined, 'Sec-WebSocket-Version': undefined },
+      400,
+      'Missing or invalid Sec-WebSocket-Key header',
+    ],
     ['with an empty subprotocol', { 'Sec-WebSocket-Protocol': 'a,,b' }, 400, 'Invalid Sec-WebSocket-Protocol header'],
     ['with a subprotocol twice', { 'Sec-WebSocket-Protocol': 'a, b, a' }, 400, 'Invalid Sec-WebSocket-Protocol header'],
     ['with POST', 'POST', 405, 'Invalid HTTP method'],
@@ -124,9 +154,14 @@ describe.each(BOTH)('an upgrade of %s', (_, path) => {
       const raw = await rawConnect(port);
       raw.socket.pause();
       const first = path === '/e' ? frame(TEXT, 'early') : json({ type: 'heartbeat', workerId: 'unknown' });
-      raw.write(Buffer.concat([
-        Buffer.from(`GET /large HTTP/1.1\r\nHost: h\r\n\r\nGET /small HTTP/1.1\r\nHost: h\r\n\r\n${upgradeHead(path)}`), first,
-      ]));
+      raw.write(
+        Buffer.concat([
+          Buffer.from(
+            `GET /large HTTP/1.1\r\nHost: h\r\n\r\nGET /small HTTP/1.1\r\nHost: h\r\n\r\n${upgradeHead(path)}`,
+          ),
+          first,
+        ]),
+      );
       await until(() => asked);
       raw.write(path === '/e' ? frame(TEXT, 'later') : json(registration('early')));
       raw.socket.resume();
@@ -159,7 +194,10 @@ describe.each(BOTH)('an upgrade of %s', (_, path) => {
       const raw = await rawConnect(port);
       let asked = 0;
       raw.write(`GET /1 HTTP/1.1\r\nHost: h\r\n\r\nGET /2 HTTP/1.1\r\nHost: h\r\n\r\n${upgradeHead(path)}`);
-      await until(() => { asked += 1; return asked > 20; });
+      await until(() => {
+        asked += 1;
+        return asked > 20;
+      });
       raw.socket.resetAndDestroy();
       await until(() => events.length === 3);
       expect(events.sort()).toEqual(['request /1', 'request /2', 'response /1']);
@@ -194,7 +232,9 @@ describe('a request to be upgraded to something else', () => {
   /** Tells what came. */
   async function tell(req, res) {
     const body = (await readAll(req)).toString();
-    res.end(`<${JSON.stringify([req.method, req.url, req.headers.connection, req.headers.upgrade, req.rawHeaders.length, body])}>`);
+    res.end(
+      `<${JSON.stringify([req.method, req.url, req.headers.connection, req.headers.upgrade, req.rawHeaders.length, body])}>`,
+    );
     return true;
   }
 
@@ -203,15 +243,22 @@ describe('a request to be upgraded to something else', () => {
   test.each([
     ['as curl and Java do', H2C],
     ['alone', { Connection: 'Upgrade', Upgrade: 'h2c' }],
-    ['in small letters and twice', { connection: 'keep-alive, upgrade\r\nConnection: upgrade', upgrade: 'TLS/1.3, h2c' }],
+    [
+      'in small letters and twice',
+      { connection: 'keep-alive, upgrade\r\nConnection: upgrade', upgrade: 'TLS/1.3, h2c' },
+    ],
     ['to what nobody knows', { Connection: 'upgrade', Upgrade: 'websockets' }],
   ])('%s is answered by the handlers, with and without a body, and so is what comes behind it', async (_, headers) => {
     const { port, log } = await startWith(tell);
     const raw = await rawConnect(port);
-    raw.write(`${requestHead('GET', '/1', headers)}${requestHead('POST', '/2', { ...headers, 'Content-Length': 4 })}body`);
+    raw.write(
+      `${requestHead('GET', '/1', headers)}${requestHead('POST', '/2', { ...headers, 'Content-Length': 4 })}body`,
+    );
     await raw.text(/"\/2".*>$/);
     // Behind the body of such a request Node itself loses what comes in the same packet.
-    raw.write(`${requestHead('PUT', '/3', { ...headers, 'Transfer-Encoding': 'chunked' })}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n`);
+    raw.write(
+      `${requestHead('PUT', '/3', { ...headers, 'Transfer-Encoding': 'chunked' })}5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n`,
+    );
     await raw.text(/"\/3".*>$/);
     raw.write(requestHead('GET', '/4', {}));
     await raw.text(/"\/4".*>$/);

@@ -34,10 +34,12 @@ test('I3: in the connected handler every query knows the worker, and it can be s
 
 test('I3: in the disconnected handler no query knows the worker any more', async () => {
   const { server, port } = await startServer();
-  const disconnected = nextCall((resolve) => server.onWorkerDisconnected((worker, pending) => {
-    server.trackRequest('w', 'too late');
-    resolve(worker.id, [...pending], ask(server), server.send('w', { type: 'work' }));
-  }));
+  const disconnected = nextCall((resolve) =>
+    server.onWorkerDisconnected((worker, pending) => {
+      server.trackRequest('w', 'too late');
+      resolve(worker.id, [...pending], ask(server), server.send('w', { type: 'work' }));
+    }),
+  );
   const worker = await openWorker(port, 'w');
   server.trackRequest('w', 'r');
   worker.ws.close();
@@ -49,7 +51,12 @@ test('I3: in a message handler every query agrees with the worker that it is giv
   const seen = [];
   server.onWorkerMessage('note', (worker) => {
     const [info] = server.getWorkerInfo();
-    seen.push([worker.id, worker.sessionId === info.sessionId, worker.activeRequests === info.activeRequests, info.activeRequests]);
+    seen.push([
+      worker.id,
+      worker.sessionId === info.sessionId,
+      worker.activeRequests === info.activeRequests,
+      info.activeRequests,
+    ]);
     server.trackRequest('w', `r${seen.length}`);
   });
   const worker = await openWorker(port, 'w');
@@ -73,7 +80,9 @@ test('I3: once a worker has its acknowledgement, queries show it', async () => {
   const { server, port } = await startServer();
   for (let n = 1; n <= 300; n += 1) {
     const id = `w${n}`;
-    const worker = await openWorker(port, id, { capabilities: { models: [{ modelId: `model-of-${n}.` }], maxConcurrentRequests: 2 } });
+    const worker = await openWorker(port, id, {
+      capabilities: { models: [{ modelId: `model-of-${n}.` }], maxConcurrentRequests: 2 },
+    });
     expect(worker.ack.success).toBe(true);
     expect([server.getWorkerCount(), server.getAvailableWorker(`model-of-${n}.`)?.id]).toEqual([n, id]);
     expect(server.getWorkerInfo().at(-1).sessionId).toBe(worker.ack.sessionId);
@@ -109,10 +118,12 @@ test('I3: a request that is released in a handler is released for the next query
   const worker = await openWorker(port, 'w', { capabilities });
   server.trackRequest('w', 'r');
   expect(server.getAvailableWorker('model')).toBeNull();
-  const released = nextCall((resolve) => server.onWorkerMessage('result', (from, { requestId }) => {
-    server.releaseRequest(requestId, { incrementCompleted: true });
-    resolve(ask(server), server.getWorkerInfo()[0].completedRequests);
-  }));
+  const released = nextCall((resolve) =>
+    server.onWorkerMessage('result', (from, { requestId }) => {
+      server.releaseRequest(requestId, { incrementCompleted: true });
+      resolve(ask(server), server.getWorkerInfo()[0].completedRequests);
+    }),
+  );
   worker.send({ type: 'result', requestId: 'r' });
   expect(await released).toEqual([only('w', 1), 1]);
 });

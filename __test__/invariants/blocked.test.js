@@ -39,7 +39,9 @@ test('I4: a silent worker is judged so while the event loop is blocked, and is c
   expect(log.all('Worker heartbeat timeout').map((line) => line.context)).toEqual([
     { workerId: 'fleet-0', timeSinceHeartbeat: expect.any(Number), threshold: 200 },
   ]);
-  expect(log.all('Worker connection presumed dead, closing').map((line) => line.context)).toEqual([{ workerId: 'fleet-0' }]);
+  expect(log.all('Worker connection presumed dead, closing').map((line) => line.context)).toEqual([
+    { workerId: 'fleet-0' },
+  ]);
   expect(await fleet.ask('report')).toEqual({ open: 0, closed: [4003] });
 }, 40000);
 

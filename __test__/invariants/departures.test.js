@@ -44,7 +44,14 @@ function warmUp(submissions, calls) {
   calls.length = 0;
 }
 
-const workerOf = (key) => ({ id: `w${key}`, key, room: key, bufferedAmountSlot: key, departing: 0, departingSince: -1 });
+const workerOf = (key) => ({
+  id: `w${key}`,
+  key,
+  room: key,
+  bufferedAmountSlot: key,
+  departing: 0,
+  departingSince: -1,
+});
 
 test('what is sent in a turn is published at once, in one order, and taken together at its end', async () => {
   const calls = [];
@@ -56,7 +63,16 @@ test('what is sent in a turn is published at once, in one order, and taken toget
   submissions.send(first, 'c');
   expect([counters[PUBLISHED], calls]).toEqual([3, []]);
   await new Promise(setImmediate);
-  expect(calls).toEqual([{ call: 'flush', published: [[1, 'a'], [2, 'b\u00e9\ud83d\ude00'], [1, 'c']] }]);
+  expect(calls).toEqual([
+    {
+      call: 'flush',
+      published: [
+        [1, 'a'],
+        [2, 'b\u00e9\ud83d\ude00'],
+        [1, 'c'],
+      ],
+    },
+  ]);
   submissions.close();
 });
 

@@ -60,11 +60,14 @@ async function longestOfFlood(total, handlerOf) {
   let count = 0;
   let sinceTurn = 0;
   let longest = 0;
-  server.onWorkerMessage('flood', handlerOf(() => {
-    count += 1;
-    sinceTurn += 1;
-    longest = Math.max(longest, sinceTurn);
-  }));
+  server.onWorkerMessage(
+    'flood',
+    handlerOf(() => {
+      count += 1;
+      sinceTurn += 1;
+      longest = Math.max(longest, sinceTurn);
+    }),
+  );
   const turn = () => {
     sinceTurn = 0;
     if (count < total) setImmediate(turn);

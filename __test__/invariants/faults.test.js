@@ -4,9 +4,25 @@ const { startServer, nextCall, until } = require('../support/server');
 const { openWorker } = require('../support/socket');
 
 const FAULTS = [
-  ['throws', () => { throw new Error('on purpose'); }],
-  ['is async and rejects', async () => { throw new Error('on purpose'); }],
-  ['rejects later', () => new Promise((_, reject) => { setImmediate(() => reject(new Error('on purpose'))); })],
+  [
+    'throws',
+    () => {
+      throw new Error('on purpose');
+    },
+  ],
+  [
+    'is async and rejects',
+    async () => {
+      throw new Error('on purpose');
+    },
+  ],
+  [
+    'rejects later',
+    () =>
+      new Promise((_, reject) => {
+        setImmediate(() => reject(new Error('on purpose')));
+      }),
+  ],
 ];
 
 describe.each(FAULTS)('I6: a handler that %s is logged, and the others run:', (_, fault) => {
@@ -18,7 +34,9 @@ describe.each(FAULTS)('I6: a handler that %s is logged, and the others run:', (_
     server.onWorkerConnected(() => seen.push('after'));
     expect((await openWorker(port, 'w')).ack.success).toBe(true);
     expect(await log.line('Error in connected handler')).toEqual({
-      level: 'error', message: 'Error in connected handler', context: { error: 'on purpose' },
+      level: 'error',
+      message: 'Error in connected handler',
+      context: { error: 'on purpose' },
     });
     expect([seen, server.getWorkerCount()]).toEqual([['before', 'after'], 1]);
   });
@@ -50,9 +68,16 @@ describe.each(FAULTS)('I6: a handler that %s is logged, and the others run:', (_
   });
 });
 
-test.each([['a string', 'just text'], ['undefined', undefined], ['null', null], ['an object', { odd: true }]])('I6: %s that is thrown does no harm', async (_, thrown) => {
+test.each([
+  ['a string', 'just text'],
+  ['undefined', undefined],
+  ['null', null],
+  ['an object', { odd: true }],
+])('I6: %s that is thrown does no harm', async (_, thrown) => {
   const { server, port, log } = await startServer();
-  server.onWorkerMessage('note', () => { throw thrown; });
+  server.onWorkerMessage('note', () => {
+    throw thrown;
+  });
   const end = nextCall((resolve) => server.onWorkerMessage('end', resolve));
   const worker = await openWorker(port, 'w');
   worker.send({ type: 'note' });
@@ -79,15 +104,29 @@ test('I6: a stop within a handler ends the delivery and does no harm', async () 
 });
 
 const TEXTS = [
-  ['null'], ['5'], ['"text"'], ['[]'], ['{}'], ['{"type":5}'], ['{"type":null}'], ['{'], [''], ['\u0000'],
-  ['{"type":"worker_registration"}'], ['{"type":"worker_registration","workerId":5}'],
+  ['null'],
+  ['5'],
+  ['"text"'],
+  ['[]'],
+  ['{}'],
+  ['{"type":5}'],
+  ['{"type":null}'],
+  ['{'],
+  [''],
+  ['\u0000'],
+  ['{"type":"worker_registration"}'],
+  ['{"type":"worker_registration","workerId":5}'],
   ['{"type":"worker_registration","workerId":"x","capabilities":null}'],
   ['{"type":"worker_registration","workerId":"x","capabilities":{"models":[null],"maxConcurrentRequests":1}}'],
   ['{"type":"worker_registration","workerId":"x","capabilities":{"models":[],"maxConcurrentRequests":-1}}'],
   ['{"type":"worker_registration","workerId":"x","capabilities":{"models":[],"maxConcurrentRequests":1e999}}'],
-  ['{"type":"heartbeat"}'], ['{"type":"heartbeat","workerId":{}}'], ['{"type":"heartbeat","workerId":null,"timestamp":1}'],
-  [`${'['.repeat(100000)}`], [`{"type":"deep","a":${'['.repeat(5000)}${']'.repeat(5000)}}`],
-  ['{"type":"__proto__","__proto__":{"type":"x"}}'], ['{"type":"constructor"}'],
+  ['{"type":"heartbeat"}'],
+  ['{"type":"heartbeat","workerId":{}}'],
+  ['{"type":"heartbeat","workerId":null,"timestamp":1}'],
+  [`${'['.repeat(100000)}`],
+  [`{"type":"deep","a":${'['.repeat(5000)}${']'.repeat(5000)}}`],
+  ['{"type":"__proto__","__proto__":{"type":"x"}}'],
+  ['{"type":"constructor"}'],
 ];
 
 test.each(TEXTS.map(([text]) => [text.slice(0, 60), text]))('I6: %j as a message does no harm', async (_, text) => {

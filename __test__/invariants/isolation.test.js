@@ -51,10 +51,12 @@ test('I8: the stop of one server leaves the other alone', async () => {
 test('I8: one server can start within a handler of another', async () => {
   const a = await startServer();
   const { server: b } = createServer();
-  const started = nextCall((resolve) => a.server.onWorkerConnected(async () => {
-    await b.start();
-    resolve();
-  }));
+  const started = nextCall((resolve) =>
+    a.server.onWorkerConnected(async () => {
+      await b.start();
+      resolve();
+    }),
+  );
   await openWorker(a.port, 'w');
   await started;
   expect((await openWorker(b.port, 'w')).ack.success).toBe(true);
@@ -80,6 +82,11 @@ test('I8: ten servers run at once', async () => {
   const workers = await Promise.all(all.flatMap(({ port }, i) => [0, 1, 2].map((n) => openWorker(port, `${i}-${n}`))));
   expect(new Set(workers.map((worker) => worker.ack.sessionId)).size).toBe(30);
   all.forEach(({ server }, i) => {
-    expect(server.getWorkerInfo().map(({ id }) => id).sort()).toEqual([`${i}-0`, `${i}-1`, `${i}-2`]);
+    expect(
+      server
+        .getWorkerInfo()
+        .map(({ id }) => id)
+        .sort(),
+    ).toEqual([`${i}-0`, `${i}-1`, `${i}-2`]);
   });
 });

@@ -4,7 +4,12 @@ const { endOfArray, parseArray } = require('../../lib/server/joined-texts.js');
 
 /** Texts as they come: an array behind something else, and their lengths behind something else. */
 function join(texts) {
-  return { joined: `before[${texts.join(',')}]behind`, from: 6, lengths: [NaN, ...texts.map((text) => text.length)], at: 1 };
+  return {
+    joined: `before[${texts.join(',')}]behind`,
+    from: 6,
+    lengths: [NaN, ...texts.map((text) => text.length)],
+    at: 1,
+  };
 }
 
 /** Parses an array up to where it ends. */

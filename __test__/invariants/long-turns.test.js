@@ -19,22 +19,28 @@ async function withFleet(count, from) {
 }
 
 // 1.0.12 writes each message at once, so this holds for it too.
-test.each([[1], [3], [50]])('after turns with several messages one more to each of %i workers leaves while JavaScript computes', async (count) => {
-  const { server, file, ids, expectEach } = await withFleet(count);
-  await expectEach(13);
-  for (let round = 0; round < 4; round += 1) {
-    for (let index = 0; index < 3; index += 1) for (const id of ids) server.send(id, { type: 'note', index });
-    await turn();
-  }
-  for (const id of ids) expect(server.send(id, { type: 'note' })).toBe(true);
-  blockUntilFile(file);
-});
+test.each([[1], [3], [50]])(
+  'after turns with several messages one more to each of %i workers leaves while JavaScript computes',
+  async (count) => {
+    const { server, file, ids, expectEach } = await withFleet(count);
+    await expectEach(13);
+    for (let round = 0; round < 4; round += 1) {
+      for (let index = 0; index < 3; index += 1) for (const id of ids) server.send(id, { type: 'note', index });
+      await turn();
+    }
+    for (const id of ids) expect(server.send(id, { type: 'note' })).toBe(true);
+    blockUntilFile(file);
+  },
+);
 
 test.each([
-  ['in a message handler', (server, worker, act) => {
-    server.onWorkerMessage('go', act);
-    worker.send({ type: 'go' });
-  }],
+  [
+    'in a message handler',
+    (server, worker, act) => {
+      server.onWorkerMessage('go', act);
+      worker.send({ type: 'go' });
+    },
+  ],
   ['in a promise', (server, worker, act) => Promise.resolve().then(act)],
   ['in an immediate', (server, worker, act) => setImmediate(act)],
 ])('what is sent %s leaves while the code that sent it goes on', async (_, run) => {

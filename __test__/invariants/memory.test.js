@@ -12,27 +12,31 @@ const MIB = 1024 * 1024;
 test.each([
   ['messages of 8 KiB', 8192, 4000],
   ['small messages', 10, 100000],
-])('I5: while the event loop is blocked a flood of %s takes no more memory than the limits allow, and nothing is lost', async (_, bytes, messages) => {
-  const workers = 4;
-  const file = signalFile();
-  const program = startProgram('invariants/programs/flooded.js', workers, file);
-  const port = await program.port();
-  const flood = await startFlood(port, { count: workers });
-  await flood.ask('flood', { bytes, messages, file });
-  const control = await openWorker(port, 'control');
-  control.send({ type: 'block' });
-  const result = JSON.parse((await program.stdout(/\{.*\}/))[0]);
-  expect(result).toEqual({ stalled: true, grown: expect.any(Number), handled: 0 });
-  expect(result.grown).toBeLessThan(40 * MIB);
-  let count = 0;
-  while (count < workers * messages) {
-    control.send({ type: 'count' });
-    ({ count } = await control.nextJson());
-  }
-  expect(count).toBe(workers * messages);
-  control.send({ type: 'stop' });
-  expect(await program.exit).toMatchObject({ code: 0, stderr: '' });
-}, 60000);
+])(
+  'I5: while the event loop is blocked a flood of %s takes no more memory than the limits allow, and nothing is lost',
+  async (_, bytes, messages) => {
+    const workers = 4;
+    const file = signalFile();
+    const program = startProgram('invariants/programs/flooded.js', workers, file);
+    const port = await program.port();
+    const flood = await startFlood(port, { count: workers });
+    await flood.ask('flood', { bytes, messages, file });
+    const control = await openWorker(port, 'control');
+    control.send({ type: 'block' });
+    const result = JSON.parse((await program.stdout(/\{.*\}/))[0]);
+    expect(result).toEqual({ stalled: true, grown: expect.any(Number), handled: 0 });
+    expect(result.grown).toBeLessThan(40 * MIB);
+    let count = 0;
+    while (count < workers * messages) {
+      control.send({ type: 'count' });
+      ({ count } = await control.nextJson());
+    }
+    expect(count).toBe(workers * messages);
+    control.send({ type: 'stop' });
+    expect(await program.exit).toMatchObject({ code: 0, stderr: '' });
+  },
+  60000,
+);
 
 test('I5: workers that read nothing take no more memory than the limits allow', async () => {
   const program = startProgram('invariants/programs/deaf-workers.js');

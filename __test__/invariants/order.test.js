@@ -8,7 +8,9 @@ const { RawWebSocket, frame, json, registration, closePayload, CLOSE } = require
 function record(server) {
   const events = [];
   server.onWorkerConnected((worker) => events.push(`connected ${worker.id}`));
-  server.onWorkerDisconnected((worker, pending) => events.push(`disconnected ${worker.id} ${[...pending].join()}`.trim()));
+  server.onWorkerDisconnected((worker, pending) =>
+    events.push(`disconnected ${worker.id} ${[...pending].join()}`.trim()),
+  );
   server.onWorkerMessage('note', (worker, { n }) => events.push(`${worker.id} ${n}`));
   return events;
 }
@@ -41,7 +43,11 @@ test('I2: a worker that is cut is disconnected after its last message, and nothi
     const raw = await RawWebSocket.register(port, id);
     raw.socket.end(Buffer.concat(notes(0, 20)));
     await until(() => events.at(-1) === `disconnected ${id}`);
-    expect(events.splice(0)).toEqual([`connected ${id}`, ...Array.from({ length: 20 }, (_, n) => `${id} ${n}`), `disconnected ${id}`]);
+    expect(events.splice(0)).toEqual([
+      `connected ${id}`,
+      ...Array.from({ length: 20 }, (_, n) => `${id} ${n}`),
+      `disconnected ${id}`,
+    ]);
   }
 });
 
@@ -56,7 +62,10 @@ test('I2: at a replacement the disconnected event of the old session comes befor
   await openWorker(port, 'w');
   expect(events).toEqual(['connected w', 'connected other', 'disconnected w pending', 'connected w']);
   expect(counts).toEqual([1]);
-  expect(server.getWorkerInfo().map(({ id, activeRequests }) => [id, activeRequests])).toEqual([['other', 0], ['w', 0]]);
+  expect(server.getWorkerInfo().map(({ id, activeRequests }) => [id, activeRequests])).toEqual([
+    ['other', 0],
+    ['w', 0],
+  ]);
   expect(await old.closed).toEqual({ code: 4003, reason: 'Replaced by new connection' });
   // The end of the old socket removes nothing.
   expect(events).toHaveLength(4);
@@ -87,7 +96,7 @@ test('I2: messages of a replaced session no longer come from the worker', async 
   expect(events.filter((event) => event.startsWith('w '))).toEqual(['w new']);
 });
 
-test('I2: messages that were read before a replacement are the old session\'s, those after it are not', async () => {
+test("I2: messages that were read before a replacement are the old session's, those after it are not", async () => {
   const { server, port } = await startServer();
   const sessions = [];
   server.onWorkerConnected((worker) => sessions.push(worker.sessionId));

@@ -135,7 +135,9 @@ describe('stopGraceMs', () => {
     const { server, port } = await startServer({ limits: { stopGraceMs: 60000 } });
     const peers = await Promise.all([openWorker(port, 'a'), openWorker(port, 'b'), openSocket(port)]);
     await server.stop();
-    expect(await Promise.all(peers.map((peer) => peer.closed))).toEqual(Array(3).fill({ code: 1001, reason: 'Server shutting down' }));
+    expect(await Promise.all(peers.map((peer) => peer.closed))).toEqual(
+      Array(3).fill({ code: 1001, reason: 'Server shutting down' }),
+    );
   });
 
   test('a mute peer does not keep the port after the stop', async () => {

@@ -2,7 +2,9 @@
 
 // Every limit at its edges: what the constructor takes, what it refuses, and that whatever it takes can be started.
 
-const { constants: { MAX_STRING_LENGTH } } = require('node:buffer');
+const {
+  constants: { MAX_STRING_LENGTH },
+} = require('node:buffer');
 const { WorkerServer } = require('../support/package');
 const { createServer, startServer, until } = require('../support/server');
 const { answering, request } = require('../support/http');
@@ -10,13 +12,37 @@ const { openSocket, openWorker } = require('../support/socket');
 const { RawWebSocket, rawConnect, registration } = require('../support/raw');
 
 const COUNTS = [
-  'maxMessageBytes', 'maxHeadBytes', 'maxConnections', 'maxUnregistered', 'maxQueuedBytes', 'maxUnhandledBytes', 'maxUnhandledBytesTotal',
+  'maxMessageBytes',
+  'maxHeadBytes',
+  'maxConnections',
+  'maxUnregistered',
+  'maxQueuedBytes',
+  'maxUnhandledBytes',
+  'maxUnhandledBytesTotal',
 ];
 const TIMES = ['headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs', 'stopGraceMs'];
 const OTHER_TIMES = ['heartbeatTimeoutMs', 'healthCheckIntervalMs', 'heartbeatIntervalMs', 'pingIntervalMs'];
 
-const NEVER = [-1, -0.5, NaN, -Infinity, '10', '', {}, [], [10], true, false, 10n, Symbol('10'), () => 10, new Date(), Object(10)];
-const optionsWith = (name, value) => (OTHER_TIMES.includes(name) ? { port: 0, [name]: value } : { port: 0, limits: { [name]: value } });
+const NEVER = [
+  -1,
+  -0.5,
+  NaN,
+  -Infinity,
+  '10',
+  '',
+  {},
+  [],
+  [10],
+  true,
+  false,
+  10n,
+  Symbol('10'),
+  () => 10,
+  new Date(),
+  Object(10),
+];
+const optionsWith = (name, value) =>
+  OTHER_TIMES.includes(name) ? { port: 0, [name]: value } : { port: 0, limits: { [name]: value } };
 
 function expectRefusal(name, value) {
   let thrown;
@@ -35,14 +61,15 @@ describe.each(COUNTS)('limits.%s', (name) => {
   });
 
   const most = name === 'maxMessageBytes' ? MAX_STRING_LENGTH : Number.MAX_VALUE;
-  test.each([1, 2, 3, 2047, 65_537, 2 ** 29 - 25, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53, most].filter((value) => value <= most))(
-    'can be %p: the server starts, and stops',
-    async (value) => {
-      const { server } = await startServer(optionsWith(name, value));
-      expect(server.port).toBeGreaterThan(0);
-      await server.stop();
-    },
-  );
+  test.each(
+    [1, 2, 3, 2047, 65_537, 2 ** 29 - 25, 2 ** 31 - 1, 2 ** 31, 2 ** 32, 2 ** 53, most].filter(
+      (value) => value <= most,
+    ),
+  )('can be %p: the server starts, and stops', async (value) => {
+    const { server } = await startServer(optionsWith(name, value));
+    expect(server.port).toBeGreaterThan(0);
+    await server.stop();
+  });
 });
 
 test('limits.maxMessageBytes is at most what V8 can hold as one string', () => {
@@ -56,15 +83,29 @@ describe.each([...TIMES, ...OTHER_TIMES])('%s', (name) => {
     if (infinite.length === 0) expectRefusal(name, Infinity);
   });
 
-  test.each([0, -0, Number.MIN_VALUE, 0.4, 1, 1.5, 2001, 2001.7, 60_000, 300_001, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 1, 2 ** 53, Number.MAX_VALUE, ...infinite])(
-    'can be %p: the server starts, and stops',
-    async (value) => {
-      const { server } = await startServer(optionsWith(name, value));
-      // It may be hung up on at once, if the time is short.
-      await rawConnect(server.port);
-      await server.stop();
-    },
-  );
+  test.each([
+    0,
+    -0,
+    Number.MIN_VALUE,
+    0.4,
+    1,
+    1.5,
+    2001,
+    2001.7,
+    60_000,
+    300_001,
+    2 ** 31 - 1,
+    2 ** 31,
+    2 ** 32 + 1,
+    2 ** 53,
+    Number.MAX_VALUE,
+    ...infinite,
+  ])('can be %p: the server starts, and stops', async (value) => {
+    const { server } = await startServer(optionsWith(name, value));
+    // It may be hung up on at once, if the time is short.
+    await rawConnect(server.port);
+    await server.stop();
+  });
 });
 
 describe.each([
@@ -73,7 +114,12 @@ describe.each([
 ])('with %s of each time', (_, __, time) => {
   test('the server starts and stops', async () => {
     const limits = Object.fromEntries(TIMES.map((name) => [name, time]));
-    const { server } = await startServer({ limits, heartbeatTimeoutMs: time, healthCheckIntervalMs: time, pingIntervalMs: time });
+    const { server } = await startServer({
+      limits,
+      heartbeatTimeoutMs: time,
+      healthCheckIntervalMs: time,
+      pingIntervalMs: time,
+    });
     await server.stop();
     await server.start();
     await server.stop();
@@ -118,7 +164,9 @@ async function serveOthers(port) {
 
 describe.each([0, Infinity])('a time limit of %p is none', (none) => {
   test('headTimeoutMs: a head is waited for, on a new connection and on one that is kept alive', async () => {
-    const { port } = await startServer({ limits: { headTimeoutMs: none } }, (server) => server.addHttpHandler(answering('fine')));
+    const { port } = await startServer({ limits: { headTimeoutMs: none } }, (server) =>
+      server.addHttpHandler(answering('fine')),
+    );
     const raw = await rawConnect(port);
     for (let n = 0; n < 2; n += 1) {
       raw.received = Buffer.alloc(0);
@@ -206,7 +254,9 @@ test('a heartbeat interval is told as it is', async () => {
 });
 
 test('with an odd headTimeoutMs requests are answered, and the server can be started again', async () => {
-  const { server, port } = await startServer({ limits: { headTimeoutMs: 2001 } }, (made) => made.addHttpHandler(answering('fine')));
+  const { server, port } = await startServer({ limits: { headTimeoutMs: 2001 } }, (made) =>
+    made.addHttpHandler(answering('fine')),
+  );
   expect((await request(port)).text).toBe('fine');
   await server.stop();
   // The same server again: nothing of the first start was left.

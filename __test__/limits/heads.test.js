@@ -57,12 +57,16 @@ test('a connection that sends nothing is closed when the time for the head is ov
 test('a worker and a request that came in time are not touched by the time for the head', async () => {
   let finish;
   let asked;
-  const ask = new Promise((resolve) => { asked = resolve; });
-  const { port } = await startServer({ limits: { headTimeoutMs: 100 } }, (server) => server.addHttpHandler(async (req, res) => {
-    finish = () => res.end('late');
-    asked();
-    return true;
-  }));
+  const ask = new Promise((resolve) => {
+    asked = resolve;
+  });
+  const { port } = await startServer({ limits: { headTimeoutMs: 100 } }, (server) =>
+    server.addHttpHandler(async (req, res) => {
+      finish = () => res.end('late');
+      asked();
+      return true;
+    }),
+  );
   const worker = await openWorker(port, 'w');
   const response = request(port);
   await ask;
@@ -91,7 +95,9 @@ test.each([
 
 test('a head within limits.maxHeadBytes passes, however long the body', async () => {
   const { port } = await startServer({ limits: { maxHeadBytes: 2048 } }, withAnswer);
-  expect((await request(port, { method: 'POST', body: 'x'.repeat(100000), headers: { 'x-some': 'x'.repeat(1000) } })).text).toBe('fine');
+  expect(
+    (await request(port, { method: 'POST', body: 'x'.repeat(100000), headers: { 'x-some': 'x'.repeat(1000) } })).text,
+  ).toBe('fine');
   expect((await openWorker(port, 'w', {}, `/${'p'.repeat(1000)}`)).ack.success).toBe(true);
 });
 

@@ -40,7 +40,11 @@ test('a flood of unknown types is logged in part, the rest is counted, and a wor
   expect(await worker.next('echo')).toEqual({ type: 'echo', n: 1 });
   expect((await worker.heartbeat()).type).toBe('heartbeat_ack');
   const { written, summaries, leftOut } = await tally(log, 'Unhandled message type from worker', 3_000);
-  expect(written[0]).toEqual({ level: 'warn', message: 'Unhandled message type from worker', context: { type: 'unknown' } });
+  expect(written[0]).toEqual({
+    level: 'warn',
+    message: 'Unhandled message type from worker',
+    context: { type: 'unknown' },
+  });
   expect(leftOut).toBeGreaterThan(0);
   for (const { level, context } of summaries) {
     expect(level).toBe('warn');

@@ -5,8 +5,17 @@ const { startServer } = require('../support/server');
 const { openWorker } = require('../support/socket');
 
 const MEMBERS = [
-  'maxMessageBytes', 'headTimeoutMs', 'maxHeadBytes', 'registrationTimeoutMs', 'maxConnections', 'maxUnregistered', 'maxQueuedBytes',
-  'stallTimeoutMs', 'maxUnhandledBytes', 'maxUnhandledBytesTotal', 'stopGraceMs',
+  'maxMessageBytes',
+  'headTimeoutMs',
+  'maxHeadBytes',
+  'registrationTimeoutMs',
+  'maxConnections',
+  'maxUnregistered',
+  'maxQueuedBytes',
+  'stallTimeoutMs',
+  'maxUnhandledBytes',
+  'maxUnhandledBytesTotal',
+  'stopGraceMs',
 ];
 
 /** What the constructor throws. */

@@ -30,7 +30,11 @@ describe('a violation of the protocol costs its connection and no other', () => 
     ['opcode 3', 1002, frame(3, '{}')],
     ['opcode 11', 1002, frame(11, '')],
     ['a continuation of nothing', 1002, frame(CONTINUATION, 'x')],
-    ['a new message within a fragmented one', 1002, Buffer.concat([frame(TEXT, '{', { fin: false }), frame(TEXT, '{}')])],
+    [
+      'a new message within a fragmented one',
+      1002,
+      Buffer.concat([frame(TEXT, '{', { fin: false }), frame(TEXT, '{}')]),
+    ],
     ['a fragmented ping', 1002, frame(PING, 'x', { fin: false })],
     ['a ping of more than 125 bytes', 1002, frame(PING, 'x'.repeat(126))],
     ['a close frame of one byte', 1002, frame(CLOSE, 'x')],
@@ -144,7 +148,10 @@ describe('the end of a connection', () => {
     expect((await log.line('Worker disconnected')).context).toEqual({ workerId: 'raw', ...logged });
   });
 
-  test.each([['ended', 'end'], ['reset', 'resetAndDestroy']])('a connection that is %s without a close frame is logged with 1006', async (_, how) => {
+  test.each([
+    ['ended', 'end'],
+    ['reset', 'resetAndDestroy'],
+  ])('a connection that is %s without a close frame is logged with 1006', async (_, how) => {
     const { log, raw, disconnected } = await startPair();
     raw.socket[how]();
     await disconnected;
@@ -155,7 +162,9 @@ describe('the end of a connection', () => {
     const { server, raw, disconnected } = await startPair();
     const handler = jest.fn();
     server.onWorkerMessage('late', handler);
-    raw.write(Buffer.concat([json({ type: 'late', n: 1 }), frame(CLOSE, closePayload(1000)), json({ type: 'late', n: 2 })]));
+    raw.write(
+      Buffer.concat([json({ type: 'late', n: 1 }), frame(CLOSE, closePayload(1000)), json({ type: 'late', n: 2 })]),
+    );
     await disconnected;
     expect(handler.mock.calls.map(([, message]) => message.n)).toEqual([1]);
   });
@@ -165,6 +174,9 @@ describe('the end of a connection', () => {
     const raw = await RawWebSocket.connect(port);
     raw.write(frame(CLOSE, closePayload(4000, 'never mind')));
     await raw.close();
-    expect((await log.line('Unregistered WebSocket connection closed')).context).toEqual({ code: 4000, reason: 'never mind' });
+    expect((await log.line('Unregistered WebSocket connection closed')).context).toEqual({
+      code: 4000,
+      reason: 'never mind',
+    });
   });
 });

@@ -67,7 +67,9 @@ test('a worker whose connection is not read for long is not judged silent', asyn
   await until(() => count.total() === messages);
   expect(count.gaps).toEqual([]);
   expect(server.getWorkerInfo().map(({ id, status }) => [id, status])).toEqual([['flood-0', 'available']]);
-  expect(log.lines.filter((line) => line.level === 'warn' && /heartbeat|presumed dead/i.test(line.message))).toEqual([]);
+  expect(log.lines.filter((line) => line.level === 'warn' && /heartbeat|presumed dead/i.test(line.message))).toEqual(
+    [],
+  );
 }, 60000);
 
 test('that reading pauses is warned of, not once a message', async () => {

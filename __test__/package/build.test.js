@@ -30,14 +30,18 @@ function touch(name, time) {
 
 function build(...args) {
   const script = path.join(checkout, 'scripts/build.mjs');
-  return spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', env: { ...process.env, PATH: checkout, Path: checkout } });
+  return spawnSync(process.execPath, [script, ...args], {
+    encoding: 'utf8',
+    env: { ...process.env, PATH: checkout, Path: checkout },
+  });
 }
 
 beforeEach(() => {
   checkout = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-build-'));
   fs.cpSync(path.join(root, 'scripts/build.mjs'), path.join(checkout, 'scripts/build.mjs'));
   fs.cpSync(path.join(root, 'lib/native/platforms.js'), path.join(checkout, 'lib/native/platforms.js'));
-  for (const source of ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'crates/core/src/pool.rs']) write(source, BEFORE);
+  for (const source of ['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'crates/core/src/pool.rs'])
+    write(source, BEFORE);
   for (const folder of ['crates/core/src', 'crates/core', 'crates', 'src']) touch(folder, BEFORE);
   write(binary, BUILT);
 });
@@ -55,10 +59,13 @@ test('a missing binary is built', () => {
   expect(build('--if-stale')).toMatchObject(DUE);
 });
 
-test.each(['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'crates/core/src/pool.rs'])('a change of %s makes the binary stale', (source) => {
-  touch(source, AFTER);
-  expect(build('--if-stale')).toMatchObject(DUE);
-});
+test.each(['Cargo.toml', 'Cargo.lock', 'build.rs', 'src/lib.rs', 'crates/core/src/pool.rs'])(
+  'a change of %s makes the binary stale',
+  (source) => {
+    touch(source, AFTER);
+    expect(build('--if-stale')).toMatchObject(DUE);
+  },
+);
 
 test('a deleted source makes the binary stale', () => {
   fs.rmSync(path.join(checkout, 'crates/core/src/pool.rs'));
@@ -79,5 +86,8 @@ test('the message says where to get cargo', () => {
 });
 
 test('an unknown target is refused with the list of those that are known', () => {
-  expect(build('--target', 'wasm32')).toMatchObject({ status: 1, stderr: expect.stringContaining('x86_64-unknown-linux-musl') });
+  expect(build('--target', 'wasm32')).toMatchObject({
+    status: 1,
+    stderr: expect.stringContaining('x86_64-unknown-linux-musl'),
+  });
 });

@@ -159,19 +159,27 @@ describe('in a process of its own', () => {
   afterEach(() => fs.rmSync(folder, { recursive: true, force: true }));
 
   test('the addon of the checkout is loaded', () => {
-    const names = execFileSync(process.execPath, ['-p', 'Object.keys(require("./lib/native/addon.js")).length > 0'], { cwd: root });
+    const names = execFileSync(process.execPath, ['-p', 'Object.keys(require("./lib/native/addon.js")).length > 0'], {
+      cwd: root,
+    });
     expect(String(names).trim()).toBe('true');
   });
 
   test('a package without any binary ends with the message', () => {
-    const { status, stderr } = spawnSync(process.execPath, ['-e', 'require("./lib/native/addon.js")'], { cwd: folder, encoding: 'utf8' });
+    const { status, stderr } = spawnSync(process.execPath, ['-e', 'require("./lib/native/addon.js")'], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
     expect(status).not.toBe(0);
     expect(stderr).toContain(`worker-server.${hostPlatform().suffix}.node: not there`);
   });
 
   test('a file that is no binary is reported with the reason of the system', () => {
     fs.writeFileSync(path.join(folder, `worker-server.${hostPlatform().suffix}.node`), 'no binary');
-    const { stderr } = spawnSync(process.execPath, ['-e', 'require("./lib/native/addon.js")'], { cwd: folder, encoding: 'utf8' });
+    const { stderr } = spawnSync(process.execPath, ['-e', 'require("./lib/native/addon.js")'], {
+      cwd: folder,
+      encoding: 'utf8',
+    });
     expect(stderr).toMatch(/worker-server\..*\.node: (?!not there).+/);
   });
 });

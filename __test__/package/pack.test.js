@@ -46,7 +46,8 @@ function bareEnvironment() {
 function run(file, args, options) {
   const result = spawnSync(file, args, { encoding: 'utf8', ...options });
   if (result.error) throw result.error;
-  if (result.status !== 0) throw new Error(`${file} ${args.join(' ')} ended with ${result.status}:\n${result.stdout}${result.stderr}`);
+  if (result.status !== 0)
+    throw new Error(`${file} ${args.join(' ')} ended with ${result.status}:\n${result.stdout}${result.stderr}`);
   return result.stdout;
 }
 
@@ -82,7 +83,9 @@ describe('the tarball of the package', () => {
   test('holds the JavaScript, the types and the papers, and nothing else', () => {
     const papers = ['README.md', 'LICENSE', 'CHANGELOG.md'].filter((file) => fs.existsSync(path.join(root, file)));
     const lib = filesOf(path.join(root, 'lib')).map((file) => `lib/${file}`);
-    expect(filesOf(installed(manifest.name))).toEqual(['index.js', 'index.d.ts', 'package.json', ...lib, ...papers].sort());
+    expect(filesOf(installed(manifest.name))).toEqual(
+      ['index.js', 'index.d.ts', 'package.json', ...lib, ...papers].sort(),
+    );
     expect(lib.filter((file) => !file.endsWith('.js'))).toEqual([]);
   });
 
@@ -116,8 +119,13 @@ describe('the tarball of the package', () => {
   test('has no link in its README that leads nowhere', () => {
     const readme = fs.readFileSync(installed(manifest.name, 'README.md'), 'utf8');
     const ownFiles = `${manifest.homepage.replace('#readme', '')}/blob/main/`;
-    const headings = (text) => [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
-      heading.toLowerCase().replaceAll(/[^\p{Letter}\p{Number} _-]/gu, '').replaceAll(' ', '-'));
+    const headings = (text) =>
+      [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading]) =>
+        heading
+          .toLowerCase()
+          .replaceAll(/[^\p{Letter}\p{Number} _-]/gu, '')
+          .replaceAll(' ', '-'),
+      );
     const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, link]) => link);
     expect(links.length).toBeGreaterThan(10);
     const dead = links.filter((link) => {
@@ -126,7 +134,10 @@ describe('the tarball of the package', () => {
       const [file, heading] = (isOwn ? link.slice(ownFiles.length) : link).split('#');
       // What is not in the tarball is in the repository, to which the link has to lead then.
       const target = isOwn ? path.join(root, file) : installed(manifest.name, file || 'README.md');
-      return !fs.existsSync(target) || (heading !== undefined && !headings(fs.readFileSync(target, 'utf8')).includes(heading));
+      return (
+        !fs.existsSync(target) ||
+        (heading !== undefined && !headings(fs.readFileSync(target, 'utf8')).includes(heading))
+      );
     });
     expect(dead).toEqual([]);
   });
@@ -138,7 +149,9 @@ describe('the tarball of the package', () => {
 
 test('where binaries are missing packing says which, and how to pack without them', () => {
   const out = path.join(folder, 'incomplete');
-  const { status, stderr } = spawnSync(process.execPath, [path.join(root, 'scripts/pack.mjs'), '--out', out], { encoding: 'utf8' });
+  const { status, stderr } = spawnSync(process.execPath, [path.join(root, 'scripts/pack.mjs'), '--out', out], {
+    encoding: 'utf8',
+  });
   const missing = platforms.map((platform) => platform.suffix).filter((name) => packed.platforms[name] === undefined);
   if (missing.length === 0) return;
   expect(status).toBe(1);
@@ -177,7 +190,15 @@ describe('the platform packages', () => {
 });
 
 describe('in an empty project, without Rust', () => {
-  const worked = { worker: 'w', text: 'done', http: 'answered /health', completed: 1, available: true, pool: 0, closeCode: 1001 };
+  const worked = {
+    worker: 'w',
+    text: 'done',
+    http: 'answered /health',
+    completed: 1,
+    available: true,
+    pool: 0,
+    closeCode: 1001,
+  };
 
   test.each(['cargo', 'rustc'])('there is no %s', (tool) => {
     const { error } = spawnSync(tool, ['--version'], { cwd: project, env: environment });
@@ -199,15 +220,37 @@ describe('in an empty project, without Rust', () => {
   });
 
   test('a TypeScript program compiles against the installed types and runs a server with a worker', () => {
-    const options = ['--strict', '--skipLibCheck', 'false', '--module', 'nodenext', '--target', 'es2022', '--types', 'node'];
+    const options = [
+      '--strict',
+      '--skipLibCheck',
+      'false',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+    ];
     expect(inProject(path.join(root, 'node_modules/typescript/bin/tsc'), ...options, 'typed.mts')).toBe('');
     expect(JSON.parse(inProject('typed.mjs'))).toEqual(worked);
   });
 
   test('a TypeScript program compiles under the old resolution, without settings for it', () => {
     const options = [
-      '--strict', '--skipLibCheck', 'false', '--module', 'commonjs', '--moduleResolution', 'node10', '--ignoreDeprecations', '6.0',
-      '--target', 'es2022', '--types', 'node', '--noEmit',
+      '--strict',
+      '--skipLibCheck',
+      'false',
+      '--module',
+      'commonjs',
+      '--moduleResolution',
+      'node10',
+      '--ignoreDeprecations',
+      '6.0',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+      '--noEmit',
     ];
     expect(inProject(path.join(root, 'node_modules/typescript/bin/tsc'), ...options, 'node10.ts')).toBe('');
   });
@@ -216,7 +259,11 @@ describe('in an empty project, without Rust', () => {
     const hidden = `${installed(platformPackage)}-hidden`;
     fs.renameSync(installed(platformPackage), hidden);
     try {
-      const { status, stderr } = spawnSync(process.execPath, ['commonjs.cjs'], { cwd: project, env: environment, encoding: 'utf8' });
+      const { status, stderr } = spawnSync(process.execPath, ['commonjs.cjs'], {
+        cwd: project,
+        env: environment,
+        encoding: 'utf8',
+      });
       expect(status).not.toBe(0);
       expect(stderr).toContain(`${platformPackage}: not there`);
       expect(stderr).toContain('What to do:');

@@ -128,7 +128,17 @@ class Run {
   }
 
   async go() {
-    const operations = ['register', 'registerAgain', 'leave', 'heartbeat', 'talk', 'send', 'send', 'release', 'release'];
+    const operations = [
+      'register',
+      'registerAgain',
+      'leave',
+      'heartbeat',
+      'talk',
+      'send',
+      'send',
+      'release',
+      'release',
+    ];
     operations.push('register', 'track', 'track', 'track', 'choose', 'choose', 'choose');
     for (let step = 0; step < STEPS; step += 1) {
       const operation = this.pick(operations);

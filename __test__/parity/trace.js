@@ -98,7 +98,11 @@ class Trace {
     } catch (thrown) {
       answer = `${thrown.name} thrown`;
     }
-    this.note(method, args.map((arg) => (typeof arg === 'object' ? '<object>' : arg)), answer);
+    this.note(
+      method,
+      args.map((arg) => (typeof arg === 'object' ? '<object>' : arg)),
+      answer,
+    );
     return answer;
   }
 

@@ -197,7 +197,12 @@ describe('ConnectionHandler', () => {
 });
 
 describe('safeCompare', () => {
-  test.each([[undefined, 'a'], ['a', null], [5, '5'], [['a'], 'a']])('of %p and %p is a TypeError', (a, b) => {
+  test.each([
+    [undefined, 'a'],
+    ['a', null],
+    [5, '5'],
+    [['a'], 'a'],
+  ])('of %p and %p is a TypeError', (a, b) => {
     expect(() => safeCompare(a, b)).toThrow(TypeError);
   });
 });

@@ -46,7 +46,10 @@ describe('a socket that ends', () => {
     newLines();
     ws.end(1000, 'done');
     expect(pool.has('a')).toBe(false);
-    expect(calls).toEqual([['connected', 'a'], ['disconnected', 'a', []]]);
+    expect(calls).toEqual([
+      ['connected', 'a'],
+      ['disconnected', 'a', []],
+    ]);
     expect(newLines()).toEqual([['Worker disconnected', { workerId: 'a', code: 1000, reason: 'done' }]]);
   });
 
@@ -100,7 +103,10 @@ describe('a socket that ends', () => {
     const ws = connectWorker('a');
     ws.end();
     ws.end();
-    expect(calls).toEqual([['connected', 'a'], ['disconnected', 'a', []]]);
+    expect(calls).toEqual([
+      ['connected', 'a'],
+      ['disconnected', 'a', []],
+    ]);
   });
 
   test('with an error is complained of', () => {
@@ -149,7 +155,10 @@ describe('a registration of an id that is connected', () => {
     handler.onWorkerDisconnected(({ id }) => seen.push(pool.has(id)));
     newLines();
     connectWorker('a');
-    expect(calls.slice(1)).toEqual([['disconnected', 'a', ['r']], ['connected', 'a']]);
+    expect(calls.slice(1)).toEqual([
+      ['disconnected', 'a', ['r']],
+      ['connected', 'a'],
+    ]);
     expect(seen).toEqual([false]);
     expect(newLines().slice(1)).toEqual([
       ['Replacing existing worker connection', { workerId: 'a' }],
@@ -189,14 +198,21 @@ describe('a second registration on the same socket', () => {
     expect(pool.get('a')).not.toBe(before);
     expect(pool.get('a').capabilities.maxConcurrentRequests).toBe(9);
     expect(ws.sent[0].sessionId).not.toBe(ws.sent[1].sessionId);
-    expect(calls).toEqual([['connected', 'a'], ['connected', 'a']]);
+    expect(calls).toEqual([
+      ['connected', 'a'],
+      ['connected', 'a'],
+    ]);
   });
 
   test('under the same id tells of the requests that were pending', () => {
     const ws = connectWorker('a');
     pool.trackRequest('a', 'r');
     ws.receive(registrationOf('a'));
-    expect(calls).toEqual([['connected', 'a'], ['disconnected', 'a', ['r']], ['connected', 'a']]);
+    expect(calls).toEqual([
+      ['connected', 'a'],
+      ['disconnected', 'a', ['r']],
+      ['connected', 'a'],
+    ]);
     expect(pool.get('a').pendingRequests.size).toBe(0);
   });
 
@@ -205,7 +221,11 @@ describe('a second registration on the same socket', () => {
     pool.trackRequest('a', 'r');
     ws.receive(registrationOf('b'));
     expect([...pool.values()].map(({ id }) => id)).toEqual(['b']);
-    expect(calls).toEqual([['connected', 'a'], ['disconnected', 'a', ['r']], ['connected', 'b']]);
+    expect(calls).toEqual([
+      ['connected', 'a'],
+      ['disconnected', 'a', ['r']],
+      ['connected', 'b'],
+    ]);
     const senders = [];
     handler.onMessage('x', ({ id }) => senders.push(id));
     ws.receive({ type: 'x' });
@@ -228,6 +248,8 @@ test('closing the pool makes no disconnected events', () => {
   const sockets = ['a', 'b'].map((id) => connectWorker(id));
   pool.closeAll();
   for (const ws of sockets) ws.end(1001, 'Server shutting down');
-  expect(sockets.map(({ closed }) => closed)).toEqual(sockets.map(() => [{ code: 1001, reason: 'Server shutting down' }]));
+  expect(sockets.map(({ closed }) => closed)).toEqual(
+    sockets.map(() => [{ code: 1001, reason: 'Server shutting down' }]),
+  );
   expect(calls.filter(([what]) => what === 'disconnected')).toEqual([]);
 });

@@ -201,7 +201,11 @@ describe('a heartbeat', () => {
     const ws = connectWorker('a');
     ws.receive({ type: 'heartbeat', workerId, timestamp: 't' });
     expect(ws.sent).toEqual([]);
-    expect(logger.lines.at(-1)).toEqual({ level: 'warn', message: 'Heartbeat from unknown worker', context: { workerId } });
+    expect(logger.lines.at(-1)).toEqual({
+      level: 'warn',
+      message: 'Heartbeat from unknown worker',
+      context: { workerId },
+    });
   });
 
   test('without an id is warned of with an undefined one', () => {

@@ -88,7 +88,10 @@ test('a wrong token is answered and closed with 4001', async () => {
 
 test('a malformed registration is answered and closed with 4002', async () => {
   const { client, ack } = await connectWorker('a', { capabilities: null });
-  expect(ack).toMatchObject({ success: false, error: 'Invalid registration: capabilities: expected an object, got null' });
+  expect(ack).toMatchObject({
+    success: false,
+    error: 'Invalid registration: capabilities: expected an object, got null',
+  });
   expect((await once(client, 'close'))[0]).toBe(4002);
   expect(pool.getCount()).toBe(0);
 });

@@ -74,7 +74,12 @@ test('the worker in the pool has all fields, and the very socket', () => {
 
 test('capabilities carry all that the worker sent', () => {
   const { pool, connect } = start();
-  const capabilities = { models: [{ modelId: 'm', size: 7 }], maxConcurrentRequests: 1.5, gpu: { name: 'x' }, metadata: null };
+  const capabilities = {
+    models: [{ modelId: 'm', size: 7 }],
+    maxConcurrentRequests: 1.5,
+    gpu: { name: 'x' },
+    metadata: null,
+  };
   connect().receive(registrationOf('a', { capabilities }));
   expect(pool.get('a').capabilities).toEqual(capabilities);
 });
@@ -101,11 +106,17 @@ describe('with a token configured', () => {
     expect(pool.has('a')).toBe(true);
   });
 
-  test.each([['a wrong one', 'secrets'], ['a missing one', undefined], ['a number', 5]])('%s is refused', (_, authToken) => {
+  test.each([
+    ['a wrong one', 'secrets'],
+    ['a missing one', undefined],
+    ['a number', 5],
+  ])('%s is refused', (_, authToken) => {
     const { logger, pool, connect } = start({ authToken: 'secret' });
     const ws = connect();
     ws.receive(registrationOf('a', { authToken }));
-    expect(ws.sent).toEqual([{ type: 'worker_registration_ack', success: false, error: 'Invalid authentication token' }]);
+    expect(ws.sent).toEqual([
+      { type: 'worker_registration_ack', success: false, error: 'Invalid authentication token' },
+    ]);
     expect(ws.closed).toEqual([{ code: 4001, reason: 'Authentication failed' }]);
     expect(pool.getCount()).toBe(0);
     expect(logger.lines.slice(1)).toEqual([
@@ -155,7 +166,8 @@ test.each([
   const error = `Invalid registration: ${problem}`;
   expect(ws.sent).toEqual([{ type: 'worker_registration_ack', success: false, error }]);
   expect(ws.closed).toEqual([{ code: 4002, reason: 'Invalid registration' }]);
-  const context = 'workerId' in fields && fields.workerId === undefined ? { error } : { workerId: message.workerId, error };
+  const context =
+    'workerId' in fields && fields.workerId === undefined ? { error } : { workerId: message.workerId, error };
   expect(logger.lines.slice(1)).toEqual([
     { level: 'warn', message: 'Worker registration rejected: invalid registration', context },
   ]);
@@ -177,7 +189,10 @@ test('a socket whose send or close throws is complained of, and nothing else hap
   expect(pool.has('a')).toBe(true);
   expect(logger.contexts('Worker WebSocket error')).toEqual([{ error: 'send failed' }]);
   ws.receive(registrationOf('a', { capabilities: null }));
-  expect(logger.contexts('Worker WebSocket error').slice(1)).toEqual([{ error: 'send failed' }, { error: 'close failed' }]);
+  expect(logger.contexts('Worker WebSocket error').slice(1)).toEqual([
+    { error: 'send failed' },
+    { error: 'close failed' },
+  ]);
 });
 
 test('without a logger nothing is logged, and all works', () => {

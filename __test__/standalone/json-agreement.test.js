@@ -10,7 +10,24 @@ const { recordingLogger } = require('../support/logger.js');
 const { EmitterSocket } = require('../support/standalone.js');
 
 const SEEDS = path.join(__dirname, '..', '..', 'fuzz', 'seeds', 'classifier');
-const REPLACEMENTS = ['\u0000', '\n', '"', '\\', '{', '}', ',', ':', '0', '-', 'e', '.', '\u007f', '\u2028', '\ud800', ''];
+const REPLACEMENTS = [
+  '\u0000',
+  '\n',
+  '"',
+  '\\',
+  '{',
+  '}',
+  ',',
+  ':',
+  '0',
+  '-',
+  'e',
+  '.',
+  '\u007f',
+  '\u2028',
+  '\ud800',
+  '',
+];
 
 let logger;
 let handler;

@@ -102,7 +102,9 @@ function stateOf(pool) {
     answers,
     any: pool.getAnyAvailableWorker()?.id,
     counts: [pool.getCount(), pool.getAvailableCount()],
-    workers: [...pool.values()].map(({ websocket, capabilities, connectedAt, ...fields }) => fields),
+    workers: [...pool.values()].map(
+      ({ websocket: _websocket, capabilities: _capabilities, connectedAt: _connectedAt, ...fields }) => fields,
+    ),
   };
 }
 

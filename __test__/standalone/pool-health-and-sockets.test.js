@@ -63,7 +63,7 @@ describe('checkHealth', () => {
     expect(worker.status).toBe('unhealthy');
   });
 
-  test('says nothing of the sockets, which are the caller\'s to close', () => {
+  test("says nothing of the sockets, which are the caller's to close", () => {
     const pool = new WorkerPool();
     const worker = makeWorker('a', silentFor(9999));
     pool.add(worker);

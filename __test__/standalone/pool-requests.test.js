@@ -12,7 +12,7 @@ beforeEach(() => {
   pool.add(worker);
 });
 
-test('a tracked request is counted and pending on the caller\'s own object', () => {
+test("a tracked request is counted and pending on the caller's own object", () => {
   pool.trackRequest('a', 'r');
   expect(worker.activeRequests).toBe(1);
   expect([...worker.pendingRequests]).toEqual(['r']);

@@ -153,7 +153,9 @@ describe('the collection', () => {
   });
 
   test('counts all workers, and those whose status is available', () => {
-    const pool = poolOf(...['available', 'busy', 'draining', 'unhealthy'].map((status) => makeWorker(status, { status })));
+    const pool = poolOf(
+      ...['available', 'busy', 'draining', 'unhealthy'].map((status) => makeWorker(status, { status })),
+    );
     expect(pool.getCount()).toBe(4);
     expect(pool.getAvailableCount()).toBe(1);
   });

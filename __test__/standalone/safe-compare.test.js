@@ -2,10 +2,13 @@
 
 const { safeCompare } = require('../support/package.js');
 
-test.each(['', 'a', 'secret', 'ünïcödé 🦀', 'with\0zero', 'x'.repeat(100_000)])('equal strings are equal (case %#)', (text) => {
-  // Another string with the same content, so that identity can't decide.
-  expect(safeCompare(text, [...text].join(''))).toBe(true);
-});
+test.each(['', 'a', 'secret', 'ünïcödé 🦀', 'with\0zero', 'x'.repeat(100_000)])(
+  'equal strings are equal (case %#)',
+  (text) => {
+    // Another string with the same content, so that identity can't decide.
+    expect(safeCompare(text, [...text].join(''))).toBe(true);
+  },
+);
 
 test.each([
   ['', 'a'],

@@ -27,7 +27,7 @@ test('it is a plain object with the values of the worker', () => {
   });
 });
 
-test('it shares the worker\'s collections, and its other fields are as of the moment', () => {
+test("it shares the worker's collections, and its other fields are as of the moment", () => {
   const worker = makeWorker('a');
   const info = toWorkerInfo(worker);
   expect(info.capabilities).toBe(worker.capabilities);

@@ -51,7 +51,9 @@ function open(id, { port, messages = 0 }) {
 const commands = {
   async open(options) {
     for (let at = 0; at < options.count; at += 250) {
-      const batch = Array.from({ length: Math.min(250, options.count - at) }, (_, i) => open(`${options.prefix}-${at + i}`, options));
+      const batch = Array.from({ length: Math.min(250, options.count - at) }, (_, i) =>
+        open(`${options.prefix}-${at + i}`, options),
+      );
       workers.push(...(await Promise.all(batch)));
     }
     if (options.heartbeatMs) {
@@ -69,26 +71,40 @@ const commands = {
   /** Opens sockets and sends their registrations once the file `${file}.go` exists, then writes the file. */
   async openAt({ port, count, prefix, file }) {
     while (!fs.existsSync(`${file}.go`)) await new Promise((resolve) => setTimeout(resolve, 5));
-    await Promise.all(Array.from({ length: count }, (_, i) => new Promise((resolve, reject) => {
-      const ws = new WebSocket(`ws://127.0.0.1:${port}/`);
-      ws.on('error', reject);
-      ws.on('open', () => ws.send(JSON.stringify(registration(`${prefix}-${i}`)), resolve));
-    })));
+    await Promise.all(
+      Array.from(
+        { length: count },
+        (_, i) =>
+          new Promise((resolve, reject) => {
+            const ws = new WebSocket(`ws://127.0.0.1:${port}/`);
+            ws.on('error', reject);
+            ws.on('open', () => ws.send(JSON.stringify(registration(`${prefix}-${i}`)), resolve));
+          }),
+      ),
+    );
     fs.writeFileSync(file, '');
   },
 
   /** Closes all once the file `${file}.go` exists, and writes the close codes to the file when all are closed. */
   async closeAt({ file }) {
     while (!fs.existsSync(`${file}.go`)) await new Promise((resolve) => setTimeout(resolve, 5));
-    await Promise.all(workers.map(({ ws }) => new Promise((resolve) => {
-      ws.on('close', resolve);
-      ws.close(4100, 'going');
-    })));
+    await Promise.all(
+      workers.map(
+        ({ ws }) =>
+          new Promise((resolve) => {
+            ws.on('close', resolve);
+            ws.close(4100, 'going');
+          }),
+      ),
+    );
     fs.writeFileSync(`${file}.part`, JSON.stringify(workers.map((worker) => worker.closed)));
     fs.renameSync(`${file}.part`, file);
   },
 
-  report: () => ({ open: workers.filter((worker) => worker.closed === null).length, closed: workers.map((worker) => worker.closed).filter(Boolean) }),
+  report: () => ({
+    open: workers.filter((worker) => worker.closed === null).length,
+    closed: workers.map((worker) => worker.closed).filter(Boolean),
+  }),
 
   /** Closes all, by the closing handshake or by cutting the connection. */
   async close({ how = 'close' } = {}) {

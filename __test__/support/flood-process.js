@@ -27,7 +27,8 @@ function flood(raw, id, { messages, bytes }, progress) {
         return;
       }
       const frames = [beat()];
-      for (const last = Math.min(messages, seq + 100); seq < last; seq += 1) frames.push(json({ type: 'flood', id, seq, pad }));
+      for (const last = Math.min(messages, seq + 100); seq < last; seq += 1)
+        frames.push(json({ type: 'flood', id, seq, pad }));
       const chunk = Buffer.concat(frames);
       raw.socket.write(chunk, () => {
         progress.taken += chunk.length;

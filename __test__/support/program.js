@@ -28,15 +28,16 @@ function watch(child, name) {
   const exit = new Promise((resolve) => {
     child.on('close', (code, signal) => resolve({ code, signal, ...output }));
   });
-  const stdout = (pattern) => new Promise((resolve, reject) => {
-    const look = () => {
-      const match = output.stdout.match(pattern);
-      if (match) resolve(match);
-    };
-    watchers.add(look);
-    look();
-    exit.then(() => reject(new Error(`${name} ended: ${JSON.stringify(output)}`)));
-  });
+  const stdout = (pattern) =>
+    new Promise((resolve, reject) => {
+      const look = () => {
+        const match = output.stdout.match(pattern);
+        if (match) resolve(match);
+      };
+      watchers.add(look);
+      look();
+      exit.then(() => reject(new Error(`${name} ended: ${JSON.stringify(output)}`)));
+    });
   /** The port that the program prints. */
   const port = async () => Number((await stdout(/port (\d+)/))[1]);
   return { child, exit, stdout, port };
@@ -44,7 +45,14 @@ function watch(child, name) {
 
 /** The same with an upper bound on the descriptors that the program may have open. */
 function startProgramWithFiles(openFiles, name, ...args) {
-  return watch(spawn('sh', ['-c', `ulimit -n ${openFiles}; exec "$0" "$@"`, process.execPath, path.join(__dirname, '..', name), ...args], STDIO), name);
+  return watch(
+    spawn(
+      'sh',
+      ['-c', `ulimit -n ${openFiles}; exec "$0" "$@"`, process.execPath, path.join(__dirname, '..', name), ...args],
+      STDIO,
+    ),
+    name,
+  );
 }
 
 module.exports = { startProgram, startProgramWithFiles };

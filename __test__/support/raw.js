@@ -43,7 +43,8 @@ class RawConnection {
         const found = look();
         if (found === undefined && !this.ended) return;
         this.waiting.delete(wake);
-        if (found === undefined) reject(new Error(`the connection ended after ${JSON.stringify(this.received.toString('latin1'))}`));
+        if (found === undefined)
+          reject(new Error(`the connection ended after ${JSON.stringify(this.received.toString('latin1'))}`));
         else resolve(found);
       };
       this.waiting.add(wake);
@@ -91,7 +92,9 @@ function upgradeHead(path = '/', headers = {}) {
     'Sec-WebSocket-Version': '13',
     ...headers,
   };
-  const lines = Object.entries(all).filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}\r\n`);
+  const lines = Object.entries(all)
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}: ${value}\r\n`);
   return `GET ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }
 
@@ -206,5 +209,17 @@ class RawWebSocket extends RawConnection {
 }
 
 module.exports = {
-  RawConnection, RawWebSocket, rawConnect, upgradeHead, frame, json, registration, closePayload, TEXT, BINARY, CLOSE, PING, PONG,
+  RawConnection,
+  RawWebSocket,
+  rawConnect,
+  upgradeHead,
+  frame,
+  json,
+  registration,
+  closePayload,
+  TEXT,
+  BINARY,
+  CLOSE,
+  PING,
+  PONG,
 };

@@ -26,7 +26,8 @@ async function openSocket(port, path = '/', options = {}) {
   });
   await once(ws, 'open');
   ws.on('error', () => {});
-  const next = () => (messages.length > 0 ? Promise.resolve(messages.shift()) : new Promise((resolve) => waiting.push(resolve)));
+  const next = () =>
+    messages.length > 0 ? Promise.resolve(messages.shift()) : new Promise((resolve) => waiting.push(resolve));
   return {
     ws,
     closed,

@@ -21,12 +21,39 @@ const THROWN = [
   ['a revoked proxy', () => revoked({})],
   ['a revoked proxy of a function', () => revoked(() => {})],
   ['an error whose message throws', () => throwing(new Error(), 'message')],
-  ['an error whose message throws what can not be described', () => Object.defineProperty(new Error(), 'message', { get: () => { throw revoked({}); } })],
+  [
+    'an error whose message throws what can not be described',
+    () =>
+      Object.defineProperty(new Error(), 'message', {
+        get: () => {
+          throw revoked({});
+        },
+      }),
+  ],
   ['an error whose message is a symbol', () => Object.assign(new Error(), { message: Symbol('message') })],
-  ['an error whose message is an object without a prototype', () => Object.assign(new Error(), { message: Object.create(null) })],
+  [
+    'an error whose message is an object without a prototype',
+    () => Object.assign(new Error(), { message: Object.create(null) }),
+  ],
   ['an object without a prototype', () => Object.create(null)],
-  ['an object that can not become a text', () => ({ toString: () => { throw new Error('no text'); } })],
-  ['an object that can not be inspected either', () => ({ toString: null, valueOf: null, [Symbol.for('nodejs.util.inspect.custom')]: () => { throw new Error('no look'); } })],
+  [
+    'an object that can not become a text',
+    () => ({
+      toString: () => {
+        throw new Error('no text');
+      },
+    }),
+  ],
+  [
+    'an object that can not be inspected either',
+    () => ({
+      toString: null,
+      valueOf: null,
+      [Symbol.for('nodejs.util.inspect.custom')]: () => {
+        throw new Error('no look');
+      },
+    }),
+  ],
   ['an object whose tag throws', () => throwing(Object.create(null), Symbol.toStringTag)],
   ['a thenable whose then throws', () => throwing({}, 'then')],
   ['a symbol', () => Symbol('thrown')],

@@ -2,7 +2,13 @@
 // modules, which must fit as well.
 
 import WebSocket, { WebSocketServer } from 'ws';
-import { ConnectionHandler, WorkerPool, WorkerServer, WorkerStatus, type WorkerInfo } from '@hardlydifficult/worker-server';
+import {
+  ConnectionHandler,
+  WorkerPool,
+  WorkerServer,
+  WorkerStatus,
+  type WorkerInfo,
+} from '@hardlydifficult/worker-server';
 import * as everything from '@hardlydifficult/worker-server';
 
 const server: everything.WorkerServer = new WorkerServer({ port: 0 });

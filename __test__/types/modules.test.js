@@ -33,7 +33,14 @@ describe('a bundle with named imports', () => {
     const file = path.join(folder, 'dist', name);
     // A program of its own once its install script has run, before that a script for Node; npm's link starts either.
     const esbuild = path.join(root, 'node_modules/.bin/esbuild');
-    const args = [at('bundled.mjs'), '--bundle', '--platform=node', '--log-level=warning', `--outfile=${file}`, ...options];
+    const args = [
+      at('bundled.mjs'),
+      '--bundle',
+      '--platform=node',
+      '--log-level=warning',
+      `--outfile=${file}`,
+      ...options,
+    ];
     // Warnings would go to stderr, and there must be none: an import that doesn't exist is one.
     const output = execFileSync(esbuild, args, {
       encoding: 'utf8',
@@ -81,6 +88,8 @@ describe('a bundle with named imports', () => {
 
   test('says that the package should be external when the platform package is not there', () => {
     const file = bundle('alone.cjs', '--format=cjs');
-    expect(() => execFileSync(process.execPath, [file], { cwd: folder, stdio: 'pipe' })).toThrow(/mark the package as external/);
+    expect(() => execFileSync(process.execPath, [file], { cwd: folder, stdio: 'pipe' })).toThrow(
+      /mark the package as external/,
+    );
   });
 });

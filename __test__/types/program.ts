@@ -54,7 +54,12 @@ const limited: WorkerCapabilities = {
 };
 capabilities.models.push(model);
 
-const statuses: WorkerStatus[] = [WorkerStatus.Available, WorkerStatus.Busy, WorkerStatus.Draining, WorkerStatus.Unhealthy];
+const statuses: WorkerStatus[] = [
+  WorkerStatus.Available,
+  WorkerStatus.Busy,
+  WorkerStatus.Draining,
+  WorkerStatus.Unhealthy,
+];
 const statusText: 'available' | 'busy' | 'draining' | 'unhealthy' = `${WorkerStatus.Available}`;
 
 function onStatus(status: WorkerStatus): number {
@@ -344,7 +349,8 @@ function pools(websocket: WebSocket): void {
     pool.getAvailableWorker('m', 'chat'),
     pool.getAnyAvailableWorker(),
   ];
-  for (const each of pool.values()) console.log(each.id, each.name, each.sessionId, each.connectedAt, each.capabilities);
+  for (const each of pool.values())
+    console.log(each.id, each.name, each.sessionId, each.connectedAt, each.capabilities);
   const listed: ConnectedWorker[] = Array.from(pool.values());
   pool.trackRequest('w', 'r');
   pool.trackRequest('w', 'r', 'chat');
@@ -357,7 +363,18 @@ function pools(websocket: WebSocket): void {
   const counts: number[] = [pool.getCount(), pool.getAvailableCount(), pool.getAvailableSlotCount('m', 'chat')];
   const infos: WorkerInfo[] = pool.getWorkerInfoList();
   pool.closeAll();
-  console.log(got?.websocket.readyState, removed, selected, listed, dead, sent, has, counts, infos, toWorkerInfo(worker));
+  console.log(
+    got?.websocket.readyState,
+    removed,
+    selected,
+    listed,
+    dead,
+    sent,
+    has,
+    counts,
+    infos,
+    toWorkerInfo(worker),
+  );
 
   const smallestConfig: ConnectionHandlerConfig = { heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 };
   const config: ConnectionHandlerConfig = { ...smallestConfig, authToken: 'secret' };

@@ -19,8 +19,18 @@ const selfByPath = { paths: { '@hardlydifficult/worker-server': [declarations] }
 const settings = [
   { name: 'node16', versions: both, files: ALL, options: { module: 'node16' } },
   { name: 'nodenext', versions: both, files: ALL, options: { module: 'nodenext' } },
-  { name: 'bundler with esnext', versions: both, files: ALL, options: { module: 'esnext', moduleResolution: 'bundler' } },
-  { name: 'bundler with preserve', versions: [7], files: ALL, options: { module: 'preserve', moduleResolution: 'bundler' } },
+  {
+    name: 'bundler with esnext',
+    versions: both,
+    files: ALL,
+    options: { module: 'esnext', moduleResolution: 'bundler' },
+  },
+  {
+    name: 'bundler with preserve',
+    versions: [7],
+    files: ALL,
+    options: { module: 'preserve', moduleResolution: 'bundler' },
+  },
   { name: 'commonjs', versions: [7], files: COMMONJS, options: { module: 'commonjs' } },
   {
     name: 'commonjs with node10',
@@ -84,7 +94,10 @@ test.each(both)(
   (version) => {
     // In this folder the package's own name can be resolved.
     const file = path.join(folder, 'mistake.ts');
-    fs.writeFileSync(file, "import { WorkerServer } from '@hardlydifficult/worker-server';\nnew WorkerServer({ port: 0 }).send(1);\n");
+    fs.writeFileSync(
+      file,
+      "import { WorkerServer } from '@hardlydifficult/worker-server';\nnew WorkerServer({ port: 0 }).send(1);\n",
+    );
     const { status, output } = compile(version, [file], { module: 'nodenext', ...selfByPath });
     expect(status).not.toBe(0);
     expect(output).toMatch(/mistake\.ts\(2,\d+\): error TS2554/);
@@ -99,7 +112,8 @@ function declaredNames() {
   for (const statement of source.statements) {
     if (!statement.name) continue;
     names.push(statement.name.text);
-    for (const member of statement.members ?? []) if (member.name) names.push(`${statement.name.text}.${member.name.text}`);
+    for (const member of statement.members ?? [])
+      if (member.name) names.push(`${statement.name.text}.${member.name.text}`);
   }
   return names;
 }

@@ -17,7 +17,10 @@ export default [
     serve({ server, params, counter }) {
       const connected = counter(params.workers);
       server.onWorkerConnected(() => connected.add());
-      return { done: connected.done, result: () => ({ connected: connected.count, registered: server.getWorkerCount() }) };
+      return {
+        done: connected.done,
+        result: () => ({ connected: connected.count, registered: server.getWorkerCount() }),
+      };
     },
     counts: ({ params, server, load }) => [
       ['workers told of', server.connected, params.workers],

@@ -17,12 +17,16 @@ export default [
         sumMs += performance.now();
         reports.add();
       });
-      return { done: reports.done, result: () => ({ reports, meanMs: performance.timeOrigin + sumMs / params.messages }) };
+      return {
+        done: reports.done,
+        result: () => ({ reports, meanMs: performance.timeOrigin + sumMs / params.messages }),
+      };
     },
     counts: ({ params, server }) => [['reports handled', server.reports.count, params.messages]],
     messages: ({ params }) => params.messages,
     seconds: seconds.of('server', 'reports'),
-    delay: ({ params, server, load }) => server.meanMs - load.startMs - ((params.messages - 1) / 2 / params.rate) * 1000,
+    delay: ({ params, server, load }) =>
+      server.meanMs - load.startMs - ((params.messages - 1) / 2 / params.rate) * 1000,
     shows: ['delay'],
     goals: { rate: { atLeast: 0.99 }, cpu: { atMost: 0.85 }, js: { atMost: 0.3 } },
   },

@@ -40,7 +40,11 @@ function serve({ server, params, counter }) {
     for (const time of times) histogram.record(Math.max(1, Math.round(time * 1e6)));
     const completed = server.getWorkerInfo().reduce((sum, worker) => sum + worker.completedRequests, 0);
     const active = server.getWorkerInfo().reduce((sum, worker) => sum + worker.activeRequests, 0);
-    const latency = { p50: histogram.percentile(50) / 1000, p99: histogram.percentile(99) / 1000, max: histogram.max / 1000 };
+    const latency = {
+      p50: histogram.percentile(50) / 1000,
+      p99: histogram.percentile(99) / 1000,
+      max: histogram.max / 1000,
+    };
     return { results, refused, completed, active, latency };
   };
   return { begin, done: results.done, result };

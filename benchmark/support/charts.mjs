@@ -58,7 +58,10 @@ function gridStep(max) {
 
 function chart({ title, note, figures }, results) {
   const groups = results
-    .map((row) => ({ title: row.title, bars: row.figures.filter(({ name, ratio }) => figures.includes(name) && ratio !== undefined) }))
+    .map((row) => ({
+      title: row.title,
+      bars: row.figures.filter(({ name, ratio }) => figures.includes(name) && ratio !== undefined),
+    }))
     .filter(({ bars }) => bars.length > 0);
   const longest = Math.max(1, ...groups.flatMap(({ bars }) => bars.map(({ ratio }) => ratio)));
   const plot = WIDTH - LABEL - VALUES;
@@ -79,7 +82,9 @@ function chart({ title, note, figures }, results) {
       const tone = figures.indexOf(name) === 0 ? 'a' : 'b';
       const kind = FIGURES[name];
       const values = `${ratio.toFixed(2)}×  ${amount(ours.median, kind)} : ${amount(peer.median, kind)}`;
-      parts.push(`<rect class="${tone}" x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" rx="2"/>`);
+      parts.push(
+        `<rect class="${tone}" x="${LABEL}" y="${y}" width="${width.toFixed(1)}" height="${BAR - 2}" rx="2"/>`,
+      );
       const at = Math.max(x(ratio), x(1)) + 6;
       parts.push(`<text class="note" x="${at.toFixed(1)}" y="${y + BAR - 4}">${escape(values)}</text>`);
       y += BAR;
@@ -91,7 +96,9 @@ function chart({ title, note, figures }, results) {
   for (let at = 0; at <= longest + step / 1e6; at += step) {
     const line = x(at).toFixed(1);
     grid.push(`<line class="grid" x1="${line}" x2="${line}" y1="${TOP - 8}" y2="${bottom}"/>`);
-    grid.push(`<text class="tick" x="${line}" y="${bottom + 16}" text-anchor="middle">${Number(at.toPrecision(3))}</text>`);
+    grid.push(
+      `<text class="tick" x="${line}" y="${bottom + 16}" text-anchor="middle">${Number(at.toPrecision(3))}</text>`,
+    );
   }
   const peer = `<line class="peer" x1="${x(1).toFixed(1)}" x2="${x(1).toFixed(1)}" y1="${TOP - 8}" y2="${bottom}"/>`;
   const peerName = `<text class="peer-name" x="${x(1).toFixed(1)}" y="${TOP - 12}" text-anchor="middle">peer</text>`;
@@ -120,7 +127,7 @@ function chart({ title, note, figures }, results) {
 
 /** Every chart that `results` have figures for, as pairs of a file name and its text. */
 export function charts(results) {
-  return CHARTS.filter(({ figures }) => results.some((row) => row.figures.some(({ name }) => figures.includes(name)))).map(
-    (description) => [description.file, chart(description, results)],
-  );
+  return CHARTS.filter(({ figures }) =>
+    results.some((row) => row.figures.some(({ name }) => figures.includes(name))),
+  ).map((description) => [description.file, chart(description, results)]);
 }

@@ -71,7 +71,11 @@ function figures(row, run) {
     load: run.load.cpuMicros && run.load.cpuMicros / messages,
   };
   const wanted = new Set([...Object.keys(row.goals), ...(row.shows ?? []), 'load']);
-  return Object.fromEntries(Object.keys(FIGURES).filter((name) => wanted.has(name)).map((name) => [name, all[name]]));
+  return Object.fromEntries(
+    Object.keys(FIGURES)
+      .filter((name) => wanted.has(name))
+      .map((name) => [name, all[name]]),
+  );
 }
 
 const sorted = (values) => values.toSorted((a, b) => a - b);

@@ -52,7 +52,10 @@ class Inbox {
     if (arrived !== undefined) return Promise.resolve(arrived);
     if (this.#error !== undefined) return Promise.reject(this.#error);
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`nothing heard of "${event}" for ${silenceMs / 1000} s`)), silenceMs);
+      const timer = setTimeout(
+        () => reject(new Error(`nothing heard of "${event}" for ${silenceMs / 1000} s`)),
+        silenceMs,
+      );
       const settle = (how) => (value) => {
         clearTimeout(timer);
         how(value);
@@ -69,7 +72,9 @@ export class Server {
     this.child = fork(path.join(root, 'benchmark', 'server.cjs'), args, { execArgv: ['--expose-gc', ...execArgv] });
     this.inbox = new Inbox();
     this.child.on('message', (message) => this.inbox.put(message));
-    this.child.on('exit', (code, signal) => this.inbox.fail(new Error(`the ${implementation} server ended: ${signal ?? code}`)));
+    this.child.on('exit', (code, signal) =>
+      this.inbox.fail(new Error(`the ${implementation} server ended: ${signal ?? code}`)),
+    );
   }
 
   async listening() {

@@ -33,7 +33,11 @@ export default [
       return {
         async connected() {
           await came.done;
-          return { seconds: (came.last - came.first) / 1000, count: server.getWorkerCount(), usage: await meter.stop() };
+          return {
+            seconds: (came.last - came.first) / 1000,
+            count: server.getWorkerCount(),
+            usage: await meter.stop(),
+          };
         },
         /** Starts a phase, in which so many workers are to vanish. */
         phase(leaving = Infinity) {
@@ -43,7 +47,12 @@ export default [
         async vanished(since) {
           await left.done;
           const times = { first: left.first - since, all: left.last - since };
-          return { ...times, count: server.getWorkerCount(), available: server.getAvailableWorkerCount(), usage: await meter.stop() };
+          return {
+            ...times,
+            count: server.getWorkerCount(),
+            available: server.getAvailableWorkerCount(),
+            usage: await meter.stop(),
+          };
         },
         async measured() {
           const usage = await meter.stop();

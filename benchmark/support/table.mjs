@@ -14,7 +14,9 @@ export function number(value, digits) {
 
 /** A figure with its unit, the next larger one where that is easier to read. */
 export function amount(value, { digits, unit = '' }) {
-  return unit === 'µs' && value >= 1e4 ? `${number(value / 1e3, digits)} ms` : `${number(value, digits)} ${unit}`.trim();
+  return unit === 'µs' && value >= 1e4
+    ? `${number(value / 1e3, digits)} ms`
+    : `${number(value, digits)} ${unit}`.trim();
 }
 
 function spread({ median, min, max }, kind) {
@@ -32,13 +34,15 @@ function goalText({ atLeast, atMost, absolute }, kind) {
 
 function lines(results) {
   return results.flatMap(({ title, unit, figures }) =>
-    figures.filter(({ name }) => !FIGURES[name].hidden).map(({ name, ours, peer, ratio, goal, met }, index) => {
-      const kind = FIGURES[name];
-      const label = name === 'rate' ? `${unit}/s` : kind.title;
-      const goals = goal === undefined ? '' : `${goalText(goal, kind)} ${met ? '✓' : '✗'}`;
-      const times = ratio === undefined ? '' : `${ratio.toFixed(2)}×`;
-      return [index === 0 ? title : '', label, spread(ours, kind), spread(peer, kind), times, goals];
-    }),
+    figures
+      .filter(({ name }) => !FIGURES[name].hidden)
+      .map(({ name, ours, peer, ratio, goal, met }, index) => {
+        const kind = FIGURES[name];
+        const label = name === 'rate' ? `${unit}/s` : kind.title;
+        const goals = goal === undefined ? '' : `${goalText(goal, kind)} ${met ? '✓' : '✗'}`;
+        const times = ratio === undefined ? '' : `${ratio.toFixed(2)}×`;
+        return [index === 0 ? title : '', label, spread(ours, kind), spread(peer, kind), times, goals];
+      }),
   );
 }
 
@@ -46,7 +50,14 @@ function lines(results) {
 export function plainTable(results) {
   const rows = [HEAD, ...lines(results)];
   const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column])).join('  ').trimEnd()).join('\n');
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column]))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 /** For the documents. */

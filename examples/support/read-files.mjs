@@ -7,7 +7,9 @@ const LARGEST_BYTES = 8 * 1024 * 1024;
 
 /** The kinds of file that are taken for source code; everything else is prose. */
 const CODE = new Set(
-  '.c .cc .cpp .cs .css .go .h .hpp .java .js .json .jsx .kt .mjs .cjs .php .py .rb .rs .sh .sql .swift .toml .ts .tsx .yaml .yml'.split(' '),
+  '.c .cc .cpp .cs .css .go .h .hpp .java .js .json .jsx .kt .mjs .cjs .php .py .rb .rs .sh .sql .swift .toml .ts .tsx .yaml .yml'.split(
+    ' ',
+  ),
 );
 
 /** This repository's own documents, and some of its code. */
@@ -18,7 +20,14 @@ export async function defaultFiles(root) {
     wanted.push(...names.filter((name) => /\.(md|js|mjs|py)$/.test(name)).map((name) => path.join(folder, name)));
   }
   const files = wanted.map((name) => path.join(root, name));
-  const present = await Promise.all(files.map((file) => stat(file).then((found) => found.isFile(), () => false)));
+  const present = await Promise.all(
+    files.map((file) =>
+      stat(file).then(
+        (found) => found.isFile(),
+        () => false,
+      ),
+    ),
+  );
   return files.filter((_, index) => present[index]);
 }
 

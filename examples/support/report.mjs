@@ -17,8 +17,14 @@ function pad(text, width, right) {
 
 /** Rows of strings as a table; columns whose name begins with '#' hold numbers. */
 export function table(columns, rows) {
-  const widths = columns.map((name, i) => Math.max(name.replace('#', '').length, ...rows.map((row) => [...row[i]].length)));
-  const line = (cells) => cells.map((cell, i) => pad(cell, widths[i], columns[i].startsWith('#'))).join('  ').trimEnd();
+  const widths = columns.map((name, i) =>
+    Math.max(name.replace('#', '').length, ...rows.map((row) => [...row[i]].length)),
+  );
+  const line = (cells) =>
+    cells
+      .map((cell, i) => pad(cell, widths[i], columns[i].startsWith('#')))
+      .join('  ')
+      .trimEnd();
   return [
     line(columns.map((name) => name.replace('#', ''))),
     widths.map((width) => '─'.repeat(width)).join('  '),
@@ -30,7 +36,11 @@ export function table(columns, rows) {
 export function report(jobs, width) {
   const blocks = jobs
     .filter((job) => job.result?.extract.length > 0)
-    .map((job) => [printable(job.name), ...job.result.extract.map((text) => `  · ${shorten(printable(text), width - 4)}`)].join('\n'));
+    .map((job) =>
+      [printable(job.name), ...job.result.extract.map((text) => `  · ${shorten(printable(text), width - 4)}`)].join(
+        '\n',
+      ),
+    );
   const rows = jobs.map((job) => [
     shorten(printable(job.name), 40),
     job.kind,
@@ -40,5 +50,7 @@ export function report(jobs, width) {
     job.worker ?? '-',
     String(job.attempts),
   ]);
-  return [...blocks, table(['file', 'kind', '#lines', '#words', 'most telling terms', 'worker', '#sent'], rows)].join('\n\n');
+  return [...blocks, table(['file', 'kind', '#lines', '#words', 'most telling terms', 'worker', '#sent'], rows)].join(
+    '\n\n',
+  );
 }

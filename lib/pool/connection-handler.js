@@ -161,7 +161,9 @@ class ConnectionHandler {
   #heartbeat({ ws }, { workerId, named, timestamp }) {
     const worker = workerId === undefined ? undefined : this.#pool.get(workerId);
     if (worker === undefined) {
-      this.#logger.warn('Heartbeat from unknown worker', { workerId: named === undefined ? undefined : JSON.parse(named) });
+      this.#logger.warn('Heartbeat from unknown worker', {
+        workerId: named === undefined ? undefined : JSON.parse(named),
+      });
       return;
     }
     const now = new Date();

@@ -185,7 +185,7 @@ class WorkerPool {
     try {
       return this.#roster.set(number, text);
     } catch (error) {
-      throw new TypeError(error.message);
+      throw new TypeError(error.message, { cause: error });
     }
   }
 
@@ -202,7 +202,9 @@ class WorkerPool {
       return known;
     }
     // Tracked on several workers, or put into `pendingRequests` by hand, or on nobody.
-    const [first, ...others] = [...this.#records.values()].filter(({ worker }) => worker.pendingRequests.has(requestId));
+    const [first, ...others] = [...this.#records.values()].filter(({ worker }) =>
+      worker.pendingRequests.has(requestId),
+    );
     this.#requests.settle(requestId, others);
     return first;
   }

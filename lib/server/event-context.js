@@ -86,7 +86,10 @@ class EventContext {
   }
 
   #runInScope(steps) {
-    this.#scope ??= watched(runInAsyncScope.call(this.#origin, () => new AsyncResource(TYPE, MANUAL)), this.#spoil);
+    this.#scope ??= watched(
+      runInAsyncScope.call(this.#origin, () => new AsyncResource(TYPE, MANUAL)),
+      this.#spoil,
+    );
     try {
       return runInAsyncScope.call(this.#scope, steps);
     } finally {

@@ -327,7 +327,9 @@ class HttpFront {
     const path = pathOf(req.url);
     const endpoint = this.#endpoints.get(path);
     if (endpoint !== undefined) {
-      this.#serverOf(endpoint).handleUpgrade(req, socket, head, (ws) => this.#onEndpointSocket(path, endpoint, ws, req));
+      this.#serverOf(endpoint).handleUpgrade(req, socket, head, (ws) =>
+        this.#onEndpointSocket(path, endpoint, ws, req),
+      );
     } else if (req.method === 'GET') {
       this.#returnToWorkers(req, socket, head);
     } else {
@@ -351,7 +353,12 @@ class HttpFront {
   }
 
   #createEndpointServer(perMessageDeflate) {
-    return new WebSocketServer({ noServer: true, clientTracking: false, maxPayload: this.#maxPayload, perMessageDeflate });
+    return new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: this.#maxPayload,
+      perMessageDeflate,
+    });
   }
 
   #serverOf(endpoint) {

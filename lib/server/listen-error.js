@@ -7,7 +7,9 @@ const { getSystemErrorMap } = require('node:util');
  * Of another error there is nothing to be made, and it is returned as it is.
  */
 function listenError(error, host, port) {
-  const known = [...getSystemErrorMap()].find(([errno, [name]]) => name === error.code || String(-errno) === error.code);
+  const known = [...getSystemErrorMap()].find(
+    ([errno, [name]]) => name === error.code || String(-errno) === error.code,
+  );
   if (known === undefined) return error;
   const [errno, [code, text]] = known;
   // Where all interfaces can't be bound for IPv6, Node tries those of IPv4 and tells of these. That a port is taken it learns later.

@@ -1,6 +1,8 @@
 'use strict';
 
-const { constants: { MAX_STRING_LENGTH } } = require('node:buffer');
+const {
+  constants: { MAX_STRING_LENGTH },
+} = require('node:buffer');
 const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
 const { SILENT_LOGGER, typeName, wrongType } = require('../workers/handlers.js');
 const { warnOfUnknown } = require('../workers/unknown-options.js');
@@ -28,7 +30,14 @@ const DEFAULT_LIMITS = Object.freeze({
 
 const LIMIT_NAMES = Object.keys(DEFAULT_LIMITS);
 const OPTION_NAMES = [
-  'port', 'host', 'authToken', 'acceptUnregistered', 'reusePort', ...Object.keys(DEFAULTS), 'logger', 'limits',
+  'port',
+  'host',
+  'authToken',
+  'acceptUnregistered',
+  'reusePort',
+  ...Object.keys(DEFAULTS),
+  'logger',
+  'limits',
 ];
 
 /** The longest time that a timer of Node's can wait. */
@@ -43,7 +52,8 @@ const SWITCHED_OFF_BY_0 = new Set(['pingIntervalMs', 'headTimeoutMs', 'registrat
  */
 function readOptions(options) {
   // Not what came instead: it may be a token.
-  if (typeof options !== 'object' || options === null) throw new TypeError(`options must be an object, got ${typeName(options)}`);
+  if (typeof options !== 'object' || options === null)
+    throw new TypeError(`options must be an object, got ${typeName(options)}`);
   const { limits } = options;
   const authTokens = readTokens(options.authToken, 'authToken');
   const isTokenAskedFor = authTokens !== undefined && !isEmptyToken(authTokens);
@@ -104,7 +114,9 @@ const isEmptyToken = (tokens) => tokens.length === 1 && tokens[0] === '';
 /** The value of the option is not in the warning, nor is anything else that the caller gave. */
 function warnOfEmptyToken(tokens, name) {
   if (tokens === undefined || !isEmptyToken(tokens)) return;
-  process.emitWarning(`${name} is an empty string: workers are let in without a token`, { code: 'WORKER_SERVER_EMPTY_TOKEN' });
+  process.emitWarning(`${name} is an empty string: workers are let in without a token`, {
+    code: 'WORKER_SERVER_EMPTY_TOKEN',
+  });
 }
 
 function readSwitch(value, name, byDefault) {

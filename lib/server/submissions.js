@@ -77,7 +77,8 @@ class Submissions {
     record.bufferedAmountPage ??= this.#bufferedAmountPage(Math.floor(record.room / BUFFERED_AMOUNT_PAGE_SLOTS));
     // What was published since the last time may be among what the native side shows, if it has taken that early. Then it counts twice.
     const departing = (record.departingSince === this.#taken ? record.departing : 0) + bytes + HEADER_BYTES;
-    if (record.bufferedAmountPage[record.bufferedAmountSlot] + departing > this.#maxQueuedBytes) return this.#sendAlone(record, text);
+    if (record.bufferedAmountPage[record.bufferedAmountSlot] + departing > this.#maxQueuedBytes)
+      return this.#sendAlone(record, text);
     record.departing = departing;
     record.departingSince = this.#taken;
     this.#publish(record, bytes);

@@ -64,7 +64,10 @@ class Requests {
   /** One more record holds a request. Keys grow from registration to registration. */
   #share(requestId, holder, record) {
     const records = new Set(Array.isArray(holder) ? holder : [holder]).add(record);
-    this.#settle(requestId, [...records].sort((left, right) => left.key - right.key));
+    this.#settle(
+      requestId,
+      [...records].sort((left, right) => left.key - right.key),
+    );
   }
 
   #takeHolder(requestId) {

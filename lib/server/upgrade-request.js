@@ -24,7 +24,8 @@ function hasBody({ headers }) {
 function headOf(req, valueOf = (name, value) => value) {
   const { method, url, httpVersion, rawHeaders } = req;
   const lines = [`${method} ${url} HTTP/${httpVersion}`];
-  for (let i = 0; i < rawHeaders.length; i += 2) lines.push(`${rawHeaders[i]}: ${valueOf(rawHeaders[i], rawHeaders[i + 1])}`);
+  for (let i = 0; i < rawHeaders.length; i += 2)
+    lines.push(`${rawHeaders[i]}: ${valueOf(rawHeaders[i], rawHeaders[i + 1])}`);
   return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
 }
 

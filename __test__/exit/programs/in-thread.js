@@ -3,7 +3,7 @@
 // Servers in worker threads that are terminated while workers are connected to them, beside one in the main thread.
 // 'terminate': the main thread ends them. 'exit': they end themselves.
 
-const { Worker, isMainThread, parentPort, workerData } = require('worker_threads');
+const { Worker, isMainThread, parentPort } = require('worker_threads');
 const { once } = require('events');
 const { WorkerServer } = require('../../support/package');
 
@@ -22,7 +22,9 @@ async function main() {
   for (let round = 0; round < 3; round += 1) {
     const threads = [0, 1].map(() => new Worker(__filename, { workerData: round }));
     const ports = await Promise.all(threads.map(async (thread) => (await once(thread, 'message'))[0]));
-    const workers = await Promise.all([...ports, own.port].flatMap((port, i) => [0, 1, 2].map((n) => openWorker(port, `${i}-${n}`))));
+    const workers = await Promise.all(
+      [...ports, own.port].flatMap((port, i) => [0, 1, 2].map((n) => openWorker(port, `${i}-${n}`))),
+    );
     const flood = setInterval(() => {
       for (const worker of workers) worker.send({ type: 'note', text: 'x'.repeat(1000) });
     }, 1);

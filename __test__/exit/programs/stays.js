@@ -7,7 +7,11 @@ const { WorkerServer } = require('../../support/package');
 const server = new WorkerServer({ port: 0 });
 server.onWorkerMessage('stop', () => server.stop());
 server.onWorkerMessage('exit', (worker, { code }) => process.exit(code));
-server.onWorkerMessage('throw', () => setImmediate(() => { throw new Error('on purpose'); }));
+server.onWorkerMessage('throw', () =>
+  setImmediate(() => {
+    throw new Error('on purpose');
+  }),
+);
 server.addHttpHandler(async (req, res) => {
   res.end('alive');
   return true;

@@ -43,14 +43,20 @@ async function main() {
       const [port] = await once(thread, 'message');
       const exit = once(thread, 'exit');
       const clients = [0, 1, 2].map(() => net.connect(port, '127.0.0.1'));
-      const closed = clients.map((client) => new Promise((resolve) => { client.on('error', () => {}).on('close', resolve); }));
+      const closed = clients.map(
+        (client) =>
+          new Promise((resolve) => {
+            client.on('error', () => {}).on('close', resolve);
+          }),
+      );
       for (const client of clients) client.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
       await exit;
       for (const client of clients) client.destroy();
       await Promise.all(closed);
       // The native side's threads end in their own time.
       const leftOpen = () => openSockets().filter((socket) => !before.has(socket)).length;
-      for (let tries = 0; tries < 200 && leftOpen() > 0; tries += 1) await new Promise((resolve) => setTimeout(resolve, 10));
+      for (let tries = 0; tries < 200 && leftOpen() > 0; tries += 1)
+        await new Promise((resolve) => setTimeout(resolve, 10));
       left += leftOpen();
     }
     console.log(moment, left);

@@ -9,7 +9,10 @@ const { blockUntilFile } = require('../../support/fleet');
 const [workers, file] = [Number(process.argv[2]), process.argv[3]];
 
 (async () => {
-  const server = new WorkerServer({ port: 0, limits: { maxUnhandledBytes: 1024 * 1024, maxUnhandledBytesTotal: 4 * 1024 * 1024 } });
+  const server = new WorkerServer({
+    port: 0,
+    limits: { maxUnhandledBytes: 1024 * 1024, maxUnhandledBytesTotal: 4 * 1024 * 1024 },
+  });
   let count = 0;
   server.onWorkerMessage('flood', () => {
     count += 1;

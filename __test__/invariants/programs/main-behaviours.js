@@ -9,8 +9,17 @@ const { WorkerServer } = require('../../../index.js');
 const { MEMORY_IS_SHARED } = require('../../../lib/native/shared-memory.js');
 
 const MODEL = 'model-a';
-const say = (...what) => console.log(what.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(' '));
-const brief = (info) => info && [info.id, info.status, info.activeRequests, info.completedRequests, [...info.pendingRequestIds], [...info.categoryActiveRequests]];
+const say = (...what) =>
+  console.log(what.map((value) => (typeof value === 'string' ? value : JSON.stringify(value))).join(' '));
+const brief = (info) =>
+  info && [
+    info.id,
+    info.status,
+    info.activeRequests,
+    info.completedRequests,
+    [...info.pendingRequestIds],
+    [...info.categoryActiveRequests],
+  ];
 
 async function connect(server, workerId, concurrencyLimits) {
   const ws = new WebSocket(`ws://127.0.0.1:${server.port}`);
@@ -23,31 +32,44 @@ async function connect(server, workerId, concurrencyLimits) {
   return ws;
 }
 
-const heard = (server, type) => new Promise((resolve) => {
-  const off = server.onWorkerMessage(type, (worker) => {
-    off();
-    resolve(worker);
+const heard = (server, type) =>
+  new Promise((resolve) => {
+    const off = server.onWorkerMessage(type, (worker) => {
+      off();
+      resolve(worker);
+    });
   });
-});
 
 async function main() {
   say('memory is', MEMORY_IS_SHARED ? 'shared' : 'copied');
   const server = new WorkerServer({ port: 0 });
   server.onWorkerConnected((info) => say('connected', brief(info)));
-  const gone = new Promise((resolve) => server.onWorkerDisconnected((info, pending) => {
-    say('disconnected', brief(info), [...pending]);
-    resolve();
-  }));
+  const gone = new Promise((resolve) =>
+    server.onWorkerDisconnected((info, pending) => {
+      say('disconnected', brief(info), [...pending]);
+      resolve();
+    }),
+  );
   await server.start();
   const a = await connect(server, 'a', { chat: 1 });
   const b = await connect(server, 'b');
 
   say('selected', brief(server.getAvailableWorker(MODEL)), brief(server.getAnyAvailableWorker()));
   server.trackRequest('a', 'r1', 'chat');
-  say('tracked', brief(server.getAvailableWorker(MODEL)), server.getAvailableSlotCount(MODEL), server.getAvailableSlotCount(MODEL, 'chat'));
+  say(
+    'tracked',
+    brief(server.getAvailableWorker(MODEL)),
+    server.getAvailableSlotCount(MODEL),
+    server.getAvailableSlotCount(MODEL, 'chat'),
+  );
   server.trackRequest('b', 'r2');
   server.trackRequest('b', 'r3');
-  say('limited', brief(server.getAvailableWorker(MODEL, 'chat')), brief(server.getAvailableWorker(MODEL)), server.getAvailableWorkerCount());
+  say(
+    'limited',
+    brief(server.getAvailableWorker(MODEL, 'chat')),
+    brief(server.getAvailableWorker(MODEL)),
+    server.getAvailableWorkerCount(),
+  );
   server.releaseRequest('r1', { incrementCompleted: true });
   server.releaseRequest('r2');
   say('released', server.getWorkerInfo().map(brief));
@@ -68,7 +90,16 @@ async function main() {
   }
   server.broadcast({ type: 'last' });
   for (const ws of [a, b]) while (ws.received.at(-1)?.type !== 'last') await once(ws, 'message');
-  say('arrived', [a, b].map(({ received }) => [received.length, received.filter(({ n }) => n !== undefined).map(({ n }) => n).join('').length]));
+  say(
+    'arrived',
+    [a, b].map(({ received }) => [
+      received.length,
+      received
+        .filter(({ n }) => n !== undefined)
+        .map(({ n }) => n)
+        .join('').length,
+    ]),
+  );
   say('to nobody', server.send('c', {}));
 
   b.close();

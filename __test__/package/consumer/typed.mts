@@ -30,11 +30,20 @@ async function main(): Promise<void> {
   const socket = new WebSocket(`ws://127.0.0.1:${server.port}/worker`);
   socket.on('open', () => {
     const capabilities = { models: [{ modelId: 'm' }], maxConcurrentRequests: 1 };
-    socket.send(JSON.stringify({ type: 'worker_registration', workerId: 'w', workerName: 'W', capabilities, authToken: 'secret' }));
+    socket.send(
+      JSON.stringify({
+        type: 'worker_registration',
+        workerId: 'w',
+        workerName: 'W',
+        capabilities,
+        authToken: 'secret',
+      }),
+    );
   });
   socket.on('message', (data) => {
     const message = JSON.parse(String(data));
-    if (message.type === 'job') socket.send(JSON.stringify({ type: 'result', requestId: message.requestId, text: 'done' }));
+    if (message.type === 'job')
+      socket.send(JSON.stringify({ type: 'result', requestId: message.requestId, text: 'done' }));
   });
 
   const { worker, text, workers } = await result;
@@ -44,7 +53,17 @@ async function main(): Promise<void> {
   await server.stop();
   const available = workers[0]?.status === WorkerStatus.Available;
   const pool = new WorkerPool().getCount();
-  console.log(JSON.stringify({ worker, text, http, completed: workers[0]?.completedRequests, available, pool, closeCode: await closed }));
+  console.log(
+    JSON.stringify({
+      worker,
+      text,
+      http,
+      completed: workers[0]?.completedRequests,
+      available,
+      pool,
+      closeCode: await closed,
+    }),
+  );
 }
 
 await main();
