@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 
 use super::Pool;
+use crate::core::group::Group;
 use crate::core::index::Index;
+use crate::core::models::GroupId;
 use crate::core::worker::{Worker, WorkerKey};
 
 impl<P> Pool<P> {
@@ -45,6 +47,16 @@ impl<P> Pool<P> {
         if !std::mem::replace(&mut worker.is_freed, true) {
             self.freed.push_back(key);
         }
+    }
+
+    /// The group of a worker in the index.
+    pub fn group_of(&self, worker: &Worker<P>) -> Option<&Group> {
+        self.index.group(worker.group)
+    }
+
+    /// A group of the index.
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.index.group(id)
     }
 
     /// The index, with all that has changed, and the workers.

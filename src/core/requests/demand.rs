@@ -67,6 +67,14 @@ impl Demand {
         }
     }
 
+    /// The bytes of its texts.
+    pub fn bytes(&self) -> usize {
+        let names = [&self.model, &self.worker_id].into_iter().flatten().map(|name| name.shown().len());
+        let category = self.category.as_ref().map_or(0, |category| category.len());
+        let selector = self.selector.as_ref().map_or(0, |selector| selector.text().len());
+        names.sum::<usize>() + category + selector
+    }
+
     /// Whether the worker's id is the one that is asked for.
     pub fn names<P>(&self, worker: &Worker<P>) -> bool {
         self.worker_id.as_ref().is_none_or(|id| id.get() == Some(&worker.id))

@@ -57,6 +57,11 @@ impl Selector {
         Some(Self { text: text.into(), conditions })
     }
 
+    /// The text that it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Whether a worker with this metadata may be chosen.
     pub fn matches(&self, metadata: &Metadata) -> bool {
         self.conditions.iter().all(|(key, condition)| condition.holds(metadata.get(key)))
