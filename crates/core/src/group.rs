@@ -10,13 +10,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::rules::{Load, Slots};
-use super::worker::{Worker, WorkerKey};
+use super::worker::{Takes, Worker, WorkerKey};
 
-/// What makes workers one kind: their models, and the categories that they limit.
+/// What makes workers one kind: their models, the categories that they limit, and which requests they take.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kind {
     models: Arc<[Arc<str>]>,
     limited: Box<[Arc<str>]>,
+    takes: Takes,
 }
 
 impl Kind {
@@ -25,6 +26,7 @@ impl Kind {
         Self {
             models: worker.models.clone(),
             limited: worker.limits.iter().map(|limit| limit.category.clone()).collect(),
+            takes: worker.takes,
         }
     }
 
@@ -37,7 +39,7 @@ impl Kind {
 /// The candidates for one sort of request, and their free slots.
 #[derive(Debug, Default)]
 struct Candidates {
-    candidates: BTreeSet<(Load, WorkerKey)>,
+    by_load: BTreeSet<(Load, WorkerKey)>,
     /// Free slots of the workers whose count of them is a whole number.
     whole: i128,
     /// Workers with a fraction of a slot free; while there are some, sums are taken anew to stay exact.
@@ -47,7 +49,7 @@ struct Candidates {
 impl Candidates {
     fn insert(&mut self, key: WorkerKey, slots: Slots) {
         if let Some(load) = slots.load() {
-            self.candidates.insert((load, key));
+            self.by_load.insert((load, key));
         }
         match whole(slots.free()) {
             Some(free) => self.whole += free,
@@ -57,7 +59,7 @@ impl Candidates {
 
     fn remove(&mut self, key: WorkerKey, slots: Slots) {
         if let Some(load) = slots.load() {
-            self.candidates.remove(&(load, key));
+            self.by_load.remove(&(load, key));
         }
         match whole(slots.free()) {
             Some(free) => self.whole -= free,
@@ -67,14 +69,52 @@ impl Candidates {
 }
 
 /// The workers of one kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Group {
+    kind: Kind,
+    /// Tells it from every other group that its index has ever had: the places of groups that are gone are used again.
+    born: u64,
     members: BTreeSet<WorkerKey>,
     any: Candidates,
     limited: HashMap<Arc<str>, Candidates>,
 }
 
 impl Group {
+    /// A group without members.
+    pub fn new(kind: Kind, born: u64) -> Self {
+        Self { kind, born, members: BTreeSet::new(), any: Candidates::default(), limited: HashMap::new() }
+    }
+
+    /// What no other group of the index has had or will have.
+    pub fn born(&self) -> u64 {
+        self.born
+    }
+
+    /// The models that its workers serve.
+    pub fn models(&self) -> &[Arc<str>] {
+        &self.kind.models
+    }
+
+    /// Which requests its workers take.
+    pub fn takes(&self) -> Takes {
+        self.kind.takes
+    }
+
+    /// Whether its workers limit a category.
+    pub fn limits(&self, category: &str) -> bool {
+        self.limited.contains_key(category)
+    }
+
+    /// Its workers in the order of their registration.
+    pub fn members(&self) -> impl Iterator<Item = WorkerKey> {
+        self.members.iter().copied()
+    }
+
+    /// The workers that may take a request of `category`, the least loaded first and of equals the earliest registered.
+    pub fn candidates(&self, category: Option<&str>) -> impl Iterator<Item = (Load, WorkerKey)> {
+        self.candidates_for(category).by_load.iter().copied()
+    }
+
     /// Takes a worker in, as it was entered.
     pub fn insert<P>(&mut self, key: WorkerKey, worker: &Worker<P>) {
         self.members.insert(key);
@@ -101,7 +141,7 @@ impl Group {
 
     /// The least loaded worker that may take a request of `category`; of equals the earliest registered.
     pub fn best(&self, category: Option<&str>) -> Option<(Load, WorkerKey)> {
-        self.candidates_for(category).candidates.first().copied()
+        self.candidates_for(category).by_load.first().copied()
     }
 
     /// Free slots for requests of `category`; `free` tells them for one worker.

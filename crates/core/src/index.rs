@@ -1,11 +1,12 @@
 //! Finds the groups of workers that support a model name, and the best worker in them, without a scan.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, btree_set};
+use std::slice;
 
 use slab::Slab;
 
 use super::group::{Group, Kind};
-use super::models::{GroupId, Models};
+use super::models::{GroupId, ModelMatch, Models};
 use super::worker::{Worker, WorkerKey};
 
 /// How many names may be remembered, how many bytes of them, and how many groups for them. Beyond, all are forgotten
@@ -21,6 +22,30 @@ pub struct Index {
     groups: Slab<Group>,
     models: Models,
     names: Names,
+}
+
+/// Groups that somebody asks for.
+#[derive(Debug)]
+pub enum Asked<'a> {
+    /// All.
+    All(slab::Iter<'a, Group>),
+    /// Those that serve a model themselves.
+    Serving(&'a Slab<Group>, btree_set::Iter<'a, GroupId>),
+    /// Those that support a name.
+    Supporting(&'a Slab<Group>, slice::Iter<'a, GroupId>),
+}
+
+impl<'a> Iterator for Asked<'a> {
+    type Item = (GroupId, &'a Group);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (groups, id) = match self {
+            Self::All(groups) => return groups.next(),
+            Self::Serving(groups, ids) => (groups, *ids.next()?),
+            Self::Supporting(groups, ids) => (groups, *ids.next()?),
+        };
+        groups.get(id).map(|group| (id, group))
+    }
 }
 
 /// For each name asked for, the groups that support it.
@@ -75,28 +100,52 @@ impl Index {
         }
     }
 
-    /// The least loaded worker that supports `name` and may take a request of `category`.
-    pub fn best(&mut self, name: &str, category: Option<&str>) -> Option<WorkerKey> {
-        self.matching(name).filter_map(|group| group.best(category)).min().map(|(_, key)| key)
+    /// The least loaded worker that has the model `name` and may take a request of `category`.
+    pub fn best(&mut self, name: &str, model_match: ModelMatch, category: Option<&str>) -> Option<WorkerKey> {
+        self.asked(Some(name), model_match).filter_map(|(_, group)| group.best(category)).min().map(|(_, key)| key)
     }
 
     /// Free slots for `name` and `category`; `free` tells them for one worker.
-    pub fn free(&mut self, name: &str, category: Option<&str>, free: impl Fn(WorkerKey) -> f64) -> f64 {
+    pub fn free(
+        &mut self,
+        name: &str,
+        model_match: ModelMatch,
+        category: Option<&str>,
+        free: impl Fn(WorkerKey) -> f64,
+    ) -> f64 {
         // Not `sum`, which makes -0 of nothing.
-        self.matching(name).fold(0.0, |sum, group| sum + group.free(category, &free))
+        self.asked(Some(name), model_match).fold(0.0, |sum, (_, group)| sum + group.free(category, &free))
+    }
+
+    /// An empty index in whose place this one was: no group of it is taken for one of that.
+    pub fn emptied(&self) -> Self {
+        Self { names: Names { changes: self.names.changes, ..Names::default() }, ..Self::default() }
+    }
+
+    /// The group of an id.
+    pub fn group(&self, id: GroupId) -> Option<&Group> {
+        self.groups.get(id)
+    }
+
+    /// The groups with the model that is asked for; without one, all.
+    pub fn asked(&mut self, model: Option<&str>, model_match: ModelMatch) -> Asked<'_> {
+        match (model, model_match) {
+            (None, _) => Asked::All(self.groups.iter()),
+            (Some(name), ModelMatch::Exact) => {
+                Asked::Serving(&self.groups, self.models.groups_of(name).map(BTreeSet::iter).unwrap_or_default())
+            }
+            (Some(name), ModelMatch::Loose) => {
+                Asked::Supporting(&self.groups, self.names.groups_for(name, &self.models).iter())
+            }
+        }
     }
 
     fn add_group(&mut self, kind: Kind) -> GroupId {
-        let id = self.groups.insert(Group::default());
+        self.names.changes += 1;
+        let id = self.groups.insert(Group::new(kind.clone(), self.names.changes));
         self.models.add(kind.models(), id);
         self.ids.insert(kind, id);
-        self.names.changes += 1;
         id
-    }
-
-    fn matching(&mut self, name: &str) -> impl Iterator<Item = &Group> {
-        let groups = self.names.groups_for(name, &self.models);
-        groups.iter().filter_map(|&id| self.groups.get(id))
     }
 }
 
@@ -136,6 +185,7 @@ mod tests {
     use crate::clock::Moment;
     use crate::registration::Capabilities;
 
+    const LOOSE: ModelMatch = ModelMatch::Loose;
     const NOW: Moment = Moment { elapsed_ms: 0, unix_ms: 0 };
 
     /// An index of workers with a model of their own each, beside one that is within every name.
@@ -155,11 +205,11 @@ mod tests {
     fn names_are_remembered_within_a_number_and_bytes_of_them() {
         let (mut index, _) = index_of(1);
         for number in 0..3 * MAX_NAMES {
-            index.best(&format!("name {number}"), None);
+            index.best(&format!("name {number}"), LOOSE, None);
             assert!(index.names.known.len() <= MAX_NAMES);
         }
         for number in 0..9 {
-            index.best(&format!("{number}").repeat(MAX_NAME_BYTES / 4), None);
+            index.best(&format!("{number}").repeat(MAX_NAME_BYTES / 4), LOOSE, None);
             let bytes: usize = index.names.known.keys().map(|name| name.len()).sum();
             assert!(bytes <= MAX_NAME_BYTES, "{bytes}");
             assert_eq!(bytes, index.names.bytes);
@@ -170,7 +220,7 @@ mod tests {
     fn groups_are_remembered_for_names_within_a_number() {
         let (mut index, workers) = index_of(2_000);
         for number in 0..2 * MAX_LISTED / workers.len() {
-            index.best(&format!("name {number}"), None);
+            index.best(&format!("name {number}"), LOOSE, None);
             let listed: usize = index.names.known.values().map(|known| known.groups.len()).sum();
             assert!(listed <= MAX_LISTED, "{listed}");
             assert_eq!(listed, index.names.listed);
@@ -180,9 +230,9 @@ mod tests {
     #[test]
     fn a_name_asked_for_again_after_groups_came_and_went_is_counted_once() {
         let (mut index, workers) = index_of(3);
-        assert_eq!(index.best("model", None), Some(WorkerKey(0)));
+        assert_eq!(index.best("model", LOOSE, None), Some(WorkerKey(0)));
         index.remove(WorkerKey(0), &workers[0]);
-        assert_eq!(index.best("model", None), Some(WorkerKey(1)));
+        assert_eq!(index.best("model", LOOSE, None), Some(WorkerKey(1)));
         assert_eq!((index.names.known.len(), index.names.bytes, index.names.listed), (1, 5, 2));
     }
 }

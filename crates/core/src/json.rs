@@ -61,6 +61,31 @@ fn pick<'a>(text: &'a str, mut at: usize, names: &[&str], found: &mut [Option<&'
     }
 }
 
+/// The members of an object in order of appearance, keys and values raw. `None` if `raw` is no object.
+pub fn members(raw: &str) -> Option<Vec<(&str, &str)>> {
+    let bytes = raw.as_bytes();
+    let mut at = skip_space(bytes, 0);
+    let mut found = Vec::new();
+    if *bytes.get(at)? != b'{' {
+        return None;
+    }
+    at = skip_space(bytes, at + 1);
+    if *bytes.get(at)? == b'}' {
+        return Some(found);
+    }
+    loop {
+        let (key_end, value) = skip_key(bytes, at)?;
+        let end = skip_value(bytes, value)?;
+        found.push((raw.get(at..key_end)?, raw.get(value..end)?));
+        at = skip_space(bytes, end);
+        match *bytes.get(at)? {
+            b',' => at = skip_space(bytes, at + 1),
+            b'}' => return Some(found),
+            _ => return None,
+        }
+    }
+}
+
 /// The entries of an object whose keys are well-formed Unicode, in order of appearance, values raw.
 /// `None` if `raw` is no object, or a key is not well-formed.
 pub fn entries(raw: &str) -> Option<Vec<(String, &str)>> {
@@ -188,6 +213,18 @@ mod tests {
         assert_eq!(number("-2.5"), Some(-2.5));
         assert_eq!(number("null"), None);
         assert_eq!(number("\"1\""), None);
+    }
+
+    #[test]
+    fn the_members_of_an_object_are_raw_and_keep_their_order_and_duplicates() {
+        assert_eq!(
+            members(r#" { "b" : [1,{"x":2}] ,"\ud800":"}", "b":null } "#),
+            Some(vec![(r#""b""#, r#"[1,{"x":2}]"#), (r#""\ud800""#, r#""}""#), (r#""b""#, "null")])
+        );
+        assert_eq!(members("{}"), Some(Vec::new()));
+        for text in ["", "[]", "{", "{1:2}", r#"{"a":1"#, r#"{"a":1]"#] {
+            assert_eq!(members(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -22,6 +22,16 @@ const MOST_LISTED: usize = 4 << 10;
 /// What follows a model's last byte in its grams, so that one begins with each of its bytes. UTF-8 never has it.
 const END: u8 = 0xff;
 
+/// How a model that is asked for is compared with those that workers serve.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ModelMatch {
+    /// The same name, or one within the other.
+    #[default]
+    Loose,
+    /// The same name.
+    Exact,
+}
+
 /// Models, and the groups of workers that serve them.
 #[derive(Debug, Default)]
 pub struct Models {
@@ -72,6 +82,11 @@ impl Models {
         groups.sort_unstable();
         groups.dedup();
         groups
+    }
+
+    /// The groups of the model that equals a name, if there is one.
+    pub fn groups_of(&self, name: &str) -> Option<&BTreeSet<GroupId>> {
+        self.ids.get(name).and_then(|&id| self.entries.get(id)).map(|model| &model.groups)
     }
 
     /// Visits all models that are a part of a name, or all of it.

@@ -1,11 +1,18 @@
 //! All registered workers: who they are, what they do, and who gets the next request.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+mod draining;
+mod freed;
+mod offer;
+
+pub use self::draining::{Drained, Drainer};
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::clock::Moment;
 use super::health::{Verdict, judge};
 use super::index::Index;
+use super::models::ModelMatch;
 use super::registration::Capabilities;
 use super::rules::{self, Status};
 use super::worker::{Worker, WorkerKey};
@@ -50,6 +57,11 @@ pub struct Pool<P> {
     available: usize,
     /// See [`Pool::count_silence_from`].
     silence_from: Moment,
+    /// How [`Pool::select`] and [`Pool::free_slots`] compare models.
+    model_match: ModelMatch,
+    /// Workers that may have got a free slot: see [`Pool::watch`].
+    freed: VecDeque<WorkerKey>,
+    watched: bool,
 }
 
 impl<P> Default for Pool<P> {
@@ -63,6 +75,9 @@ impl<P> Default for Pool<P> {
             stale: Vec::new(),
             available: 0,
             silence_from: Moment { elapsed_ms: 0, unix_ms: 0 },
+            model_match: ModelMatch::Loose,
+            freed: VecDeque::new(),
+            watched: false,
         }
     }
 }
@@ -83,6 +98,7 @@ impl<P> Pool<P> {
         self.reachable.insert(key);
         self.available += 1;
         self.workers.insert(key, worker);
+        self.note_freed(key);
         key
     }
 
@@ -99,7 +115,13 @@ impl<P> Pool<P> {
     /// Takes all workers out.
     pub fn clear(&mut self) {
         // Keys go on, so that none is ever used twice.
-        *self = Self { next_key: self.next_key, ..Self::default() };
+        *self = Self {
+            next_key: self.next_key,
+            model_match: self.model_match,
+            index: self.index.emptied(),
+            watched: self.watched,
+            ..Self::default()
+        };
     }
 
     /// The worker of an id.
@@ -145,9 +167,8 @@ impl<P> Pool<P> {
         };
         worker.last_seen = now;
         if worker.status == Status::Unhealthy {
-            self.update(key, |worker| {
-                worker.status = rules::status_after_heartbeat(worker.status, worker.active as f64, worker.max);
-            });
+            self.update(key, |worker| worker.status = worker.status_after_heartbeat());
+            self.note_freed(key);
         }
         true
     }
@@ -157,7 +178,7 @@ impl<P> Pool<P> {
     pub fn track(&mut self, key: WorkerKey, limit: Option<usize>) -> bool {
         let tracked = self.update(key, |worker| {
             worker.active += 1;
-            worker.status = rules::status_after_track(worker.status, worker.active as f64, worker.max);
+            worker.status = worker.status_after_track();
             if let Some(limit) = limit.and_then(|place| worker.limits.get_mut(place)) {
                 limit.active += 1;
             }
@@ -175,13 +196,14 @@ impl<P> Pool<P> {
                 limit.active = limit.active.saturating_sub(1);
             }
         });
+        self.note_freed(key);
         released.is_some()
     }
 
     /// The least loaded worker that supports `model` and may take a request of `category`.
     pub fn select(&mut self, model: &str, category: Option<&str>) -> Option<WorkerKey> {
         self.refresh();
-        self.index.best(model, category)
+        self.index.best(model, self.model_match, category)
     }
 
     /// The earliest registered worker that is available or busy.
@@ -194,7 +216,8 @@ impl<P> Pool<P> {
     pub fn free_slots(&mut self, model: &str, category: Option<&str>) -> f64 {
         self.refresh();
         let workers = &self.workers;
-        self.index.free(model, category, |key| workers.get(&key).map_or(0.0, |worker| worker.slots(category).free()))
+        let free = |key| workers.get(&key).map_or(0.0, |worker: &Worker<P>| worker.slots(category).free());
+        self.index.free(model, self.model_match, category, free)
     }
 
     /// No silence counts that was before: this process may not have run then, and have heard nobody.

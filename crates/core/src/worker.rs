@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::clock::Moment;
+use super::metadata::Metadata;
 use super::models::GroupId;
 use super::registration::Capabilities;
 use super::rules::{CategorySlots, Slots, Status};
@@ -10,6 +11,34 @@ use super::rules::{CategorySlots, Slots, Status};
 /// Names one registration of a worker, and never another one. Later registrations have greater keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WorkerKey(pub u64);
+
+/// Which requests of `request()` and `stream()` a worker takes; each kind takes all that the one before it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Takes {
+    /// None: it named no feature, and the server has no types for such workers.
+    #[default]
+    Nothing,
+    /// Those whose payload is a plain object, since its keys become a message of the application's own type.
+    Objects,
+    /// All: it registered with the feature `request`.
+    Anything,
+}
+
+/// Who wants a worker to get nothing new. It drains while at least one of both does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Draining {
+    /// The worker itself, by `worker_status`.
+    pub by_worker: bool,
+    /// The application, by `setWorkerStatus`.
+    pub by_application: bool,
+}
+
+impl Draining {
+    /// Whether it drains.
+    pub fn is_set(self) -> bool {
+        self.by_worker || self.by_application
+    }
+}
 
 /// What may change in a worker from one moment to the next.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,6 +81,13 @@ pub struct Limit {
     entered: u64,
 }
 
+impl Limit {
+    /// The limit of a category of whose requests so many are active.
+    pub fn new(category: &str, max: f64, active: u64) -> Self {
+        Self { category: category.into(), max, active, entered: active }
+    }
+}
+
 /// A worker in the pool. `P` is whatever reaches its peer.
 #[derive(Debug)]
 pub struct Worker<P> {
@@ -71,6 +107,16 @@ pub struct Worker<P> {
     entered: (Status, u64),
     /// Something has changed since.
     pub is_stale: bool,
+    /// Which requests of `request()` it takes.
+    pub takes: Takes,
+    /// Its `metadata`.
+    pub metadata: Metadata,
+    /// Who wants it to get nothing new.
+    pub draining: Draining,
+    /// Its outbox has refused a message, and there has been no room since: it counts as busy.
+    pub is_full: bool,
+    /// It is among those of its pool that may have got a free slot.
+    pub is_freed: bool,
     /// Its status.
     pub status: Status,
     /// Whether its socket is closing or gone: selection passes it over, but it stays until its end is delivered.
@@ -93,14 +139,15 @@ impl<P> Worker<P> {
             peer,
             models: capabilities.models.iter().map(|model| model.as_str().into()).collect(),
             max: capabilities.max,
-            limits: capabilities
-                .limits
-                .iter()
-                .map(|(category, max)| Limit { category: category.as_str().into(), max: *max, active: 0, entered: 0 })
-                .collect(),
+            limits: capabilities.limits.iter().map(|(category, max)| Limit::new(category, *max, 0)).collect(),
             group: GroupId::default(),
             entered: (Status::Available, 0),
             is_stale: false,
+            takes: Takes::Nothing,
+            metadata: Metadata::default(),
+            draining: Draining::default(),
+            is_full: false,
+            is_freed: false,
             status: Status::Available,
             closed: false,
             active: 0,
@@ -147,9 +194,13 @@ impl<P> Worker<P> {
         }
     }
 
-    /// Its status. A worker whose socket closed is shown as unhealthy.
+    /// Its status. To selection a worker whose socket closed is unhealthy, and one whose outbox is full is busy.
     fn shown_status(&self) -> Status {
-        if self.closed { Status::Unhealthy } else { self.status }
+        match self.status {
+            _ if self.closed => Status::Unhealthy,
+            Status::Available if self.is_full => Status::Busy,
+            status => status,
+        }
     }
 
     /// Whether it can be reached and is available or busy.
