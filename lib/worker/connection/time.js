@@ -23,7 +23,7 @@ function startTimer(delayMs, onTime) {
   const arm = (leftMs) => {
     timer = setTimeout(() => {
       const stillMs = due - monotonicMs();
-      if (stillMs > 1) arm(stillMs);
+      if (stillMs > 0) arm(Math.ceil(stillMs));
       else onTime();
     }, Math.min(leftMs, MAX_TIMER_MS));
   };
