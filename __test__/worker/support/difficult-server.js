@@ -42,9 +42,9 @@ class Connection {
     else this.#waiting.splice(index, 1)[0].resolve(message);
   }
 
-  /** The next message of a type, of a request if one is named, that no one has asked for yet. */
+  /** The next message of a type (or of one of several), of a request if one is named, that no one has asked for yet. */
   next(type, requestId) {
-    const fits = (message) => message.type === type && (requestId === undefined || message.requestId === requestId);
+    const fits = (message) => [type].flat().includes(message.type) && (requestId === undefined || message.requestId === requestId);
     const index = this.#unread.findIndex(fits);
     if (index >= 0) return Promise.resolve(this.#unread.splice(index, 1)[0]);
     return new Promise((resolve) => this.#waiting.push({ fits, resolve }));
@@ -65,6 +65,15 @@ class Connection {
 
   request(requestId, more = {}) {
     this.send({ type: 'request', requestId, attempt: 1, stream: false, ...more });
+  }
+
+  /** Sends a request again and again, until the worker has a slot for it; returns the attempt that was taken. */
+  async requestUntilTaken(requestId, more = {}) {
+    for (let attempt = more.attempt ?? 1; ; attempt += 1) {
+      this.request(requestId, { ...more, attempt });
+      const { type } = await this.next(['request_ack', 'request_reject'], requestId);
+      if (type === 'request_ack') return attempt;
+    }
   }
 
   cancel(requestId, reason, attempt = 1) {
