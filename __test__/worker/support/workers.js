@@ -39,9 +39,9 @@ function runWorker(server, options) {
   return worker;
 }
 
-/** A worker that is registered with a difficult server, and its connection there. */
-async function connectedWorker(server, options) {
-  const worker = runWorker(server, options);
+/** A worker that is registered with a difficult server, and its connection there. `address` is where it connects to, if elsewhere. */
+async function connectedWorker(address, options, server = address) {
+  const worker = runWorker(address, options);
   const connection = await server.connection();
   await stateOf(worker, 'connected');
   return { worker, connection };
