@@ -170,12 +170,13 @@ function readLogger(value) {
   return Object.fromEntries(LOG_METHODS.map((method) => [method, quietly(method)]));
 }
 
-/** What no line and no error may hold: the token and a URL's credentials, as they are written and as they are meant. */
+/** What no line and no error may hold: the token, and a URL's credentials and query, as they are written and as they are meant. */
 function secretsOf({ url, authToken, proxy }) {
-  const secrets = [url.password, decodeURIComponentSafely(url.password), url.search.slice(1)];
+  const written = [url.username, url.password, url.search.slice(1)];
+  const secrets = [...written, ...written.map(decodeURIComponentSafely), ...url.searchParams.values()];
   if (typeof authToken === 'string') secrets.push(authToken);
   if (proxy?.credentials) secrets.push(proxy.credentials, proxy.credentials.slice(proxy.credentials.indexOf(':') + 1));
-  return secrets.filter((secret) => secret !== '');
+  return secrets;
 }
 
 function decodeURIComponentSafely(text) {
