@@ -1,4 +1,5 @@
-// A worker in a dozen lines: echoes a text word by word to `server.stream()`, or says how many words there were to `server.request()`.
+// A worker in a dozen lines: echoes a text word by word to `server.stream()`, or says how many words there were to
+// `server.request()`.
 //
 //   node examples/echo-worker.mjs [ws://localhost:8080]
 //

@@ -25,12 +25,20 @@ test('the example streams, answers, and drains at Ctrl-C', async () => {
   const server = await startDifficultServer();
   const child = start(['examples/echo-worker.mjs', server.url], { env: { ...process.env, WORKER_TOKEN: 'sesame' } });
   const connection = await server.connection();
-  expect(connection.registration).toMatchObject({ authToken: 'sesame', capabilities: { models: [{ modelId: 'echo' }], maxConcurrentRequests: 4 } });
+  expect(connection.registration).toMatchObject({
+    authToken: 'sesame',
+    capabilities: { models: [{ modelId: 'echo' }], maxConcurrentRequests: 4 },
+  });
   connection.request('r1', { stream: true, payload: { text: 'one two three' } });
   await connection.next('request_chunk');
   child.kill('SIGINT');
   expect(await connection.next('request_result')).toMatchObject({ data: { words: 3 } });
-  expect(connection.about('r1').map(({ data }) => data).slice(0, 3)).toEqual(['one', 'two', 'three']);
+  expect(
+    connection
+      .about('r1')
+      .map(({ data }) => data)
+      .slice(0, 3),
+  ).toEqual(['one', 'two', 'three']);
   expect(await once(child, 'close')).toEqual([0, null]);
   expect(child.errors).toMatch(/is connected\n.* is draining\n.* is closed\n$/);
 });
@@ -43,7 +51,12 @@ test('the worker that the guide shows works', async () => {
   const connection = await server.connection();
   connection.request('r1', { stream: true, payload: { text: 'hello you' } });
   expect(await connection.next('request_result')).toMatchObject({ data: { words: 2 } });
-  expect(connection.about('r1').map(({ data }) => data).slice(0, 2)).toEqual(['HELLO', 'YOU']);
+  expect(
+    connection
+      .about('r1')
+      .map(({ data }) => data)
+      .slice(0, 2),
+  ).toEqual(['HELLO', 'YOU']);
   connection.close(1000, '');
   expect(await once(child, 'close')).toEqual([0, null]);
   expect(child.errors).toBe('');

@@ -1,45 +1,47 @@
 'use strict';
 
-const { WorkerRejectedError } = require('../../lib/worker/index.js');
 const { startDifficultServer } = require('./support/difficult-server.js');
-const { CAPABILITIES, EACH_WAY, connectedWorker, createWorker, deferred, runWorker, stateOf } = require('./support/workers.js');
-
-const NACK = { type: 'worker_registration_ack', success: false };
-const yes = { type: 'worker_registration_ack', success: true, sessionId: 's', heartbeatIntervalMs: 15_000 };
-const BAD_TOKEN = { ...NACK, error: 'Invalid authentication token' };
-
-/** Refuses with an ack and a close, as long as `refuses(registration, n)` holds; n counts from 1. */
-function refusing(ack, code, reason, refuses = () => true) {
-  let n = 0;
-  return function answer(registration, connection) {
-    n += 1;
-    if (!refuses(registration, n)) return this.granted();
-    connection.send(ack);
-    connection.close(code, reason);
-    return null;
-  };
-}
-
-async function startRefusingServer(...how) {
-  const server = await startDifficultServer();
-  server.behaviour.granted = () => server.ackOf();
-  server.behaviour.ack = refusing(...how);
-  return server;
-}
+const {
+  CAPABILITIES,
+  EACH_WAY,
+  connectedWorker,
+  createWorker,
+  deferred,
+  runWorker,
+  stateOf,
+} = require('./support/workers.js');
 
 describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   const run = (server, options) => runWorker(server, { isolate, ...options });
 
   test('a worker registers with what it was given', async () => {
     const server = await startDifficultServer();
-    const worker = run({ url: `${server.url}/workers?pool=a` }, {
-      workerId: 'w1', workerName: 'Worker 1', authToken: 'sesame', headers: { 'X-Site': 'attic' },
-    });
+    const worker = run(
+      { url: `${server.url}/workers?pool=a` },
+      {
+        workerId: 'w1',
+        workerName: 'Worker 1',
+        authToken: 'sesame',
+        headers: { 'X-Site': 'attic' },
+      },
+    );
     const connection = await server.connection();
     expect(connection.registration).toEqual({
-      type: 'worker_registration', workerId: 'w1', workerName: 'Worker 1', capabilities: CAPABILITIES, authToken: 'sesame', features: ['request', 'resume'],
+      type: 'worker_registration',
+      workerId: 'w1',
+      workerName: 'Worker 1',
+      capabilities: CAPABILITIES,
+      authToken: 'sesame',
+      features: ['request', 'resume'],
     });
-    expect(Object.keys(connection.registration)).toEqual(['type', 'workerId', 'workerName', 'capabilities', 'authToken', 'features']);
+    expect(Object.keys(connection.registration)).toEqual([
+      'type',
+      'workerId',
+      'workerName',
+      'capabilities',
+      'authToken',
+      'features',
+    ]);
     expect(connection.url).toBe('/workers?pool=a');
     expect(connection.headers).toMatchObject({ authorization: 'Bearer sesame', 'x-site': 'attic' });
     expect(connection.headers['sec-websocket-extensions']).toBeUndefined();
@@ -55,9 +57,13 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(connection.headers.authorization).toBeUndefined();
   });
 
-  test("the application's own Authorization header goes before the token's, and a token that fits no header is in the registration alone", async () => {
+  test('an Authorization of the application goes before the token, which may fit no header', async () => {
     const server = await startDifficultServer();
-    const { connection } = await connectedWorker(server, { isolate, authToken: 'sesame', headers: { authorization: 'Basic abc' } });
+    const { connection } = await connectedWorker(server, {
+      isolate,
+      authToken: 'sesame',
+      headers: { authorization: 'Basic abc' },
+    });
     expect(connection.headers.authorization).toBe('Basic abc');
     const other = await connectedWorker(server, { isolate, authToken: 'sésame\n' });
     expect(other.connection.headers.authorization).toBeUndefined();
@@ -82,11 +88,22 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
 
   test('a function that fails is asked again', async () => {
     const server = await startDifficultServer();
-    const answers = [() => { throw new Error('not yet'); }, () => Promise.reject(new Error('still not')), () => 7, () => 'sesame'];
+    const answers = [
+      () => {
+        throw new Error('not yet');
+      },
+      () => Promise.reject(new Error('still not')),
+      () => 7,
+      () => 'sesame',
+    ];
     const worker = run(server, { authToken: () => answers.shift()() });
     const connection = await server.connection();
     expect(connection.registration.authToken).toBe('sesame');
-    expect(worker.log.contexts('Worker could not connect').map(({ error }) => error)).toEqual(['not yet', 'still not', 'options.authToken must return a string']);
+    expect(worker.log.contexts('Worker could not connect').map(({ error }) => error)).toEqual([
+      'not yet',
+      'still not',
+      'options.authToken must return a string',
+    ]);
   });
 
   test('states tell what happens', async () => {
@@ -103,7 +120,12 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(worker.states).toEqual([
       { state: 'connecting', attempt: 1, delayMs: 0 },
       { state: 'connected' },
-      { state: 'connecting', attempt: 2, delayMs: expect.any(Number), error: expect.objectContaining({ message: 'The server closed the connection: 1011 oops', code: 1011 }) },
+      {
+        state: 'connecting',
+        attempt: 2,
+        delayMs: expect.any(Number),
+        error: expect.objectContaining({ message: 'The server closed the connection: 1011 oops', code: 1011 }),
+      },
       { state: 'connected' },
       { state: 'closed' },
     ]);
@@ -112,99 +134,48 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   });
 
   test.each([
-    [4002, 'Invalid registration', { ...NACK, error: 'Invalid registration: capabilities.models: must be an array' }, /capabilities\.models/],
-    [4003, 'Replaced by new connection', undefined, /Replaced/],
-    [4001, 'Authentication failed', BAD_TOKEN, /Invalid authentication token/],
-  ])('a close %i %s ends the run with a WorkerRejectedError', async (code, reason, nack, message) => {
-    const server = await startRefusingServer(nack ?? yes, code, reason);
-    const worker = run(server, { authToken: 'wrong-token' });
-    const error = await worker.ended.catch((thrown) => thrown);
-    expect(error).toBeInstanceOf(WorkerRejectedError);
-    expect(error).toBeInstanceOf(Error);
-    expect(error).toMatchObject({ name: 'WorkerRejectedError', code, reason, message: expect.stringMatching(message) });
-    expect(error.message).not.toContain('wrong-token');
-    expect(worker.states.at(-1)).toEqual({ state: 'closed', error });
-    expect(server.upgrades).toHaveLength(1);
-  });
-
-  test('an ack that says no is believed when the close frame gets lost', async () => {
-    const server = await startDifficultServer();
-    server.behaviour.ack = (_registration, connection) => {
-      connection.ws.send(JSON.stringify(BAD_TOKEN), () => connection.cut());
-      return null;
-    };
-    await expect(run(server, { authToken: 'wrong' }).ended).rejects.toMatchObject({ code: 4001, reason: 'Authentication failed' });
-  });
-
-  test('a refused token that came from a function is followed by another one, at most twice in a row', async () => {
-    const server = await startRefusingServer(BAD_TOKEN, 4001, 'Authentication failed');
-    let n = 0;
-    const worker = run(server, { authToken: () => `token-${++n}` });
-    await expect(worker.ended).rejects.toMatchObject({ name: 'WorkerRejectedError', code: 4001 });
-    expect(server.upgrades.map(({ headers }) => headers.authorization)).toEqual(['Bearer token-1', 'Bearer token-2', 'Bearer token-3']);
-  });
-
-  test('a function that has no other token ends the run', async () => {
-    const server = await startRefusingServer(BAD_TOKEN, 4001, 'Authentication failed');
-    await expect(run(server, { authToken: () => 'the-same' }).ended).rejects.toMatchObject({ code: 4001 });
-    expect(server.upgrades).toHaveLength(1);
-  });
-
-  test('refusals count anew after a registration', async () => {
-    const server = await startRefusingServer(BAD_TOKEN, 4001, 'Authentication failed', (_registration, at) => at % 3 !== 0);
-    let n = 0;
-    const worker = run(server, { authToken: () => `token-${++n}` });
-    for (let round = 0; round < 2; round += 1) {
-      let connection;
-      do connection = await server.connection(); while (connection.registration.authToken !== `token-${3 * (round + 1)}`);
-      await stateOf(worker, 'connected');
-      await connection.cut();
-    }
-  });
-
-  test('a close 1000 that the server began lets the worker go', async () => {
+    [1001, 'Server shutting down'],
+    [1006, ''],
+    [1011, ''],
+    [1012, ''],
+    [3000, 'whatever'],
+    [4003, 'Heartbeat timeout'],
+    [4003, 'Ping timeout'],
+    [4004, 'Registration timeout'],
+    [4008, 'Slow consumer'],
+    [4009, 'Id in use'],
+  ])('after a close %i %s the worker comes back', async (code, reason) => {
     const server = await startDifficultServer();
     const { worker, connection } = await connectedWorker(server, { isolate });
-    await connection.close(1000, 'thank you');
-    await expect(worker.ended).resolves.toBeUndefined();
-    expect(worker.state).toBe('closed');
+    await (code === 1006 ? connection.cut() : connection.close(code, reason));
+    await server.connection();
+    await stateOf(worker, 'connected');
   });
 
-  test.each([
-    [1001, 'Server shutting down'], [1006, ''], [1011, ''], [1012, ''], [3000, 'whatever'], [4003, 'Heartbeat timeout'],
-    [4003, 'Ping timeout'], [4004, 'Registration timeout'], [4008, 'Slow consumer'], [4009, 'Id in use'],
-  ])(
-    'after a close %i %s the worker comes back',
-    async (code, reason) => {
+  test.each([429, 503])(
+    'after an upgrade refused with %i the worker does not come back before Retry-After',
+    async (status) => {
       const server = await startDifficultServer();
-      const { worker, connection } = await connectedWorker(server, { isolate });
-      await (code === 1006 ? connection.cut() : connection.close(code, reason));
+      const refusals = [{ status, headers: { 'Retry-After': '1' } }];
+      server.behaviour.upgrade = () => refusals.shift();
+      const worker = run(server);
       await server.connection();
-      await stateOf(worker, 'connected');
+      expect(server.upgrades[1].at - server.upgrades[0].at).toBeGreaterThanOrEqual(990);
+      expect(worker.states[1]).toMatchObject({
+        state: 'connecting',
+        attempt: 2,
+        error: { message: `The server answered the upgrade with ${status}`, statusCode: status },
+      });
+      expect(worker.states[1].delayMs).toBeGreaterThanOrEqual(1_000);
     },
   );
 
-  test('a refused id is tried again', async () => {
-    const server = await startRefusingServer({ ...NACK, error: 'Id in use' }, 4009, 'Id in use', (_registration, n) => n <= 2);
-    const worker = run(server);
-    await stateOf(worker, 'connected');
-    expect(server.upgrades).toHaveLength(3);
-  });
-
-  test.each([429, 503])('after an upgrade refused with %i the worker does not come back before Retry-After', async (status) => {
-    const server = await startDifficultServer();
-    const refusals = [{ status, headers: { 'Retry-After': '1' } }];
-    server.behaviour.upgrade = () => refusals.shift();
-    const worker = run(server);
-    await server.connection();
-    expect(server.upgrades[1].at - server.upgrades[0].at).toBeGreaterThanOrEqual(990);
-    expect(worker.states[1]).toMatchObject({ state: 'connecting', attempt: 2, error: { message: `The server answered the upgrade with ${status}`, statusCode: status } });
-    expect(worker.states[1].delayMs).toBeGreaterThanOrEqual(1_000);
-  });
-
   test('after server_draining the worker comes back when it was asked to', async () => {
     const server = await startDifficultServer();
-    const { worker, connection } = await connectedWorker(server, { isolate, reconnect: { initialDelayMs: 600_000, maxDelayMs: 600_000 } });
+    const { worker, connection } = await connectedWorker(server, {
+      isolate,
+      reconnect: { initialDelayMs: 600_000, maxDelayMs: 600_000 },
+    });
     connection.send({ type: 'server_draining', timeoutMs: 100, reconnectAfterMs: 120 });
     connection.close(1001, 'Server shutting down');
     await server.connection();
@@ -215,7 +186,10 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     const server = await startDifficultServer();
     server.behaviour.upgrade = () => 500;
     const worker = run(server, { reconnect: { initialDelayMs: 5, maxDelayMs: 5, maxAttempts: 3 } });
-    await expect(worker.ended).rejects.toMatchObject({ message: 'The server answered the upgrade with 500', statusCode: 500 });
+    await expect(worker.ended).rejects.toMatchObject({
+      message: 'The server answered the upgrade with 500',
+      statusCode: 500,
+    });
     expect(server.upgrades).toHaveLength(3);
   });
 
@@ -263,7 +237,8 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     // Waiting to try again.
     server.behaviour.upgrade = () => ({ status: 503, headers: { 'Retry-After': '600' } });
     run1 = worker.run();
-    while (!worker.states.some(({ delayMs }) => delayMs >= 600_000)) await new Promise((resolve) => setTimeout(resolve, 2));
+    while (!worker.states.some(({ delayMs }) => delayMs >= 600_000))
+      await new Promise((resolve) => setTimeout(resolve, 2));
     await worker.close();
     await run1;
     // Registering, with a server that doesn't answer.
@@ -302,7 +277,11 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     connection.send({ type: 'task', n: 1 });
     expect(await got.promise).toEqual({ type: 'task', n: 1 });
     expect(requests).toHaveLength(1);
-    expect(await connection.next('heartbeat')).toEqual({ type: 'heartbeat', workerId: 'w', timestamp: expect.any(String) });
+    expect(await connection.next('heartbeat')).toEqual({
+      type: 'heartbeat',
+      workerId: 'w',
+      timestamp: expect.any(String),
+    });
     expect(worker.send({ type: 'done' })).toBe(true);
     await connection.next('done');
     await connection.cut();
@@ -314,12 +293,21 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(await second.closed).toEqual({ code: 1000, reason: 'Worker shutting down' });
     expect(second.messages.some(({ type }) => type === 'worker_status')).toBe(false);
     expect(handler).not.toHaveBeenCalled();
-    expect(worker.log.lines.filter(({ level, message }) => level === 'warn' && /feature/.test(message))).toHaveLength(1);
+    expect(worker.log.lines.filter(({ level, message }) => level === 'warn' && /feature/.test(message))).toHaveLength(
+      1,
+    );
   });
 
   test('what the ack says that makes no sense is read as if it were not there', async () => {
     const server = await startDifficultServer();
-    server.behaviour.ack = () => ({ type: 'worker_registration_ack', success: true, sessionId: 4, heartbeatIntervalMs: 'often', features: 'request', resumed: 7 });
+    server.behaviour.ack = () => ({
+      type: 'worker_registration_ack',
+      success: true,
+      sessionId: 4,
+      heartbeatIntervalMs: 'often',
+      features: 'request',
+      resumed: 7,
+    });
     const { worker, connection } = await connectedWorker(server, { isolate });
     await connection.cut();
     await server.connection();

@@ -2,7 +2,15 @@
 
 const { startProgram } = require('../support/program.js');
 const { startDifficultServer } = require('./support/difficult-server.js');
-const { EACH_WAY, aborted, connectedWorker, createWorker, deferred, runWorker, stateOf } = require('./support/workers.js');
+const {
+  EACH_WAY,
+  aborted,
+  connectedWorker,
+  createWorker,
+  deferred,
+  runWorker,
+  stateOf,
+} = require('./support/workers.js');
 
 const GOODBYE = { code: 1000, reason: 'Worker shutting down' };
 const types = (connection) => connection.messages.map(({ type }) => type).filter((type) => type !== 'heartbeat');
@@ -26,8 +34,10 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
 
   test('what runs comes to its end first, with heartbeats until then, and what was sent before the ack is handled', async () => {
     const gate = deferred();
-    const { worker, connection } = await start({ handler: async (payload) => (payload === 'wait' ? gate.promise : payload) },
-      { heartbeatIntervalMs: 30, acksStatus: false });
+    const { worker, connection } = await start(
+      { handler: async (payload) => (payload === 'wait' ? gate.promise : payload) },
+      { heartbeatIntervalMs: 30, acksStatus: false },
+    );
     connection.request('r1', { payload: 'wait' });
     await connection.next('request_ack');
     worker.drain();
@@ -82,7 +92,9 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     await worker.drain();
     await expect(worker.ended).resolves.toBeUndefined();
     expect(reasons).toEqual(['DRAIN_TIMEOUT', 'DRAIN_TIMEOUT']);
-    expect(connection.messages.filter(({ type }) => type === 'request_result')).toEqual([{ type: 'request_result', requestId: 'r2', attempt: 1, data: 'half of it' }]);
+    expect(connection.messages.filter(({ type }) => type === 'request_result')).toEqual([
+      { type: 'request_result', requestId: 'r2', attempt: 1, data: 'half of it' },
+    ]);
     expect(await connection.closed).toEqual(GOODBYE);
   });
 
@@ -154,7 +166,9 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
 
   test('close() aborts what runs', async () => {
     const codes = [];
-    const { worker, connection } = await start({ handler: async (_payload, { signal }) => codes.push((await aborted(signal)).code) });
+    const { worker, connection } = await start({
+      handler: async (_payload, { signal }) => codes.push((await aborted(signal)).code),
+    });
     connection.request('r1');
     await connection.next('request_ack');
     await worker.close();
@@ -163,7 +177,10 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
 
   test('handlers that outlive a run count in the next one', async () => {
     const gate = deferred();
-    const { server, worker, connection } = await start({ handler: () => gate.promise, capabilities: { models: [], maxConcurrentRequests: 1 } });
+    const { server, worker, connection } = await start({
+      handler: () => gate.promise,
+      capabilities: { models: [], maxConcurrentRequests: 1 },
+    });
     connection.request('r1');
     await connection.next('request_ack');
     await worker.close();
@@ -193,7 +210,8 @@ test('signals are listened to while run() runs, and no longer', async () => {
 });
 
 describe('a worker’s process', () => {
-  const startProcess = (server, options = {}) => startProgram('worker/programs/worker.js', server.url, JSON.stringify(options));
+  const startProcess = (server, options = {}) =>
+    startProgram('worker/programs/worker.js', server.url, JSON.stringify(options));
 
   test('is kept alive by run(), drains at a signal, says which, and ends by itself', async () => {
     const server = await startDifficultServer();
@@ -202,7 +220,11 @@ describe('a worker’s process', () => {
     connection.request('r1', { payload: { blockMs: 300 } });
     await program.stdout(/handling/);
     program.child.kill('SIGTERM');
-    expect(await connection.next('worker_status')).toEqual({ type: 'worker_status', status: 'draining', reason: 'SIGTERM' });
+    expect(await connection.next('worker_status')).toEqual({
+      type: 'worker_status',
+      status: 'draining',
+      reason: 'SIGTERM',
+    });
     expect(connection.about('r1').map(({ type }) => type)).toEqual(['request_result']);
     const { code, signal, stdout, stderr } = await program.exit;
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });

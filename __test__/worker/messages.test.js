@@ -1,7 +1,15 @@
 'use strict';
 
 const { startDifficultServer } = require('./support/difficult-server.js');
-const { CAPABILITIES, EACH_WAY, connectedWorker, createWorker, deferred, runWorker, stateOf } = require('./support/workers.js');
+const {
+  CAPABILITIES,
+  EACH_WAY,
+  connectedWorker,
+  createWorker,
+  deferred,
+  runWorker,
+  stateOf,
+} = require('./support/workers.js');
 
 describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   async function start(options, serverOptions) {
@@ -26,7 +34,11 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     await second.next('b');
     await worker.close();
     expect(worker.send({ type: 'c' })).toBe(false);
-    expect([...first.messages, ...second.messages].map(({ type }) => type)).toEqual(['worker_registration', 'worker_registration', 'b']);
+    expect([...first.messages, ...second.messages].map(({ type }) => type)).toEqual([
+      'worker_registration',
+      'worker_registration',
+      'b',
+    ]);
   });
 
   test('send() throws what JSON.stringify throws', async () => {
@@ -54,8 +66,12 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     const { worker, connection } = await start();
     const seen = [];
     const last = deferred();
-    worker.onMessage('n', () => { throw new Error('first'); });
-    worker.onMessage('n', async () => { throw new Error('second'); });
+    worker.onMessage('n', () => {
+      throw new Error('first');
+    });
+    worker.onMessage('n', async () => {
+      throw new Error('second');
+    });
     const remove = worker.onMessage('n', ({ n }) => seen.push(n));
     worker.onMessage('last', last.resolve);
     for (let n = 0; n < 3; n += 1) connection.send({ type: 'n', n });
@@ -78,24 +94,39 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   test('a state listener that throws disturbs nothing', async () => {
     const server = await startDifficultServer();
     const worker = createWorker(server, { isolate });
-    worker.on('state', () => { throw new Error('listener'); });
-    worker.once('state', async () => { throw new Error('once'); });
+    worker.on('state', () => {
+      throw new Error('listener');
+    });
+    worker.once('state', async () => {
+      throw new Error('once');
+    });
     worker.ended = worker.run();
     await stateOf(worker, 'connected');
-    expect(worker.log.contexts('Error in state listener').map(({ error }) => error)).toEqual(expect.arrayContaining(['listener', 'once']));
+    expect(worker.log.contexts('Error in state listener').map(({ error }) => error)).toEqual(
+      expect.arrayContaining(['listener', 'once']),
+    );
   });
 
   test('a logger that throws disturbs nothing', async () => {
     const server = await startDifficultServer({ features: [] });
-    const fail = () => { throw new Error('logger'); };
-    const worker = runWorker(server, { isolate, logger: { debug: fail, info: fail, warn: fail, error: async () => fail() } });
+    const fail = () => {
+      throw new Error('logger');
+    };
+    const worker = runWorker(server, {
+      isolate,
+      logger: { debug: fail, info: fail, warn: fail, error: async () => fail() },
+    });
     await stateOf(worker, 'connected');
   });
 
   test('an update replaces the capabilities of this session and the next ones', async () => {
     const server = await startDifficultServer();
     const gate = deferred();
-    const { worker, connection } = await connectedWorker(server, { isolate, handler: () => gate.promise, capabilities: { models: [], maxConcurrentRequests: 1 } });
+    const { worker, connection } = await connectedWorker(server, {
+      isolate,
+      handler: () => gate.promise,
+      capabilities: { models: [], maxConcurrentRequests: 1 },
+    });
     const capabilities = { models: [{ modelId: 'new' }], maxConcurrentRequests: 2 };
     const updated = worker.update(capabilities);
     expect(await connection.next('worker_update')).toEqual({ type: 'worker_update', capabilities });
@@ -114,7 +145,10 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   test('a refused update rejects with the server’s words, and the old capabilities stay', async () => {
     const { server, worker, connection } = await start();
     const words = 'Invalid update: capabilities.models: must be an array';
-    const updates = [worker.update({ models: 'none', maxConcurrentRequests: 1 }), worker.update({ models: [], maxConcurrentRequests: 7 })];
+    const updates = [
+      worker.update({ models: 'none', maxConcurrentRequests: 1 }),
+      worker.update({ models: [], maxConcurrentRequests: 7 }),
+    ];
     await connection.next('worker_update');
     connection.send({ type: 'worker_update_ack', success: false, error: words });
     connection.send({ type: 'worker_update_ack', success: true });
@@ -174,6 +208,7 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
 
   test('capabilities that are no object are a TypeError', async () => {
     const { worker } = await start();
-    for (const wrong of [undefined, null, 5, 'x', [], () => CAPABILITIES]) await expect(worker.update(wrong)).rejects.toThrow(TypeError);
+    for (const wrong of [undefined, null, 5, 'x', [], () => CAPABILITIES])
+      await expect(worker.update(wrong)).rejects.toThrow(TypeError);
   });
 });

@@ -10,7 +10,10 @@ const path = require('node:path');
 const root = path.join(__dirname, '../..');
 const NAME = '@hardlydifficult/worker-server/worker';
 
-const node = (...args) => JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }));
+const node = (...args) =>
+  JSON.parse(
+    execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
+  );
 
 test('require, named import, import * and dynamic import give the same exports', () => {
   const names = ['Worker', 'WorkerRejectedError'];
@@ -38,14 +41,21 @@ test('a bundle without the connection’s own file says what to do, and works wi
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-bundle-'));
   try {
     const entry = path.join(folder, 'entry.cjs');
-    fs.writeFileSync(entry, `
+    fs.writeFileSync(
+      entry,
+      `
       const { Worker } = require(${JSON.stringify(path.join(root, 'lib/worker/index.js'))});
       const options = { url: 'ws://127.0.0.1:1', capabilities: { models: [], maxConcurrentRequests: 1 }, handler: () => 1, reconnect: { maxAttempts: 1 } };
       const run = (more) => new Worker({ ...options, ...more }).run().catch((error) => error.message);
-      Promise.all([run({}), run({ isolate: false })]).then((said) => console.log(JSON.stringify(said)));`);
+      Promise.all([run({}), run({ isolate: false })]).then((said) => console.log(JSON.stringify(said)));`,
+    );
     const bundle = path.join(folder, 'bundle.cjs');
     const esbuild = path.join(root, 'node_modules/.bin/esbuild');
-    execFileSync(esbuild, [entry, '--bundle', '--platform=node', '--log-level=warning', `--outfile=${bundle}`], { cwd: root, stdio: 'pipe', shell: process.platform === 'win32' });
+    execFileSync(esbuild, [entry, '--bundle', '--platform=node', '--log-level=warning', `--outfile=${bundle}`], {
+      cwd: root,
+      stdio: 'pipe',
+      shell: process.platform === 'win32',
+    });
     expect(node(bundle)).toEqual([expect.stringMatching(/external/), expect.stringMatching(/ECONNREFUSED/)]);
   } finally {
     fs.rmSync(folder, { recursive: true });
@@ -56,7 +66,11 @@ describe('types', () => {
   const compilers = { 6: 'typescript', 7: 'typescript-7' };
   const settings = [
     [6, 'node16', { module: 'node16' }],
-    [7, 'nodenext with every strict flag', { module: 'nodenext', exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, isolatedModules: true }],
+    [
+      7,
+      'nodenext with every strict flag',
+      { module: 'nodenext', exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, isolatedModules: true },
+    ],
     [7, 'bundler', { module: 'esnext', moduleResolution: 'bundler' }],
     [6, 'node10', { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0' }],
   ];
@@ -69,7 +83,15 @@ describe('types', () => {
       fs.symlinkSync(root, path.join(modules, '@hardlydifficult/worker-server'), 'junction');
       fs.symlinkSync(path.join(root, 'node_modules/@types'), path.join(modules, '@types'), 'junction');
       fs.copyFileSync(path.join(__dirname, 'programs/typed.ts'), path.join(folder, 'typed.ts'));
-      const compilerOptions = { strict: true, noEmit: true, target: 'es2022', lib: ['es2022'], types: ['node'], skipLibCheck: false, ...options };
+      const compilerOptions = {
+        strict: true,
+        noEmit: true,
+        target: 'es2022',
+        lib: ['es2022'],
+        types: ['node'],
+        skipLibCheck: false,
+        ...options,
+      };
       fs.writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['typed.ts'] }));
       const bin = path.join(path.dirname(require.resolve(`${compilers[version]}/package.json`)), 'bin/tsc');
       const { status, stdout, stderr } = spawnSync(process.execPath, [bin, '-p', folder], { encoding: 'utf8' });

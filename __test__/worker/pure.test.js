@@ -25,18 +25,34 @@ describe('back-off', () => {
   });
 
   test.each([
-    ['5', 5_000], ['0', 0], [' 12 ', 12_000], [undefined, undefined], ['', undefined], ['soon', undefined], ['-5', undefined], ['1.5', undefined],
-    ['Thu, 01 Jan 1970 00:00:30 GMT', 20_000], ['Thu, 01 Jan 1970 00:00:05 GMT', 0],
+    ['5', 5_000],
+    ['0', 0],
+    [' 12 ', 12_000],
+    [undefined, undefined],
+    ['', undefined],
+    ['soon', undefined],
+    ['-5', undefined],
+    ['1.5', undefined],
+    ['Thu, 01 Jan 1970 00:00:30 GMT', 20_000],
+    ['Thu, 01 Jan 1970 00:00:05 GMT', 0],
   ])('Retry-After: %s means %p ms', (header, expected) => {
     expect(retryAfterMs(header, 10_000)).toBe(expected);
   });
 });
 
 test.each([
-  [1000, '', undefined, 'let-go'], [1001, 'Server shutting down', undefined, 'lost'], [1005, '', undefined, 'lost'], [1006, '', undefined, 'lost'],
-  [4001, 'Authentication failed', 'Invalid authentication token', 'token-refused'], [4002, 'Invalid registration', undefined, 'rejected'],
-  [4003, 'Replaced by new connection', undefined, 'rejected'], [4003, 'Heartbeat timeout', undefined, 'lost'], [4009, 'Id in use', 'Id in use', 'lost'],
-  [1006, '', 'Invalid authentication token', 'token-refused'], [1005, '', 'Invalid registration: workerId: must be a string', 'rejected'], [1006, '', 'Id in use', 'lost'],
+  [1000, '', undefined, 'let-go'],
+  [1001, 'Server shutting down', undefined, 'lost'],
+  [1005, '', undefined, 'lost'],
+  [1006, '', undefined, 'lost'],
+  [4001, 'Authentication failed', 'Invalid authentication token', 'token-refused'],
+  [4002, 'Invalid registration', undefined, 'rejected'],
+  [4003, 'Replaced by new connection', undefined, 'rejected'],
+  [4003, 'Heartbeat timeout', undefined, 'lost'],
+  [4009, 'Id in use', 'Id in use', 'lost'],
+  [1006, '', 'Invalid authentication token', 'token-refused'],
+  [1005, '', 'Invalid registration: workerId: must be a string', 'rejected'],
+  [1006, '', 'Id in use', 'lost'],
 ])('a close %i %s after %p is %s', (code, reason, refusal, kind) => {
   expect(judgeClose(code, reason, refusal).kind).toBe(kind);
 });
@@ -46,20 +62,46 @@ describe('the proxy', () => {
   const proxy = { host: 'proxy', port: 80, credentials: null };
 
   test.each([
-    ['ws://host', { HTTP_PROXY: 'http://proxy' }], ['wss://host', { HTTPS_PROXY: 'http://proxy' }], ['wss://host', { https_proxy: 'proxy' }],
-    ['ws://host', { ALL_PROXY: 'http://proxy' }], ['wss://host', { all_proxy: 'http://proxy', HTTP_PROXY: 'http://other' }],
-    ['ws://host', { http_proxy: 'http://proxy', HTTP_PROXY: 'http://other', ALL_PROXY: 'http://third' }], ['ws://host', { HTTP_PROXY: '', ALL_PROXY: 'http://proxy' }],
-    ['ws://host', { HTTP_PROXY: 'http://proxy', NO_PROXY: 'other, nothost,thost' }], ['ws://host:81', { HTTP_PROXY: 'http://proxy', NO_PROXY: 'host:80' }],
+    ['ws://host', { HTTP_PROXY: 'http://proxy' }],
+    ['wss://host', { HTTPS_PROXY: 'http://proxy' }],
+    ['wss://host', { https_proxy: 'proxy' }],
+    ['ws://host', { ALL_PROXY: 'http://proxy' }],
+    ['wss://host', { all_proxy: 'http://proxy', HTTP_PROXY: 'http://other' }],
+    ['ws://host', { http_proxy: 'http://proxy', HTTP_PROXY: 'http://other', ALL_PROXY: 'http://third' }],
+    ['ws://host', { HTTP_PROXY: '', ALL_PROXY: 'http://proxy' }],
+    ['ws://host', { HTTP_PROXY: 'http://proxy', NO_PROXY: 'other, nothost,thost' }],
+    ['ws://host:81', { HTTP_PROXY: 'http://proxy', NO_PROXY: 'host:80' }],
   ])('of %s with %j is the one that is named', (url, env) => {
     expect(choose(url, undefined, env)).toEqual(proxy);
   });
 
   test.each([
-    ['ws://host', {}], ['ws://host', { HTTPS_PROXY: 'http://proxy' }], ['wss://host', { HTTP_PROXY: 'http://proxy' }],
-    ...['ws://localhost', 'ws://a.localhost', 'ws://127.0.0.1', 'ws://127.9.9.9:80', 'ws://[::1]', 'ws://0.0.0.0', 'ws://[::ffff:127.0.0.1]'].map((url) => [url, { ALL_PROXY: 'http://proxy' }]),
+    ['ws://host', {}],
+    ['ws://host', { HTTPS_PROXY: 'http://proxy' }],
+    ['wss://host', { HTTP_PROXY: 'http://proxy' }],
     ...[
-      ['ws://host', '*'], ['ws://host', 'a,host'], ['ws://host', 'HOST'], ['ws://a.host', 'host'], ['ws://a.host', '.host'], ['ws://a.host', '*.host'], ['ws://host:81', 'host:81'],
-      ['ws://host', 'host:80'], ['wss://host', 'host:443'], ['ws://10.1.2.3', '10.0.0.0/8'], ['ws://10.1.2.3', '10.1.2.3'], ['ws://[fd00::5]', 'fd00::/8'], ['ws://[fd00::5]', '[fd00::5]:80'],
+      'ws://localhost',
+      'ws://a.localhost',
+      'ws://127.0.0.1',
+      'ws://127.9.9.9:80',
+      'ws://[::1]',
+      'ws://0.0.0.0',
+      'ws://[::ffff:127.0.0.1]',
+    ].map((url) => [url, { ALL_PROXY: 'http://proxy' }]),
+    ...[
+      ['ws://host', '*'],
+      ['ws://host', 'a,host'],
+      ['ws://host', 'HOST'],
+      ['ws://a.host', 'host'],
+      ['ws://a.host', '.host'],
+      ['ws://a.host', '*.host'],
+      ['ws://host:81', 'host:81'],
+      ['ws://host', 'host:80'],
+      ['wss://host', 'host:443'],
+      ['ws://10.1.2.3', '10.0.0.0/8'],
+      ['ws://10.1.2.3', '10.1.2.3'],
+      ['ws://[fd00::5]', 'fd00::/8'],
+      ['ws://[fd00::5]', '[fd00::5]:80'],
       ['ws://host', 'a host b'],
     ].map(([url, NO_PROXY]) => [url, { ALL_PROXY: 'http://proxy', NO_PROXY }]),
   ])('of %s with %j is none', (url, env) => {
@@ -67,8 +109,16 @@ describe('the proxy', () => {
   });
 
   test('can be given, with credentials, or forbidden', () => {
-    expect(choose('wss://host', 'http://us%40er:p%3Ass@proxy:3128')).toEqual({ host: 'proxy', port: 3128, credentials: 'us@er:p:ss' });
-    expect(choose('wss://host', 'http://100%25:100%@[::1]:3128')).toEqual({ host: '::1', port: 3128, credentials: '100%:100%' });
+    expect(choose('wss://host', 'http://us%40er:p%3Ass@proxy:3128')).toEqual({
+      host: 'proxy',
+      port: 3128,
+      credentials: 'us@er:p:ss',
+    });
+    expect(choose('wss://host', 'http://100%25:100%@[::1]:3128')).toEqual({
+      host: '::1',
+      port: 3128,
+      credentials: '100%:100%',
+    });
     expect(choose('wss://host', false, { ALL_PROXY: 'http://proxy' })).toBeNull();
     expect(choose('ws://localhost', 'http://proxy')).toBeNull();
   });

@@ -10,7 +10,8 @@ const { startServer, nextCall } = require('../support/server.js');
 const { EACH_WAY, aborted, createWorker, deferred } = require('./support/workers.js');
 
 // Where the server has no requests there is nothing to say about them.
-const describeRequests = typeof WorkerServer.prototype.request === 'function' ? describe.each(EACH_WAY) : describe.skip.each(EACH_WAY);
+const describeRequests =
+  typeof WorkerServer.prototype.request === 'function' ? describe.each(EACH_WAY) : describe.skip.each(EACH_WAY);
 
 /** A relay to a server whose connections can be cut. */
 async function startRelay(port) {
@@ -58,17 +59,29 @@ describeRequests('with a connection %s', (_name, isolate) => {
       return { payload, model };
     });
     const progress = [];
-    expect(await server.request(1, { model: 'm', onProgress: (data) => progress.push(data) })).toEqual({ payload: 1, model: 'm' });
+    expect(await server.request(1, { model: 'm', onProgress: (data) => progress.push(data) })).toEqual({
+      payload: 1,
+      model: 'm',
+    });
     expect(progress).toEqual(['half']);
-    await expect(server.request('fail')).rejects.toMatchObject({ code: 'WORKER_ERROR', message: 'no', data: { message: 'no', code: 'E_NO', data: 5 } });
+    await expect(server.request('fail')).rejects.toMatchObject({
+      code: 'WORKER_ERROR',
+      message: 'no',
+      data: { message: 'no', code: 'E_NO', data: 5 },
+    });
   });
 
   test('an abort reaches the handler, and its slot is free when it has returned', async () => {
     const reasons = [];
-    const { server } = await start(async (payload, { signal }) => (payload === 'hang' ? reasons.push((await aborted(signal)).code) : payload),
-      { capabilities: { models: [], maxConcurrentRequests: 1 } });
+    const { server } = await start(
+      async (payload, { signal }) => (payload === 'hang' ? reasons.push((await aborted(signal)).code) : payload),
+      { capabilities: { models: [], maxConcurrentRequests: 1 } },
+    );
     const controller = new AbortController();
-    const hanging = server.request('hang', { signal: controller.signal, onStarted: () => setTimeout(() => controller.abort(new Error('mine')), 20) });
+    const hanging = server.request('hang', {
+      signal: controller.signal,
+      onStarted: () => setTimeout(() => controller.abort(new Error('mine')), 20),
+    });
     await expect(hanging).rejects.toThrow('mine');
     expect(await server.request('next')).toBe('next');
     expect(reasons).toEqual(['ABORTED']);
@@ -98,7 +111,11 @@ describeRequests('with a connection %s', (_name, isolate) => {
   test('a result that is ready while the line is cut arrives, and the handler ran once', async () => {
     const gate = deferred();
     let calls = 0;
-    const { server, relay } = await start(async () => { calls += 1; await gate.promise; return 42; });
+    const { server, relay } = await start(async () => {
+      calls += 1;
+      await gate.promise;
+      return 42;
+    });
     const started = deferred();
     const result = server.request({}, { onStarted: started.resolve });
     await started.promise;
@@ -115,7 +132,9 @@ describeRequests('with a connection %s', (_name, isolate) => {
     const capabilities = { models: [{ modelId: 'new' }], maxConcurrentRequests: 3 };
     await worker.update(capabilities);
     expect(server.getWorkerInfo()[0].capabilities).toEqual(capabilities);
-    await expect(worker.update({ models: 'none', maxConcurrentRequests: 3 })).rejects.toThrow(/^Invalid update: capabilities\.models/);
+    await expect(worker.update({ models: 'none', maxConcurrentRequests: 3 })).rejects.toThrow(
+      /^Invalid update: capabilities\.models/,
+    );
     expect(server.getWorkerInfo()[0].capabilities).toEqual(capabilities);
   });
 

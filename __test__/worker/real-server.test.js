@@ -17,14 +17,28 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     await worker.close();
     await worker.ended;
     await log.line('Worker disconnected');
-    expect(log.contexts('Worker disconnected')).toEqual([{ workerId: 'w', code: 1000, reason: 'Worker shutting down' }]);
+    expect(log.contexts('Worker disconnected')).toEqual([
+      { workerId: 'w', code: 1000, reason: 'Worker shutting down' },
+    ]);
   });
 
   test('a wrong token and a bad registration are rejections', async () => {
     const { server } = await startServer({ authToken: 'sesame' });
-    await expect(runWorker(server, { isolate, authToken: 'wrong' }).ended).rejects.toMatchObject({ name: 'WorkerRejectedError', code: 4001, reason: 'Authentication failed' });
-    const bad = runWorker(server, { isolate, authToken: 'sesame', capabilities: { models: 'none', maxConcurrentRequests: 1 } });
-    await expect(bad.ended).rejects.toMatchObject({ code: 4002, reason: 'Invalid registration', message: expect.stringContaining('capabilities.models') });
+    await expect(runWorker(server, { isolate, authToken: 'wrong' }).ended).rejects.toMatchObject({
+      name: 'WorkerRejectedError',
+      code: 4001,
+      reason: 'Authentication failed',
+    });
+    const bad = runWorker(server, {
+      isolate,
+      authToken: 'sesame',
+      capabilities: { models: 'none', maxConcurrentRequests: 1 },
+    });
+    await expect(bad.ended).rejects.toMatchObject({
+      code: 4002,
+      reason: 'Invalid registration',
+      message: expect.stringContaining('capabilities.models'),
+    });
     const tokens = ['wrong', 'sesame'];
     await stateOf(runWorker(server, { isolate, authToken: () => tokens.shift() }), 'connected');
   });
@@ -58,7 +72,11 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   });
 
   test('heartbeats keep it healthy', async () => {
-    const { server, log } = await startServer({ heartbeatIntervalMs: 30, heartbeatTimeoutMs: 2_000, healthCheckIntervalMs: 20 });
+    const { server, log } = await startServer({
+      heartbeatIntervalMs: 30,
+      heartbeatTimeoutMs: 2_000,
+      healthCheckIntervalMs: 20,
+    });
     const worker = runWorker(server, { isolate });
     await stateOf(worker, 'connected');
     const [{ lastHeartbeat }] = server.getWorkerInfo();

@@ -1,7 +1,7 @@
 'use strict';
 
 const { startDifficultServer } = require('./support/difficult-server.js');
-const { CAPABILITIES, EACH_WAY, aborted, connectedWorker, deferred, stateOf } = require('./support/workers.js');
+const { CAPABILITIES, EACH_WAY, connectedWorker, deferred, stateOf } = require('./support/workers.js');
 
 const capacity = (maxConcurrentRequests) => ({ ...CAPABILITIES, maxConcurrentRequests });
 const texts = (connection) => {
@@ -69,8 +69,15 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
 
   test('an async iterable that a handler returns streams, and so does a plain generator', async () => {
     const streams = {
-      iterable: async () => ({ async *[Symbol.asyncIterator]() { yield 'x'; } }),
-      *generator() { yield 'y'; return 'z'; },
+      iterable: async () => ({
+        async *[Symbol.asyncIterator]() {
+          yield 'x';
+        },
+      }),
+      *generator() {
+        yield 'y';
+        return 'z';
+      },
     };
     const { connection } = await start({ handler: (name) => streams[name]() });
     connection.request('r1', { stream: true, payload: 'iterable' });
@@ -83,16 +90,38 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
 
   test('a handler is told of its request', async () => {
     const contexts = [];
-    const { connection } = await start({ handler: (payload, context) => contexts.push({ payload, ...context, remaining: context.remainingMs() }) });
-    connection.request('r1', { attempt: 3, timeoutMs: 60_000, model: 'm', category: 'c', payload: [1], trace: { traceparent: '00-1' } });
+    const { connection } = await start({
+      handler: (payload, context) => contexts.push({ payload, ...context, remaining: context.remainingMs() }),
+    });
+    connection.request('r1', {
+      attempt: 3,
+      timeoutMs: 60_000,
+      model: 'm',
+      category: 'c',
+      payload: [1],
+      trace: { traceparent: '00-1' },
+    });
     await connection.next('request_result', 'r1');
     connection.request('r2');
     await connection.next('request_result', 'r2');
-    expect(contexts[0]).toMatchObject({ payload: [1], requestId: 'r1', attempt: 3, model: 'm', category: 'c', trace: { traceparent: '00-1' } });
+    expect(contexts[0]).toMatchObject({
+      payload: [1],
+      requestId: 'r1',
+      attempt: 3,
+      model: 'm',
+      category: 'c',
+      trace: { traceparent: '00-1' },
+    });
     expect(contexts[0].signal.aborted).toBe(false);
     expect(contexts[0].remaining).toBeGreaterThan(50_000);
     expect(contexts[0].remaining).toBeLessThanOrEqual(60_000);
-    expect(contexts[1]).toMatchObject({ payload: undefined, model: undefined, category: undefined, trace: undefined, remaining: Infinity });
+    expect(contexts[1]).toMatchObject({
+      payload: undefined,
+      model: undefined,
+      category: undefined,
+      trace: undefined,
+      remaining: Infinity,
+    });
   });
 
   test('progress is sent in the order of what else is sent, and not after the end', async () => {
@@ -111,27 +140,59 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     connection.request('r2', { stream: true });
     await connection.next('request_result', 'r2');
     const kinds = connection.about('r1').map(({ type, data }) => [type, data]);
-    expect(kinds).toEqual([['request_progress', { percent: 10 }], ['request_chunk', 'a'], ['request_progress', undefined], ['request_result', undefined]]);
+    expect(kinds).toEqual([
+      ['request_progress', { percent: 10 }],
+      ['request_chunk', 'a'],
+      ['request_progress', undefined],
+      ['request_result', undefined],
+    ]);
   });
 
   test.each([
-    ['an error with all its members', Object.assign(new Error('no'), { code: 'E_NO', retryable: true, data: { a: 1 } }),
-      { message: 'no', code: 'E_NO', retryable: true, data: { a: 1 } }],
-    ['an error whose members are of other kinds', Object.assign(new Error('no'), { code: 7, retryable: 'yes', data: 1n }), { message: 'no' }],
+    [
+      'an error with all its members',
+      Object.assign(new Error('no'), { code: 'E_NO', retryable: true, data: { a: 1 } }),
+      { message: 'no', code: 'E_NO', retryable: true, data: { a: 1 } },
+    ],
+    [
+      'an error whose members are of other kinds',
+      Object.assign(new Error('no'), { code: 7, retryable: 'yes', data: 1n }),
+      { message: 'no' },
+    ],
     ['a string', 'just text', { message: 'just text' }],
     ['undefined', undefined, { message: 'undefined' }],
     ['an object without a message', { status: 1 }, { message: 'The handler threw an object without a message' }],
-    ['an error whose message throws', Object.defineProperty(new Error('x'), 'message', { get: () => { throw new Error(); } }),
-      { message: 'The handler threw something that has no description' }],
+    [
+      'an error whose message throws',
+      Object.defineProperty(new Error('x'), 'message', {
+        get: () => {
+          throw new Error();
+        },
+      }),
+      { message: 'The handler threw something that has no description' },
+    ],
   ])('%s that a handler throws is the request’s error, without a stack', async (_what, thrown, expected) => {
-    const { worker, connection } = await start({ handler: () => { throw thrown; } });
+    const { worker, connection } = await start({
+      handler: () => {
+        throw thrown;
+      },
+    });
     connection.request('r1');
-    expect(await connection.next('request_error')).toEqual({ type: 'request_error', requestId: 'r1', attempt: 1, error: expected });
+    expect(await connection.next('request_error')).toEqual({
+      type: 'request_error',
+      requestId: 'r1',
+      attempt: 1,
+      error: expected,
+    });
     expect(worker.log.contexts('Error in request handler')).toEqual([{ requestId: 'r1', error: expected.message }]);
   });
 
   test('a rejection is an error too', async () => {
-    const { connection } = await start({ handler: async () => { throw new Error('later'); } });
+    const { connection } = await start({
+      handler: async () => {
+        throw new Error('later');
+      },
+    });
     connection.request('r1');
     expect((await connection.next('request_error')).error).toEqual({ message: 'later' });
   });
@@ -142,16 +203,21 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     const ended = deferred();
     const values = { bigint: () => 1n, cyclic: () => cyclic, function: () => () => 1 };
     const { connection } = await start({
-      handler: async (what) => (values[what] ?? (async function* chunks() {
-        try {
-          yield 1;
-          yield 1n;
-        } finally {
-          ended.resolve();
-        }
-      }))(),
+      handler: async (what) =>
+        (
+          values[what] ??
+          async function* chunks() {
+            try {
+              yield 1;
+              yield 1n;
+            } finally {
+              ended.resolve();
+            }
+          }
+        )(),
     });
-    for (const what of ['bigint', 'cyclic', 'function', 'chunk']) connection.request(what, { stream: true, payload: what, attempt: 1 });
+    for (const what of ['bigint', 'cyclic', 'function', 'chunk'])
+      connection.request(what, { stream: true, payload: what, attempt: 1 });
     expect((await connection.next('request_error', 'bigint')).error.message).toMatch(/BigInt/);
     expect((await connection.next('request_error', 'cyclic')).error.message).toMatch(/circular/);
     connection.request('function', { payload: 'function', attempt: 2 });
@@ -163,11 +229,19 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
 
   test('beyond its capacity a worker rejects, and takes again when a handler has returned', async () => {
     const first = deferred();
-    const { connection } = await start({ capabilities: capacity(1), handler: (payload) => (payload === 'wait' ? first.promise : 'done') });
+    const { connection } = await start({
+      capabilities: capacity(1),
+      handler: (payload) => (payload === 'wait' ? first.promise : 'done'),
+    });
     connection.request('r1', { payload: 'wait' });
     await connection.next('request_ack', 'r1');
     connection.request('r2');
-    expect(await connection.next('request_reject')).toEqual({ type: 'request_reject', requestId: 'r2', attempt: 1, reason: 'busy' });
+    expect(await connection.next('request_reject')).toEqual({
+      type: 'request_reject',
+      requestId: 'r2',
+      attempt: 1,
+      reason: 'busy',
+    });
     first.resolve();
     await connection.next('request_result', 'r1');
     connection.request('r2', { attempt: 2 });
@@ -178,7 +252,13 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     let calls = 0;
     const gate = deferred();
     const server = await startDifficultServer({ settles: false });
-    const { connection } = await connectedWorker(server, { isolate, handler: () => { calls += 1; return gate.promise; } });
+    const { connection } = await connectedWorker(server, {
+      isolate,
+      handler: () => {
+        calls += 1;
+        return gate.promise;
+      },
+    });
     connection.request('r1');
     await connection.next('request_ack', 'r1');
     connection.request('r1');
@@ -195,101 +275,16 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(calls).toBe(3);
   });
 
-  test('a higher attempt is a request of its own, and the older one is aborted', async () => {
-    const reasons = [];
-    const { connection } = await start({
-      handler: async (_payload, { attempt, signal }) => {
-        if (attempt === 2) return 'second';
-        reasons.push(await aborted(signal));
-        return 'first';
-      },
-    });
-    connection.request('r1');
-    await connection.next('request_ack');
-    connection.request('r1', { attempt: 2 });
-    expect(await connection.next('request_result')).toMatchObject({ attempt: 2, data: 'second' });
-    expect(reasons.map(({ code }) => code)).toEqual(['SUPERSEDED']);
-  });
-
-  test('after a cancel the last word is CANCELLED, when the handler has returned', async () => {
-    const gate = deferred();
-    let reason;
-    const { connection } = await start({
-      handler: async (_payload, { signal, progress }) => {
-        reason = await aborted(signal);
-        progress('ignored');
-        await gate.promise;
-        return 'too late';
-      },
-    });
-    connection.request('r1');
-    await connection.next('request_ack');
-    connection.cancel('r1', 'aborted');
-    connection.request('r2');
-    connection.cancel('r2', 'timeout');
-    await connection.next('request_ack', 'r2');
-    expect(connection.about('r1')).toEqual([]);
-    gate.resolve();
-    const { error } = await connection.next('request_error', 'r1');
-    expect(error).toMatchObject({ code: 'CANCELLED', message: expect.stringContaining('aborted') });
-    expect(connection.about('r1')).toHaveLength(1);
-    expect(reason).toBeInstanceOf(Error);
-    await connection.next('request_error', 'r2');
-    expect(reason.code).toBe('TIMEOUT');
-  });
-
-  test('a cancel without an attempt number means each attempt', async () => {
-    const codes = [];
-    const { connection } = await start({ handler: async (_payload, { signal }) => codes.push((await aborted(signal)).code) });
-    connection.request('r1');
-    connection.send({ type: 'request_cancel', requestId: 'r1', reason: 'unknown' });
-    await connection.next('request_error', 'r1');
-    expect(codes).toEqual(['UNKNOWN']);
-  });
-
-  test('a cancelled generator is ended where it stands', async () => {
-    const gone = deferred();
-    const started = deferred();
-    const { connection } = await start({
-      async *handler() {
-        try {
-          for (let n = 0; ; n += 1) {
-            yield n;
-            started.resolve();
-          }
-        } finally {
-          gone.resolve();
-        }
-      },
-    });
-    connection.request('r1', { stream: true });
-    await started.promise;
-    connection.cancel('r1', 'aborted');
-    await gone.promise;
-    expect((await connection.next('request_error')).error.code).toBe('CANCELLED');
-    const messages = connection.about('r1');
-    expect(messages.at(-1).type).toBe('request_error');
-  });
-
-  test('when the time is up the signal aborts with TIMEOUT', async () => {
-    let left;
-    const { connection } = await start({
-      handler: async (_payload, { signal, remainingMs }) => {
-        const reason = await aborted(signal);
-        left = remainingMs();
-        throw reason;
-      },
-    });
-    connection.request('r1', { timeoutMs: 30 });
-    expect((await connection.next('request_error')).error).toMatchObject({ code: 'TIMEOUT' });
-    expect(left).toBe(0);
-  });
-
   test('heartbeats name what is worked on', async () => {
     const server = await startDifficultServer({ heartbeatIntervalMs: 30 });
     const gate = deferred();
     const { connection } = await connectedWorker(server, { isolate, handler: () => gate.promise });
-    expect(await connection.next('heartbeat')).toEqual({ type: 'heartbeat', workerId: 'w', timestamp: expect.any(String), active: [] });
+    expect(await connection.next('heartbeat')).toEqual({
+      type: 'heartbeat',
+      workerId: 'w',
+      timestamp: expect.any(String),
+      active: [],
+    });
     connection.request('r1');
     await connection.next('request_ack');
     while ((await connection.next('heartbeat')).active.length === 0);

@@ -26,7 +26,9 @@ function pushed() {
 }
 
 describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
-  /** What the server says to a resume: an entry for each request that is named, by `nextSeqs`; the others are dropped. */
+  /**
+   * What the server says to a resume: an entry for each request that is named, by `nextSeqs`; the others are dropped.
+   */
   function resumeWith(server, nextSeqs) {
     server.behaviour.ack = ({ resume }) => {
       if (resume === undefined) return server.ackOf();
@@ -53,14 +55,21 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     await connection.cut();
     push('d');
     const second = await server.connection();
-    expect(second.registration.resume).toEqual({ sessionId: 'session-1', requests: [{ requestId: 'r1', attempt: 1, done: false }] });
+    expect(second.registration.resume).toEqual({
+      sessionId: 'session-1',
+      requests: [{ requestId: 'r1', attempt: 1, done: false }],
+    });
     expect(Object.keys(second.registration).at(-1)).toBe('resume');
     await stateOf(worker, 'connected');
     push('e');
     push('end', true);
     await second.next('request_result');
     expect(second.about('r1').map(({ type, seq, data }) => [type, seq, data])).toEqual([
-      ['request_chunk', 1, 'b'], ['request_chunk', 2, 'c'], ['request_chunk', 3, 'd'], ['request_chunk', 4, 'e'], ['request_result', undefined, 'end'],
+      ['request_chunk', 1, 'b'],
+      ['request_chunk', 2, 'c'],
+      ['request_chunk', 3, 'd'],
+      ['request_chunk', 4, 'e'],
+      ['request_result', undefined, 'end'],
     ]);
   });
 
@@ -85,7 +94,12 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     returned.done = true;
     const second = await server.connection();
     expect(second.registration.resume.requests).toEqual([{ requestId: 'r1', attempt: 1, done: true }]);
-    expect(await second.next('request_result')).toEqual({ type: 'request_result', requestId: 'r1', attempt: 1, data: 42 });
+    expect(await second.next('request_result')).toEqual({
+      type: 'request_result',
+      requestId: 'r1',
+      attempt: 1,
+      data: 42,
+    });
   });
 
   test('an end is kept until it is settled, and then no more', async () => {
@@ -119,7 +133,11 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     connection.request('r1');
     connection.request('r2');
     await connection.next('request_ack', 'r2');
-    server.behaviour.ack = () => server.ackOf({ resumed: [null, { requestId: 'r9', attempt: 1, nextSeq: 0 }, { requestId: 'r2', attempt: 1, nextSeq: -1 }], dropped: ['r1'] });
+    server.behaviour.ack = () =>
+      server.ackOf({
+        resumed: [null, { requestId: 'r9', attempt: 1, nextSeq: 0 }, { requestId: 'r2', attempt: 1, nextSeq: -1 }],
+        dropped: ['r1'],
+      });
     await connection.cut();
     const second = await server.connection();
     // Both slots become free again.
@@ -132,15 +150,18 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   test('without the feature resume a lost connection aborts all, and nothing of it is said later', async () => {
     const gate = deferred();
     const codes = [];
-    const { server, connection } = await start({
-      handler: async (_payload, { signal }) => {
-        if (codes.length > 0) return 'new';
-        codes.push((await aborted(signal)).code);
-        await gate.promise;
-        return 'old';
+    const { server, connection } = await start(
+      {
+        handler: async (_payload, { signal }) => {
+          if (codes.length > 0) return 'new';
+          codes.push((await aborted(signal)).code);
+          await gate.promise;
+          return 'old';
+        },
+        capabilities: { ...CAPABILITIES, maxConcurrentRequests: 1 },
       },
-      capabilities: { ...CAPABILITIES, maxConcurrentRequests: 1 },
-    }, { features: ['request'] });
+      { features: ['request'] },
+    );
     connection.request('r1');
     await connection.next('request_ack');
     await connection.cut();
@@ -153,17 +174,25 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     const attempt = await second.requestUntilTaken('r1', { attempt: 2 });
     await second.next('request_result');
     expect(codes).toEqual(['DISCONNECTED']);
-    expect(second.messages.filter(({ type }) => type === 'request_result')).toEqual([{ type: 'request_result', requestId: 'r1', attempt, data: 'new' }]);
+    expect(second.messages.filter(({ type }) => type === 'request_result')).toEqual([
+      { type: 'request_result', requestId: 'r1', attempt, data: 'new' },
+    ]);
   });
 
   test('a higher attempt resumes, a lower one of the same request is dropped', async () => {
     const gate = deferred();
-    const { server, connection } = await start({ handler: async (_payload, { attempt }) => { await gate.promise; return attempt; } });
+    const { server, connection } = await start({
+      handler: async (_payload, { attempt }) => {
+        await gate.promise;
+        return attempt;
+      },
+    });
     connection.request('r1');
     connection.request('r1', { attempt: 2 });
     await connection.next('request_ack');
     await connection.next('request_ack');
-    server.behaviour.ack = () => server.ackOf({ resumed: [{ requestId: 'r1', attempt: 2, nextSeq: 0 }], dropped: ['r1'] });
+    server.behaviour.ack = () =>
+      server.ackOf({ resumed: [{ requestId: 'r1', attempt: 2, nextSeq: 0 }], dropped: ['r1'] });
     await connection.cut();
     const second = await server.connection();
     expect(second.registration.resume.requests.map(({ attempt }) => attempt)).toEqual([1, 2]);
@@ -244,7 +273,8 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     away = false;
     const second = await server.connection();
     expect(second.registration.resume.requests).toEqual([
-      { requestId: 'loud', attempt: 1, done: true }, { requestId: 'quiet', attempt: 1, done: false },
+      { requestId: 'loud', attempt: 1, done: true },
+      { requestId: 'quiet', attempt: 1, done: false },
     ]);
     expect((await second.next('request_error', 'loud')).error.code).toBe('RESUME_OVERFLOW');
     expect(second.about('loud')).toHaveLength(1);
@@ -293,17 +323,19 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
       },
     });
     const received = [];
-    server.behaviour.ack = ({ resume }) => (resume === undefined
-      ? server.ackOf()
-      : server.ackOf({ resumed: [{ requestId: 'r1', attempt: 1, nextSeq: received.length }], dropped: [] }));
-    const listen = (peer, until) => new Promise((resolve) => {
-      const take = (message) => {
-        if (message.type === 'request_chunk' && message.seq === received.length) received.push(message.data.n);
-        if (received.length >= until) resolve();
-      };
-      for (const message of peer.messages) take(message);
-      peer.ws.on('message', (data) => take(JSON.parse(String(data))));
-    });
+    server.behaviour.ack = ({ resume }) =>
+      resume === undefined
+        ? server.ackOf()
+        : server.ackOf({ resumed: [{ requestId: 'r1', attempt: 1, nextSeq: received.length }], dropped: [] });
+    const listen = (peer, until) =>
+      new Promise((resolve) => {
+        const take = (message) => {
+          if (message.type === 'request_chunk' && message.seq === received.length) received.push(message.data.n);
+          if (received.length >= until) resolve();
+        };
+        for (const message of peer.messages) take(message);
+        peer.ws.on('message', (data) => take(JSON.parse(String(data))));
+      });
     let peer = connection;
     peer.request('r1', { stream: true });
     for (let until = 60; until < LAST; until += 60) {

@@ -9,9 +9,17 @@ const SECRETS = [TOKEN, 'hunter22', 'hunter%32%32', 'key=query-sesame', 'query-s
 /** All that a worker said: its lines, its states, and what run() rejected with, all own members of errors included. */
 async function saidBy(worker) {
   const error = await worker.ended.catch((thrown) => thrown);
-  const plain = (value) => (value instanceof Error
-    ? { ...value, name: value.name, message: value.message, stack: value.stack, string: String(value), cause: value.cause }
-    : value);
+  const plain = (value) =>
+    value instanceof Error
+      ? {
+          ...value,
+          name: value.name,
+          message: value.message,
+          stack: value.stack,
+          string: String(value),
+          cause: value.cause,
+        }
+      : value;
   return JSON.stringify([worker.log.lines, worker.states, error], (_key, value) => plain(value));
 }
 
@@ -27,7 +35,11 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   test('a server that repeats the token has it in no line and no error', async () => {
     const server = await startDifficultServer();
     server.behaviour.ack = ({ authToken }, connection) => {
-      connection.send({ type: 'worker_registration_ack', success: false, error: `Invalid registration: ${authToken} of hunter22 with query-sesame` });
+      connection.send({
+        type: 'worker_registration_ack',
+        success: false,
+        error: `Invalid registration: ${authToken} of hunter22 with query-sesame`,
+      });
       connection.close(4002, `no ${authToken}`);
       return null;
     };
@@ -66,7 +78,14 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   test('a function that fails with the token it once gave is quoted without it', async () => {
     const server = await startDifficultServer();
     let n = 0;
-    const worker = createWorker(address(server), { ...options, authToken: () => { n += 1; if (n > 1) throw new Error(`${TOKEN} has expired`); return TOKEN; } });
+    const worker = createWorker(address(server), {
+      ...options,
+      authToken: () => {
+        n += 1;
+        if (n > 1) throw new Error(`${TOKEN} has expired`);
+        return TOKEN;
+      },
+    });
     worker.ended = worker.run();
     worker.ended.catch(() => {});
     await (await server.connection()).cut();

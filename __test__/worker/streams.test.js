@@ -91,7 +91,9 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     await Promise.all(ids.map((id) => connection.next('request_result', `r${id}`)));
     for (const id of ids) {
       const chunks = connection.about(`r${id}`).filter(({ type }) => type === 'request_chunk');
-      expect(chunks.map(({ seq, data }) => [seq, data.split(':').slice(0, 2).join(':')])).toEqual(chunks.map((_chunk, n) => [n, `${id}:${n}`]));
+      expect(chunks.map(({ seq, data }) => [seq, data.split(':').slice(0, 2).join(':')])).toEqual(
+        chunks.map((_chunk, n) => [n, `${id}:${n}`]),
+      );
       expect(chunks).toHaveLength(40);
     }
   });

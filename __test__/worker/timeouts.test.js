@@ -1,6 +1,7 @@
 'use strict';
 
-// Long waits, on timers that the test moves on. The connection lives on the program's thread for that; sockets are real.
+// Long waits, on timers that the test moves on. The connection lives on the program's thread for that; sockets are
+// real.
 
 const { startTimer } = require('../../lib/worker/connection/time.js');
 const { startDifficultServer } = require('./support/difficult-server.js');
@@ -46,7 +47,9 @@ test('the answer to a registration may take 30 s', async () => {
 });
 
 test('a server that says no and does not close is left', async () => {
-  const server = await startDifficultServer({ ack: () => ({ type: 'worker_registration_ack', success: false, error: 'Id in use' }) });
+  const server = await startDifficultServer({
+    ack: () => ({ type: 'worker_registration_ack', success: false, error: 'Id in use' }),
+  });
   const worker = runWorker(server);
   const connection = await server.connection();
   connection.ws.ping();

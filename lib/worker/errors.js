@@ -27,7 +27,9 @@ function reviveError(plain) {
 function describeThrown(thrown) {
   try {
     if (typeof thrown?.message === 'string') return thrown.message;
-    return typeof thrown === 'object' && thrown !== null ? 'The handler threw an object without a message' : String(thrown);
+    return typeof thrown === 'object' && thrown !== null
+      ? 'The handler threw an object without a message'
+      : String(thrown);
   } catch {
     return 'The handler threw something that has no description';
   }

@@ -36,10 +36,10 @@ export interface RequestContext {
   /** The category that the caller named. */
   readonly category?: string;
   /**
-   * Aborts when nobody wants the result any more, or soon won't. Its `reason` is an Error with a `code`:
-   * `ABORTED` (the caller), `TIMEOUT`, `SUPERSEDED` (another attempt has begun), `STOPPING` (the server), `UNKNOWN` (to the server),
-   * `DISCONNECTED` (the connection was lost and can't be resumed, or the worker has closed), `DRAIN_TIMEOUT` (a second is left),
-   * or `RESUME_OVERFLOW` (the connection was away for longer than a stream's chunks could be kept).
+   * Aborts when nobody wants the result any more, or soon won't. Its `reason` is an Error with a `code`: `ABORTED` (the
+   * caller), `TIMEOUT`, `SUPERSEDED` (another attempt has begun), `STOPPING` (the server), `UNKNOWN` (to the server),
+   * `DISCONNECTED` (the connection was lost and can't be resumed, or the worker has closed), `DRAIN_TIMEOUT` (a second
+   * is left), or `RESUME_OVERFLOW` (the connection was away for longer than a stream's chunks could be kept).
    */
   readonly signal: AbortSignal;
   /** What the caller's trace injector has put in, such as a `traceparent`. */
@@ -58,8 +58,8 @@ export interface RequestContext {
  * Works on a request. What it returns or resolves with is the result. An async generator (or another async iterable)
  * streams: each value that it yields is a chunk, and what it returns is the result.
  *
- * What it throws becomes the request's error: its `message`, its `code` if that is a string, its `retryable` if that is a boolean, and
- * its `data`; never its stack.
+ * What it throws becomes the request's error: its `message`, its `code` if that is a string, its `retryable` if that is
+ * a boolean, and its `data`; never its stack.
  *
  * @typeParam P The shape of the payload, which is not checked.
  * @typeParam C The shape of a chunk.
@@ -73,7 +73,8 @@ export type RequestHandler<P = any, C = unknown, R = unknown> = (
 /** How a worker tries again. */
 export interface ReconnectOptions {
   /**
-   * The longest wait before the second try, in milliseconds. It doubles with each failure; the wait itself is drawn between 0 and that.
+   * The longest wait before the second try, in milliseconds. It doubles with each failure; the wait itself is drawn
+   * between 0 and that.
    *
    * @defaultValue 1000
    */
@@ -85,14 +86,18 @@ export interface ReconnectOptions {
    */
   maxDelayMs?: number;
   /**
-   * How many tries in a row may fail before `run()` rejects with the last error. With 0 a connection that is lost is not replaced.
+   * How many tries in a row may fail before `run()` rejects with the last error. With 0 a connection that is lost is
+   * not replaced.
    *
    * @defaultValue Infinity
    */
   maxAttempts?: number;
 }
 
-/** Where log lines go. No line ever holds a token, or the credentials or the query of a URL. One that throws disturbs nothing. */
+/**
+ * Where log lines go. No line ever holds a token, or the credentials or the query of a URL. One that throws disturbs
+ * nothing.
+ */
 export interface WorkerLogger {
   /** What happens in normal operation. */
   debug(message: string, context?: Record<string, unknown>): void;
@@ -121,9 +126,9 @@ export interface WorkerOptions {
    */
   workerName?: string;
   /**
-   * The token, or a function that is asked for it before each connection. It goes into the registration, and as `Authorization: Bearer` onto the
-   * upgrade unless {@link WorkerOptions.headers} has an `Authorization`. When the server refuses a function's token, another one
-   * is tried, at most twice in a row.
+   * The token, or a function that is asked for it before each connection. It goes into the registration, and as
+   * `Authorization: Bearer` onto the upgrade unless {@link WorkerOptions.headers} has an `Authorization`. When the
+   * server refuses a function's token, another one is tried, at most twice in a row.
    */
   authToken?: string | (() => string | Promise<string>);
   /** Further headers of the upgrade. */
@@ -131,27 +136,32 @@ export interface WorkerOptions {
   /** Options of `tls.connect` for a `wss:` URL, such as `ca`, `cert` and `key`. With `isolate` only plain data. */
   tls?: ConnectionOptions;
   /**
-   * The HTTP proxy to tunnel through (CONNECT), such as `http://user:password@proxy:3128`; false for none. A host that is this
-   * machine itself is never reached through a proxy.
+   * The HTTP proxy to tunnel through (CONNECT), such as `http://user:password@proxy:3128`; false for none. A host that
+   * is this machine itself is never reached through a proxy.
    *
-   * @defaultValue what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), else `ALL_PROXY` says, but for the hosts in `NO_PROXY`
+   * @defaultValue what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), else `ALL_PROXY` says, but for the hosts
+   *   in `NO_PROXY`
    */
   proxy?: string | false;
   /** What the worker offers, or a function that is asked for it before each connection. */
   capabilities: WorkerCapabilities | (() => WorkerCapabilities | Promise<WorkerCapabilities>);
-  /** Works on requests, on the thread that made the worker; at most `capabilities.maxConcurrentRequests` at the same time. */
+  /**
+   * Works on requests, on the thread that made the worker; at most `capabilities.maxConcurrentRequests` at the same
+   * time.
+   */
   handler: RequestHandler;
   /** How to try again. */
   reconnect?: ReconnectOptions;
   /**
-   * How long requests that run may take to end when the worker drains, in milliseconds. Then their signals abort, and a second later the
-   * connection is closed.
+   * How long requests that run may take to end when the worker drains, in milliseconds. Then their signals abort, and a
+   * second later the connection is closed.
    *
    * @defaultValue 30000
    */
   drainTimeoutMs?: number;
   /**
-   * The signals to listen to while `run()` runs. The first one drains, a second one closes. The process is left to end by itself.
+   * The signals to listen to while `run()` runs. The first one drains, a second one closes. The process is left to end
+   * by itself.
    *
    * @defaultValue ['SIGINT', 'SIGTERM']
    */
@@ -167,7 +177,8 @@ export interface WorkerOptions {
 }
 
 /**
- * A worker: connects to a `WorkerServer`, registers, sends heartbeats, works on what it is sent, and comes back when the connection is lost.
+ * A worker: connects to a `WorkerServer`, registers, sends heartbeats, works on what it is sent, and comes back when
+ * the connection is lost.
  *
  * @example
  * ```ts
@@ -198,11 +209,11 @@ export declare class Worker extends EventEmitter {
   get workerId(): string;
 
   /**
-   * Connects, and stays connected. Resolves when the worker has been drained or closed, or when the server has let it go (close 1000). It
-   * keeps the process alive, and never ends it. Afterwards it may be called again.
+   * Connects, and stays connected. Resolves when the worker has been drained or closed, or when the server has let it
+   * go (close 1000). It keeps the process alive, and never ends it. Afterwards it may be called again.
    *
-   * @throws A {@link WorkerRejectedError} when trying again can't help: close 4001 (the token), 4002 (the registration), 4003
-   *   `Replaced by new connection`.
+   * @throws A {@link WorkerRejectedError} when trying again can't help: close 4001 (the token), 4002 (the
+   *   registration), 4003 `Replaced by new connection`.
    * @throws The last error when `reconnect.maxAttempts` tries in a row have failed.
    * @throws An `Error` `The worker is already running`.
    */
@@ -217,7 +228,8 @@ export declare class Worker extends EventEmitter {
   send(message: unknown): boolean;
 
   /**
-   * Calls `handler` with each message of one type from the server. A throw or a rejection is logged and touches nothing else.
+   * Calls `handler` with each message of one type from the server. A throw or a rejection is logged and touches nothing
+   * else.
    *
    * @returns A function that removes the handler again.
    * @typeParam T The shape of the message, which is not checked.
@@ -225,14 +237,17 @@ export declare class Worker extends EventEmitter {
   onMessage<T = Record<string, unknown>>(type: string, handler: (message: T) => void): () => void;
 
   /**
-   * Replaces the capabilities, in the session that is under way and in those that come. While the worker is not connected, they count from
-   * the next registration.
+   * Replaces the capabilities, in the session that is under way and in those that come. While the worker is not
+   * connected, they count from the next registration.
    *
    * @throws An `Error` with the server's words, `Invalid update: <field>: …`. The old capabilities stay.
    */
   update(capabilities: WorkerCapabilities): Promise<void>;
 
-  /** Takes nothing new, lets what runs come to its end, and closes. Resolves when the worker is closed, at once if it doesn't run. */
+  /**
+   * Takes nothing new, lets what runs come to its end, and closes. Resolves when the worker is closed, at once if it
+   * doesn't run.
+   */
   drain(): Promise<void>;
 
   /** Closes at once; what runs is aborted. Resolves when the worker is closed. */

@@ -20,7 +20,9 @@ function startConnection(config, isolate, receive, crashed) {
 function startInThread(config, receive, crashed) {
   const file = path.join(__dirname, 'connection', 'thread.js');
   if (!fs.existsSync(file)) {
-    throw new Error("The worker's connection thread was not found: mark the package as external in your bundler, or set isolate to false");
+    throw new Error(
+      "The worker's connection thread was not found: mark the package as external for your bundler, or use isolate: false",
+    );
   }
   const thread = new Thread(file, { workerData: config, stdin: false });
   let stopping = false;
@@ -50,13 +52,14 @@ function startHere(config, receive) {
 
 /** Delivers messages one after the other and never within the call that posts them, as between threads. */
 function inOrder(deliver) {
-  const queue = [];
+  let queue = [];
   const deliverAll = () => {
-    while (queue.length > 0) deliver(queue.shift());
+    const messages = queue;
+    queue = [];
+    for (const message of messages) deliver(message);
   };
   return (message) => {
-    queue.push(message);
-    if (queue.length === 1) queueMicrotask(deliverAll);
+    if (queue.push(message) === 1) queueMicrotask(deliverAll);
   };
 }
 

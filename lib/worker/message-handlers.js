@@ -32,7 +32,11 @@ class MessageHandlers {
       return;
     }
     const message = JSON.parse(text);
-    for (const handler of handlers) callSafely(() => handler(message), (error) => this.#logger.error('Error in message handler', { type, error }));
+    for (const handler of handlers)
+      callSafely(
+        () => handler(message),
+        (error) => this.#logger.error('Error in message handler', { type, error }),
+      );
   }
 }
 

@@ -98,7 +98,8 @@ function readTls(value, isolate) {
 }
 
 function readProxy(url, value) {
-  if (value !== undefined && value !== false && typeof value !== 'string') throw wrong('proxy', 'an http: URL or false');
+  if (value !== undefined && value !== false && typeof value !== 'string')
+    throw wrong('proxy', 'an http: URL or false');
   return chooseProxy(url, value);
 }
 
@@ -135,7 +136,8 @@ function readReconnect(value) {
 
 function readDuration(value, name, byDefault) {
   if (value === undefined) return byDefault;
-  if (typeof value !== 'number' || Number.isNaN(value) || value < 0) throw wrong(name, 'a number of milliseconds that is not negative');
+  if (typeof value !== 'number' || Number.isNaN(value) || value < 0)
+    throw wrong(name, 'a number of milliseconds that is not negative');
   return value;
 }
 
@@ -160,17 +162,22 @@ function readLogger(value) {
   if (!logs || LOG_METHODS.some((method) => typeof value[method] !== 'function')) {
     throw wrong('logger', `an object with the functions ${LOG_METHODS.join(', ')}`);
   }
-  const quietly = (method) => (...line) => {
-    try {
-      value[method](...line)?.catch?.(() => {});
-    } catch {
-      // There is nowhere else to say it.
-    }
-  };
+  const quietly =
+    (method) =>
+    (...line) => {
+      try {
+        value[method](...line)?.catch?.(() => {});
+      } catch {
+        // There is nowhere else to say it.
+      }
+    };
   return Object.fromEntries(LOG_METHODS.map((method) => [method, quietly(method)]));
 }
 
-/** What no line and no error may hold: the token, and a URL's credentials and query, as they are written and as they are meant. */
+/**
+ * What no line and no error may hold: the token, and a URL's credentials and query, as they are written and as they are
+ * meant.
+ */
 function secretsOf({ url, authToken, proxy }) {
   const written = [url.username, url.password, url.search.slice(1)];
   const secrets = [...written, ...written.map(decodeURIComponentSafely), ...url.searchParams.values()];

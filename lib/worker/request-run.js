@@ -51,7 +51,9 @@ class RequestRun {
    */
   async run(handler, request, report) {
     if (this.#deadline !== Infinity) {
-      this.#stopTimer = startTimer(this.#deadline - monotonicMs(), () => this.abort('TIMEOUT', 'The time for this request is up'));
+      this.#stopTimer = startTimer(this.#deadline - monotonicMs(), () =>
+        this.abort('TIMEOUT', 'The time for this request is up'),
+      );
     }
     let end;
     try {

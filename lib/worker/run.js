@@ -28,8 +28,8 @@ class Run {
   over;
 
   /**
-   * @param worker what the run needs of its worker: `options`, `capabilities`, `handlersRunning`, `stateChanged(state, details)`,
-   *   `message(type, text)`, `returnedLate()`
+   * @param worker what the run needs of its worker: `options`, `capabilities`, `handlersRunning`, `stateChanged(state,
+   *   details)`, `message(type, text)`, `returnedLate()`
    */
   constructor(worker) {
     this.#worker = worker;
@@ -38,7 +38,12 @@ class Run {
       this.#settle = resolve;
     });
     const config = this.#connectionConfig();
-    this.#link = startConnection(config, this.#options.isolate, (message) => this.#receive(message), (error) => this.#end(error));
+    this.#link = startConnection(
+      config,
+      this.#options.isolate,
+      (message) => this.#receive(message),
+      (error) => this.#end(error),
+    );
   }
 
   get registered() {
@@ -54,7 +59,10 @@ class Run {
     this.post({ type: 'send', text, registration: Atomics.load(this.#registration, 0) });
   }
 
-  /** Resolves when the server has taken the capabilities, or they count from the next registration; else with its refusal. */
+  /**
+   * Resolves when the server has taken the capabilities, or they count from the next registration; else with its
+   * refusal.
+   */
   update(capabilities) {
     return new Promise((resolve) => {
       const id = this.#nextUpdate++;

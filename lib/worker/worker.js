@@ -1,7 +1,7 @@
 'use strict';
 
-// The worker as a program sees it. Handlers, and whatever else is the application's, run here, on the program's thread; the
-// connection lives elsewhere (see connection/).
+// The worker as a program sees it. Handlers, and whatever else is the application's, run here, on the program's thread;
+// the connection lives elsewhere (see connection/).
 
 const { EventEmitter } = require('node:events');
 const { MessageHandlers, callSafely } = require('./message-handlers.js');

@@ -1,6 +1,7 @@
 'use strict';
 
-// A worker that counts how often it is asked for its token and its capabilities, and whose handler never lets go of its thread.
+// A worker that counts how often it is asked for its token and its capabilities, and whose handler never lets go of its
+// thread.
 
 const { Worker } = require('../../../lib/worker/index.js');
 

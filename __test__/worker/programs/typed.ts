@@ -1,7 +1,13 @@
 // What programs in TypeScript may write, and what the compiler must find wrong. Compiled, never run.
 
 import { Worker, WorkerRejectedError } from '@hardlydifficult/worker-server/worker';
-import type { RequestContext, RequestHandler, WorkerCapabilities, WorkerOptions, WorkerState } from '@hardlydifficult/worker-server/worker';
+import type {
+  RequestContext,
+  RequestHandler,
+  WorkerCapabilities,
+  WorkerOptions,
+  WorkerState,
+} from '@hardlydifficult/worker-server/worker';
 
 const capabilities: WorkerCapabilities = {
   models: [{ modelId: 'm', displayName: 'M', maxContextTokens: 1, maxOutputTokens: 1, supportsStreaming: true }],

@@ -1,7 +1,7 @@
 'use strict';
 
-// A worker in a process of its own: `node worker.js URL '{"isolate":true}'`. Prints its states, and `over` when run() has resolved. It never
-// calls process.exit: that it ends is part of what is tested.
+// A worker in a process of its own: `node worker.js URL '{"isolate":true}'`. Prints its states, and `over` when run()
+// has resolved. It never calls process.exit: that it ends is part of what is tested.
 
 const { writeSync } = require('node:fs');
 const { Worker } = require('../../../lib/worker/index.js');

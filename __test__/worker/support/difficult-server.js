@@ -1,7 +1,7 @@
 'use strict';
 
-// The server's side of the protocol, as a test says it: what it answers to a registration, what it says and when, and how badly it
-// behaves. It judges nothing: tests look at what the worker said.
+// The server's side of the protocol, as a test says it: what it answers to a registration, what it says and when, and
+// how badly it behaves. It judges nothing: tests look at what the worker said.
 
 const http = require('node:http');
 const { once } = require('node:events');
@@ -19,7 +19,9 @@ class Connection {
     this.headers = request.headers;
     /** All messages that came, in order. */
     this.messages = [];
-    this.closed = new Promise((resolve) => ws.once('close', (code, reason) => resolve({ code, reason: String(reason) })));
+    this.closed = new Promise((resolve) =>
+      ws.once('close', (code, reason) => resolve({ code, reason: String(reason) })),
+    );
     ws.on('error', () => {});
     ws.on('message', (data) => this.#take(JSON.parse(String(data)), behaviour));
   }
@@ -31,7 +33,11 @@ class Connection {
       const ack = behaviour.ack(message, this);
       if (ack !== null) this.send(ack);
     } else if (message.type === 'heartbeat' && behaviour.acksHeartbeats) {
-      this.send({ type: 'heartbeat_ack', timestamp: message.timestamp, nextHeartbeatDeadline: new Date().toISOString() });
+      this.send({
+        type: 'heartbeat_ack',
+        timestamp: message.timestamp,
+        nextHeartbeatDeadline: new Date().toISOString(),
+      });
     } else if (message.type === 'worker_status' && behaviour.acksStatus) {
       this.send({ type: 'worker_status_ack', status: message.status });
     } else if (/^request_(result|error)$/.test(message.type) && behaviour.settles) {
@@ -44,7 +50,8 @@ class Connection {
 
   /** The next message of a type (or of one of several), of a request if one is named, that no one has asked for yet. */
   next(type, requestId) {
-    const fits = (message) => [type].flat().includes(message.type) && (requestId === undefined || message.requestId === requestId);
+    const fits = (message) =>
+      [type].flat().includes(message.type) && (requestId === undefined || message.requestId === requestId);
     const index = this.#unread.findIndex(fits);
     if (index >= 0) return Promise.resolve(this.#unread.splice(index, 1)[0]);
     return new Promise((resolve) => this.#waiting.push({ fits, resolve }));
@@ -129,7 +136,9 @@ class DifficultServer {
     this.#wss = new WebSocketServer({ noServer: true, maxPayload: 0 });
     this.#http = http.createServer();
     // Those that were upgraded, or never answered, are not the HTTP server's any more.
-    this.#http.on('connection', (socket) => this.#sockets.add(socket.once('close', () => this.#sockets.delete(socket))));
+    this.#http.on('connection', (socket) =>
+      this.#sockets.add(socket.once('close', () => this.#sockets.delete(socket))),
+    );
     this.#http.on('upgrade', (request, socket, head) => this.#onUpgrade(request, socket, head));
   }
 
@@ -148,7 +157,12 @@ class DifficultServer {
   }
 
   ackOf(more = {}) {
-    const ack = { type: 'worker_registration_ack', success: true, sessionId: `session-${++this.#sessions}`, heartbeatIntervalMs: this.heartbeatIntervalMs };
+    const ack = {
+      type: 'worker_registration_ack',
+      success: true,
+      sessionId: `session-${++this.#sessions}`,
+      heartbeatIntervalMs: this.heartbeatIntervalMs,
+    };
     if (this.features.length > 0) ack.features = this.features;
     return { ...ack, ...more };
   }
@@ -156,7 +170,10 @@ class DifficultServer {
   /** The next connection that no one has asked for yet, once it has registered. */
   async connection() {
     const index = this.#taken++;
-    if (this.#connections[index] === undefined) await new Promise((resolve) => { this.#waiting[index] = resolve; });
+    if (this.#connections[index] === undefined)
+      await new Promise((resolve) => {
+        this.#waiting[index] = resolve;
+      });
     const connection = this.#connections[index];
     await connection.next('worker_registration');
     return connection;
@@ -169,7 +186,9 @@ class DifficultServer {
     if (answer === null) return;
     if (answer !== undefined) {
       const { status, headers = {} } = typeof answer === 'number' ? { status: answer } : answer;
-      const lines = Object.entries({ Connection: 'close', 'Content-Length': 0, ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+      const lines = Object.entries({ Connection: 'close', 'Content-Length': 0, ...headers }).map(
+        ([name, value]) => `${name}: ${value}\r\n`,
+      );
       socket.end(`HTTP/1.1 ${status} No\r\n${lines.join('')}\r\n`);
       return;
     }

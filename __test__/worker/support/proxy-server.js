@@ -1,6 +1,7 @@
 'use strict';
 
-// An HTTP proxy that knows CONNECT, and resolves every name to this machine: so a worker can be sent through it although all is on loopback.
+// An HTTP proxy that knows CONNECT, and resolves every name to this machine: so a worker can be sent through it
+// although all is on loopback.
 
 const http = require('node:http');
 const net = require('node:net');
@@ -22,7 +23,8 @@ async function startProxyServer({ credentials, answer } = {}) {
     socket.on('error', () => {});
     const expected = credentials && `Basic ${Buffer.from(credentials).toString('base64')}`;
     if (answer !== undefined) socket.end(answer);
-    else if (expected !== undefined && request.headers['proxy-authorization'] !== expected) socket.end('HTTP/1.1 407 No\r\n\r\n');
+    else if (expected !== undefined && request.headers['proxy-authorization'] !== expected)
+      socket.end('HTTP/1.1 407 No\r\n\r\n');
     else tunnel(socket, head, Number(request.url.split(':').at(-1)), sockets);
   });
   proxy.listen(0, '127.0.0.1');

@@ -39,7 +39,10 @@ function runWorker(server, options) {
   return worker;
 }
 
-/** A worker that is registered with a difficult server, and its connection there. `address` is where it connects to, if elsewhere. */
+/**
+ * A worker that is registered with a difficult server, and its connection there. `address` is where it connects to, if
+ * elsewhere.
+ */
 async function connectedWorker(address, options, server = address) {
   const worker = runWorker(address, options);
   const connection = await server.connection();
@@ -68,12 +71,26 @@ function deferred() {
 }
 
 /** Resolves with the reason when a signal aborts. */
-const aborted = (signal) => new Promise((resolve) => {
-  if (signal.aborted) resolve(signal.reason);
-  signal.addEventListener('abort', () => resolve(signal.reason));
-});
+const aborted = (signal) =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve(signal.reason);
+    signal.addEventListener('abort', () => resolve(signal.reason));
+  });
 
 /** Both ways in which a connection can live. */
-const EACH_WAY = [['in a thread of its own', true], ["on the program's thread", false]];
+const EACH_WAY = [
+  ['in a thread of its own', true],
+  ["on the program's thread", false],
+];
 
-module.exports = { CAPABILITIES, EACH_WAY, QUICKLY, aborted, connectedWorker, createWorker, deferred, runWorker, stateOf };
+module.exports = {
+  CAPABILITIES,
+  EACH_WAY,
+  QUICKLY,
+  aborted,
+  connectedWorker,
+  createWorker,
+  deferred,
+  runWorker,
+  stateOf,
+};

@@ -1,7 +1,7 @@
 'use strict';
 
-// The attempts that this worker has taken: what the server is told of each, on which connection, and what is kept until the server
-// has it. The handlers themselves run on the program's thread, which knows an attempt by its ticket.
+// The attempts that this worker has taken: what the server is told of each, on which connection, and what is kept until
+// the server has it. The handlers themselves run on the program's thread, which knows an attempt by its ticket.
 
 const { attemptFrame, errorFrame, isAttemptNumber } = require('./frames.js');
 const { ReplayBuffer } = require('./replay.js');
@@ -51,7 +51,13 @@ class Attempts {
 
   /** The request ids that a heartbeat names. */
   active() {
-    return [...new Set(this.#list().filter((attempt) => !attempt.endHanded).map(({ requestId }) => requestId))];
+    return [
+      ...new Set(
+        this.#list()
+          .filter((attempt) => !attempt.endHanded)
+          .map(({ requestId }) => requestId),
+      ),
+    ];
   }
 
   /** What a registration says of the attempts of the connection before it. */
@@ -73,8 +79,17 @@ class Attempts {
       return;
     }
     const taken = {
-      ticket: this.#nextTicket++, requestId, attempt, stream: message.stream === true,
-      nextSeq: 0, cancelled: false, cancelReason: '', overflowed: false, end: null, endHanded: false, stopKeeping: () => {},
+      ticket: this.#nextTicket++,
+      requestId,
+      attempt,
+      stream: message.stream === true,
+      nextSeq: 0,
+      cancelled: false,
+      cancelReason: '',
+      overflowed: false,
+      end: null,
+      endHanded: false,
+      stopKeeping: () => {},
     };
     this.#attempts.set(taken.ticket, taken);
     if (!this.#byId.has(requestId)) this.#byId.set(requestId, new Map());
@@ -136,7 +151,8 @@ class Attempts {
     this.#handlers -= 1;
     const attempt = this.#attempts.get(ticket);
     if (attempt !== undefined && attempt.end === null) {
-      if (attempt.cancelled) this.#end(attempt, errorFrame(attempt, 'CANCELLED', `The request was cancelled: ${attempt.cancelReason}`));
+      if (attempt.cancelled)
+        this.#end(attempt, errorFrame(attempt, 'CANCELLED', `The request was cancelled: ${attempt.cancelReason}`));
       else this.#end(attempt, attemptFrame(type, attempt, data));
     }
     this.#onChange();
@@ -175,7 +191,8 @@ class Attempts {
     this.#session = session;
     this.#resumable = resumable;
     const nextSeqs = new Map();
-    for (const entry of Array.isArray(resumed) ? resumed : []) nextSeqs.set(`${entry?.attempt}:${entry?.requestId}`, entry?.nextSeq);
+    for (const entry of Array.isArray(resumed) ? resumed : [])
+      nextSeqs.set(`${entry?.attempt}:${entry?.requestId}`, entry?.nextSeq);
     for (const attempt of this.#list()) {
       const nextSeq = nextSeqs.get(`${attempt.attempt}:${attempt.requestId}`);
       if (Number.isInteger(nextSeq) && nextSeq >= 0) this.#resume(attempt, nextSeq);
@@ -217,7 +234,8 @@ class Attempts {
 
   /** Nobody waits for this attempt any more; its handler may go on for a while. */
   #drop(attempt) {
-    if (attempt.end === null && !attempt.cancelled) this.#abort(attempt, 'DISCONNECTED', 'The connection to the server is lost');
+    if (attempt.end === null && !attempt.cancelled)
+      this.#abort(attempt, 'DISCONNECTED', 'The connection to the server is lost');
     this.#forget(attempt);
   }
 

@@ -6,8 +6,8 @@
 const MAX_DOUBLINGS = 1000;
 
 /**
- * The delay before a try, in ms: full jitter, that is anything from 0 to a ceiling that doubles with each failure in a row, so
- * that a fleet which lost its server doesn't come back all at once.
+ * The delay before a try, in ms: full jitter, that is anything from 0 to a ceiling that doubles with each failure in a
+ * row, so that a fleet which lost its server doesn't come back all at once.
  *
  * @param {number} failures how many tries have failed in a row, from 1
  */
@@ -17,7 +17,8 @@ function backoffDelayMs(failures, { initialDelayMs, maxDelayMs }, random = Math.
 }
 
 /**
- * What a `Retry-After` header asks for, in ms: a number of seconds or an HTTP date. Undefined if it is missing or makes no sense.
+ * What a `Retry-After` header asks for, in ms: a number of seconds or an HTTP date. Undefined if it is missing or makes
+ * no sense.
  *
  * @param {number} now the wall clock, in ms since the epoch
  */

@@ -23,8 +23,9 @@ const REFUSALS = [
  * @param {number} code the close code; 1006 without a close frame
  * @param {string} reason the close reason
  * @param {string} [refusal] the `error` of an ack that said no
- * @returns {{ kind: 'let-go' | 'token-refused' | 'rejected' | 'lost', code: number, reason: string }} `let-go`: the server wants
- *   this worker no more; `rejected`: trying again can't help; `token-refused`: another token might; `lost`: try again
+ * @returns {{ kind: 'let-go' | 'token-refused' | 'rejected' | 'lost', code: number, reason: string }} `let-go`: the
+ *   server wants this worker no more; `rejected`: trying again can't help; `token-refused`: another token might;
+ *   `lost`: try again
  */
 function judgeClose(code, reason, refusal) {
   if (code === CLOSE.NORMAL) return { kind: 'let-go', code, reason };

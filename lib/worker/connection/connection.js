@@ -1,7 +1,8 @@
 'use strict';
 
-// A worker's connection to its server, kept up for as long as the worker runs: connecting, registering, what becomes of each loss,
-// and the end. It lives in a thread of its own, or on the program's thread, and speaks with the program by messages alone.
+// A worker's connection to its server, kept up for as long as the worker runs: connecting, registering, what becomes of
+// each loss, and the end. It lives in a thread of its own, or on the program's thread, and speaks with the program by
+// messages alone.
 //
 // To the program: state, request, abort, message, asked (a question), updated, flow, log, ended.
 // From it: answer, send, chunk, progress, returned, update, drain, close.
@@ -47,8 +48,8 @@ class Connection {
   #refusals = 0;
 
   /**
-   * @param config plain data: see `connectionConfig` in worker.js. `shared` is an Int32Array whose only member counts the
-   *   registrations, negative while there is none.
+   * @param config plain data: see `connectionConfig` in worker.js. `shared` is an Int32Array whose only member counts
+   *   the registrations, negative while there is none.
    * @param post sends a message to the program
    */
   constructor(config, post) {
@@ -56,7 +57,9 @@ class Connection {
     this.#post = post;
     this.#redactor = new Redactor(config.secrets);
     this.#flow = new Flow(post, () => this.#session?.waitingBytes ?? 0);
-    this.#updates = new Updates(config.capabilities, this.#log, (id, error) => post({ type: 'updated', id, error: this.#redactor.redact(error) }));
+    this.#updates = new Updates(config.capabilities, this.#log, (id, error) =>
+      post({ type: 'updated', id, error: this.#redactor.redact(error) }),
+    );
     this.#questions = new Questions(config, post, this.#redactor);
     this.#attempts = new Attempts({
       post,
@@ -72,7 +75,11 @@ class Connection {
       leave: () => this.#close(),
     });
     this.#messages = new ServerMessages({
-      attempts: this.#attempts, updates: this.#updates, draining: this.#draining, post, log: this.#log,
+      attempts: this.#attempts,
+      updates: this.#updates,
+      draining: this.#draining,
+      post,
+      log: this.#log,
     });
   }
 
@@ -123,7 +130,13 @@ class Connection {
       if ('over' in next) return next.over;
       this.#draining.check();
       const { delayMs, error } = next;
-      this.#post({ type: 'state', state: 'connecting', attempt: this.#waits + 1, delayMs, error: this.#plainError(error) });
+      this.#post({
+        type: 'state',
+        state: 'connecting',
+        attempt: this.#waits + 1,
+        delayMs,
+        error: this.#plainError(error),
+      });
       if (delayMs > 0) await pause(delayMs, this.#leave.signal);
     }
     return undefined;
@@ -156,13 +169,17 @@ class Connection {
     const sessionId = this.#resumableSessionId;
     const resume = sessionId === '' ? undefined : { sessionId, requests: this.#attempts.claims() };
     const capabilities = this.#updates.startRegistration();
-    const session = new Session(ws, { workerId, workerName, capabilities, token, resume }, {
-      registered: (ack) => this.#registered(session, ack),
-      message: (message, text) => this.#messages.receive(session, message, text),
-      flushed: () => this.#flow.changed(),
-      active: () => this.#attempts.active(),
-      malformed: (what, context) => this.#messages.malformed(what, context),
-    });
+    const session = new Session(
+      ws,
+      { workerId, workerName, capabilities, token, resume },
+      {
+        registered: (ack) => this.#registered(session, ack),
+        message: (message, text) => this.#messages.receive(session, message, text),
+        flushed: () => this.#flow.changed(),
+        active: () => this.#attempts.active(),
+        malformed: (what, context) => this.#messages.malformed(what, context),
+      },
+    );
     this.#session = session;
     return session;
   }
@@ -204,7 +221,12 @@ class Connection {
     if ('over' in end) return end;
     const { kind, code, reason } = judgeClose(end.code, end.reason, end.refusal);
     if (kind === 'let-go') return { over: undefined };
-    const rejection = { rejected: true, code, reason, message: `The server rejected this worker: ${code} ${end.refusal ?? reason}` };
+    const rejection = {
+      rejected: true,
+      code,
+      reason,
+      message: `The server rejected this worker: ${code} ${end.refusal ?? reason}`,
+    };
     if (kind === 'rejected') return { over: rejection };
     if (kind === 'token-refused') {
       this.#refusals += 1;
@@ -223,7 +245,10 @@ class Connection {
     if (drawnDelayMs !== undefined) delayMs = drawnDelayMs;
     else if (error.rejected) delayMs = 0;
     else if (cause?.retryAfterMs !== undefined) delayMs += cause.retryAfterMs;
-    this.#log('warn', registered ? 'Worker connection lost' : 'Worker could not connect', { error: error.message, delayMs });
+    this.#log('warn', registered ? 'Worker connection lost' : 'Worker could not connect', {
+      error: error.message,
+      delayMs,
+    });
     return { delayMs, error };
   }
 
@@ -260,7 +285,10 @@ function lossOf({ error, refusal }, code, reason) {
   if (error !== undefined) return error;
   if (refusal !== undefined) return new Error(`The server refused the registration: ${refusal}`);
   const closed = reason === '' ? `${code}` : `${code} ${reason}`;
-  return Object.assign(new Error(code === 1006 ? 'The connection was lost' : `The server closed the connection: ${closed}`), { code });
+  return Object.assign(
+    new Error(code === 1006 ? 'The connection was lost' : `The server closed the connection: ${closed}`),
+    { code },
+  );
 }
 
 module.exports = { Connection };

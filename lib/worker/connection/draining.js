@@ -44,7 +44,8 @@ class Draining {
 
   #tell() {
     const session = this.#options.session();
-    if (session.features.request) session.push(JSON.stringify({ type: 'worker_status', status: 'draining', reason: this.#reason }));
+    if (session.features.request)
+      session.push(JSON.stringify({ type: 'worker_status', status: 'draining', reason: this.#reason }));
   }
 
   /** The server sends nothing new from here on. */

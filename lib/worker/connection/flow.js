@@ -1,6 +1,7 @@
 'use strict';
 
-// Tells the program's thread how much waits for the socket, so that generators are asked for more only while that is little.
+// Tells the program's thread how much waits for the socket, so that generators are asked for more only while that is
+// little.
 
 /** Generators are asked for more while less than this waits for the socket, in bytes. */
 const WAITING_LIMIT_BYTES = 1024 * 1024;

@@ -1,6 +1,7 @@
 'use strict';
 
-// The frames that a worker sends, as JSON text. Values come as text already: they were serialised on the program's thread.
+// The frames that a worker sends, as JSON text. Values come as text already: they were serialised on the program's
+// thread.
 
 const isAttemptNumber = (value) => Number.isInteger(value) && value >= 1;
 

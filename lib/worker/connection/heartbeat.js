@@ -1,7 +1,7 @@
 'use strict';
 
-// Heartbeats, and the judgement that a connection is lost: a heartbeat that was written is answered within one interval, or
-// nobody is there. Time in which this thread didn't run is no one's silence.
+// Heartbeats, and the judgement that a connection is lost: a heartbeat that was written is answered within one
+// interval, or nobody is there. Time in which this thread didn't run is no one's silence.
 
 const { MAX_TIMER_MS, monotonicMs, startTimer } = require('./time.js');
 

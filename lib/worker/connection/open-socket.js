@@ -13,7 +13,10 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** The longest message, in bytes: what V8 can hold as one string. */
 const MAX_MESSAGE_BYTES = 2 ** 29 - 24;
 
-/** Only these are sent as a header: in others servers disagree about the encoding. The registration carries the token anyhow. */
+/**
+ * Only these are sent as a header: in others servers disagree about the encoding. The registration carries the token
+ * anyhow.
+ */
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 
 /**

@@ -1,8 +1,8 @@
 'use strict';
 
-// What waits to be written to one socket. Messages go out in order, but for urgent ones, which go before all that hasn't
-// begun yet: a heartbeat doesn't wait behind megabytes of results. A large message leaves in fragments, a few at a time, so that it can be
-// seen whether the peer takes anything.
+// What waits to be written to one socket. Messages go out in order, but for urgent ones, which go before all that
+// hasn't begun yet: a heartbeat doesn't wait behind megabytes of results. A large message leaves in fragments, a few at
+// a time, so that it can be seen whether the peer takes anything.
 
 const { monotonicMs } = require('./time.js');
 
@@ -15,6 +15,8 @@ class Outbox {
   #ws;
   #onProgress;
   #queue = [];
+  /** Where in the queue the next message is: what is before it has left. */
+  #head = 0;
   /** The message of which some fragments have left: `{ data, offset, onHanded, onFlushed }`. */
   #begun = null;
   #queuedBytes = 0;
@@ -48,8 +50,9 @@ class Outbox {
     if (this.#closed) return;
     const message = { text, bytes: Buffer.byteLength(text), onHanded, onFlushed };
     this.#queuedBytes += message.bytes;
-    if (urgent) this.#queue.unshift(message);
-    else this.#queue.push(message);
+    if (!urgent) this.#queue.push(message);
+    else if (this.#head > 0) this.#queue[--this.#head] = message;
+    else this.#queue.unshift(message);
     this.#handOver();
   }
 
@@ -63,9 +66,20 @@ class Outbox {
   #handOver() {
     while (!this.#closed && this.#unflushedBytes < WINDOW_BYTES) {
       if (this.#begun !== null) this.#sendFragment();
-      else if (this.#queue.length > 0) this.#begin(this.#queue.shift());
+      else if (this.#head < this.#queue.length) this.#begin(this.#next());
       else return;
     }
+  }
+
+  #next() {
+    const message = this.#queue[this.#head];
+    this.#queue[this.#head++] = undefined;
+    // Moving what is left is paid for by what has left since the last time.
+    if (this.#head * 2 > this.#queue.length) {
+      this.#queue.splice(0, this.#head);
+      this.#head = 0;
+    }
+    return message;
   }
 
   #begin({ text, bytes, onHanded, onFlushed }) {

@@ -20,7 +20,8 @@ function chooseProxy(url, option, env = process.env) {
     const proxy = parseProxy(option, 'options.proxy');
     return isLoopback(host) ? null : proxy;
   }
-  if (option === false || isLoopback(host) || isExempt(host, portOf(url), variable(env, 'NO_PROXY')?.value)) return null;
+  if (option === false || isLoopback(host) || isExempt(host, portOf(url), variable(env, 'NO_PROXY')?.value))
+    return null;
   const chosen = variable(env, url.protocol === 'wss:' ? 'HTTPS_PROXY' : 'HTTP_PROXY') ?? variable(env, 'ALL_PROXY');
   return chosen ? parseProxy(chosen.value, chosen.name) : null;
 }
@@ -66,7 +67,10 @@ function isLoopback(host) {
   return host === '::1' || host === '::' || /^::ffff:7f[0-9a-f]{2}:/.test(host);
 }
 
-/** Whether NO_PROXY names a host: `*`, names with what is below them, addresses and networks, each with or without a port. */
+/**
+ * Whether NO_PROXY names a host: `*`, names with what is below them, addresses and networks, each with or without a
+ * port.
+ */
 function isExempt(host, port, list = '') {
   return list.split(/[\s,]+/).some((entry) => entry !== '' && matches(entry.toLowerCase(), host, port));
 }
@@ -101,8 +105,17 @@ function openTunnel(proxy, host, port, signal) {
   return new Promise((resolve, reject) => {
     const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
     const headers = { Host: target };
-    if (proxy.credentials !== null) headers['Proxy-Authorization'] = `Basic ${Buffer.from(proxy.credentials).toString('base64')}`;
-    const request = http.request({ host: proxy.host, port: proxy.port, method: 'CONNECT', path: target, headers, agent: false, signal });
+    if (proxy.credentials !== null)
+      headers['Proxy-Authorization'] = `Basic ${Buffer.from(proxy.credentials).toString('base64')}`;
+    const request = http.request({
+      host: proxy.host,
+      port: proxy.port,
+      method: 'CONNECT',
+      path: target,
+      headers,
+      agent: false,
+      signal,
+    });
     request.on('connect', (response, socket, head) => {
       if (response.statusCode < 200 || response.statusCode > 299) {
         socket.destroy();
@@ -114,7 +127,11 @@ function openTunnel(proxy, host, port, signal) {
       resolve(socket);
     });
     // An answer to CONNECT comes as 'connect' whatever its status; anything else is no HTTP proxy.
-    request.on('error', (error) => reject(Object.assign(new Error(`Could not reach the proxy: ${error.message || error.code}`), { code: error.code })));
+    request.on('error', (error) =>
+      reject(
+        Object.assign(new Error(`Could not reach the proxy: ${error.message || error.code}`), { code: error.code }),
+      ),
+    );
     request.end();
   });
 }

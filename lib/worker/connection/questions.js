@@ -1,7 +1,8 @@
 'use strict';
 
-// What has to be asked on the program's thread before a connection: the token and the capabilities, where the application gave
-// functions for them. A program that is busy computing doesn't hold up a reconnect: then what it said last counts.
+// What has to be asked on the program's thread before a connection: the token and the capabilities, where the
+// application gave functions for them. A program that is busy computing doesn't hold up a reconnect: then what it said
+// last counts.
 
 /** How long the program's thread has to show that it is free, in ms. */
 const SHOW_UP_MS = 500;
@@ -60,7 +61,9 @@ class Questions {
     });
   }
 
-  /** The program's word: that it has received the question, or the answer. One that comes too late is what it said last. */
+  /**
+   * The program's word: that it has received the question, or the answer. One that comes too late is what it said last.
+   */
   answer(message) {
     const open = this.#open?.id === message.id ? this.#open : null;
     if (message.received) {

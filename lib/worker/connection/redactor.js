@@ -1,6 +1,7 @@
 'use strict';
 
-// Keeps secrets out of what is said: texts that come from elsewhere, such as a server's error or a function's, may quote them.
+// Keeps secrets out of what is said: texts that come from elsewhere, such as a server's error or a function's, may
+// quote them.
 
 /** A shorter secret would be found in every second word. */
 const LEAST_LENGTH = 4;

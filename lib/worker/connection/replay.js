@@ -47,7 +47,8 @@ class ReplayBuffer {
   #totalBytes = 0;
 
   /**
-   * Keeps a chunk, and lets go of older ones where there are too many: the stream's own, then those of the largest stream.
+   * Keeps a chunk, and lets go of older ones where there are too many: the stream's own, then those of the largest
+   * stream.
    *
    * @returns the streams that have lost chunks by it
    */

@@ -1,7 +1,7 @@
 'use strict';
 
-// What the server says to a registered worker, beside acks of registrations and heartbeats: the messages of the features, which are
-// the protocol's on a connection that has them, and the application's own.
+// What the server says to a registered worker, beside acks of registrations and heartbeats: the messages of the
+// features, which are the protocol's on a connection that has them, and the application's own.
 
 const { isAttemptNumber } = require('./frames.js');
 
@@ -29,7 +29,8 @@ class ServerMessages {
     const act = Object.hasOwn(this.#protocol, message.type) ? this.#protocol[message.type] : undefined;
     // Before the ack nobody knows whose these types are; without the feature they are the application's.
     if (act !== undefined && !session.registered) return;
-    if (act === undefined || !session.features.request) this.#post({ type: 'message', messageType: message.type, text });
+    if (act === undefined || !session.features.request)
+      this.#post({ type: 'message', messageType: message.type, text });
     else act(message, text, session);
   }
 

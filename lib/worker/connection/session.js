@@ -43,14 +43,17 @@ class Session {
   /**
    * @param ws an open socket
    * @param registration what to register with: see `registrationFrame`
-   * @param events `registered(ack)`, `message(message, text)` for all but acks, `flushed()`, `active()`, `malformed(what, context)`
+   * @param events `registered(ack)`, `message(message, text)` for all but acks, `flushed()`, `active()`,
+   *   `malformed(what, context)`
    */
   constructor(ws, registration, events) {
     this.#ws = ws;
     this.#workerId = registration.workerId;
     this.#events = events;
     this.#outbox = new Outbox(ws, () => this.#flushed());
-    this.ended = new Promise((resolve) => ws.once('close', (code, reason) => resolve(this.#end(code, reason.toString()))));
+    this.ended = new Promise((resolve) =>
+      ws.once('close', (code, reason) => resolve(this.#end(code, reason.toString()))),
+    );
     ws.on('message', (data) => this.#receive(data.toString()));
     this.#timeOut(ACK_TIMEOUT_MS, `The registration was not answered within ${ACK_TIMEOUT_MS / 1000} s`);
     this.#outbox.push(registrationFrame(registration));

@@ -1,7 +1,7 @@
 'use strict';
 
-// Time as this folder measures it: the monotonic clock, which is the same one in every thread of a process, and timers that
-// can wait for longer than Node's own.
+// Time as this folder measures it: the monotonic clock, which is the same one in every thread of a process, and timers
+// that can wait for longer than Node's own.
 
 /** The longest delay that one of Node's timers takes; a longer one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -21,11 +21,14 @@ function startTimer(delayMs, onTime) {
   const due = monotonicMs() + delayMs;
   let timer;
   const arm = (leftMs) => {
-    timer = setTimeout(() => {
-      const stillMs = due - monotonicMs();
-      if (stillMs > 0) arm(Math.ceil(stillMs));
-      else onTime();
-    }, Math.min(leftMs, MAX_TIMER_MS));
+    timer = setTimeout(
+      () => {
+        const stillMs = due - monotonicMs();
+        if (stillMs > 0) arm(Math.ceil(stillMs));
+        else onTime();
+      },
+      Math.min(leftMs, MAX_TIMER_MS),
+    );
   };
   arm(delayMs);
   return () => clearTimeout(timer);

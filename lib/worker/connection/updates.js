@@ -26,9 +26,15 @@ class Updates {
     this.#answer = answer;
   }
 
-  /** How many handlers may run at once. While a change is under way the larger number counts: the server may act on either. */
+  /**
+   * How many handlers may run at once. While a change is under way the larger number counts: the server may act on
+   * either.
+   */
   get maxConcurrentRequests() {
-    return Math.max(this.#current.maxConcurrentRequests, ...this.#sent.map((update) => update.capabilities.maxConcurrentRequests));
+    return Math.max(
+      this.#current.maxConcurrentRequests,
+      ...this.#sent.map((update) => update.capabilities.maxConcurrentRequests),
+    );
   }
 
   /** What the application said when it was asked. */
