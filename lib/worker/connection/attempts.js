@@ -124,6 +124,7 @@ class Attempts {
 
   // ---- the program's side
 
+  /** A chunk: `data` is the member as JSON text, of so many bytes, or undefined. */
   chunk(ticket, data, bytes) {
     const attempt = this.#attempts.get(ticket);
     if (attempt === undefined || attempt.end !== null || attempt.cancelled) return;
@@ -131,7 +132,9 @@ class Attempts {
     const text = attemptFrame('request_chunk', attempt, `"seq":${seq}`, data);
     this.#session?.push(text);
     if (!this.#resumable) return;
-    const shortened = this.#replay.add(attempt, { seq, text, bytes });
+    // The whole message counts: of tiny chunks most is what is around them.
+    const size = bytes + text.length - (data?.length ?? 0);
+    const shortened = this.#replay.add(attempt, { seq, text, bytes: size });
     if (this.#session !== null) return;
     for (const stream of shortened) this.#overflow(stream);
   }

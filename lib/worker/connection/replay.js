@@ -2,7 +2,7 @@
 
 // The chunks that are kept for a resume: what was sent isn't yet what arrived. Bounded for each stream and in all.
 
-/** How much of each stream is kept, in bytes of its chunks' data. */
+/** How much of each stream is kept, in bytes of its messages' text. */
 const STREAM_BYTES = 8 * 1024 * 1024;
 /** How much is kept of all streams together, in bytes. */
 const TOTAL_BYTES = 64 * 1024 * 1024;
