@@ -198,7 +198,8 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     const { url } = server;
     await server.stop();
     const worker = run({ url }, { reconnect: { initialDelayMs: 5, maxAttempts: 2 } });
-    await expect(worker.ended).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+    const refused = { code: 'ECONNREFUSED', message: expect.stringContaining('ECONNREFUSED') };
+    await expect(worker.ended).rejects.toMatchObject(refused);
   });
 
   test('with maxAttempts 0 a lost connection is not replaced', async () => {
@@ -312,5 +313,28 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     await connection.cut();
     await server.connection();
     await stateOf(worker, 'connected');
+  });
+});
+
+test('a name none of whose addresses can be reached is a failure that says so', async () => {
+  const server = await startDifficultServer();
+  const { port } = server;
+  await server.stop();
+  const addresses = [
+    { address: '127.0.0.1', family: 4 },
+    { address: '127.0.0.2', family: 4 },
+  ];
+  const worker = runWorker(
+    { url: `ws://server.test:${port}` },
+    {
+      isolate: false,
+      proxy: false,
+      tls: { lookup: (_host, _options, found) => found(null, addresses) },
+      reconnect: { maxAttempts: 1 },
+    },
+  );
+  await expect(worker.ended).rejects.toMatchObject({
+    code: 'ECONNREFUSED',
+    message: expect.stringMatching(/127\.0\.0\.1.*; .*127\.0\.0\.2/),
   });
 });

@@ -36,11 +36,16 @@ async function openSocket({ url, headers, tls: tlsOptions, proxy }, token, signa
     const options = { ...tlsOptions, ...(tunnel && tunnelled(url, tunnel)), headers: upgradeHeaders(headers, token) };
     await upgrade(url, options, either, onOpen);
   } catch (error) {
-    if (either.aborted) throw either.reason;
-    throw error;
+    throw either.aborted ? either.reason : withMessage(error);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** A name with several addresses fails with an error for each of them, in one that has no message of its own. */
+function withMessage(error) {
+  if (error.message === '') error.message = (error.errors ?? []).map(({ message }) => message).join('; ') || error.code;
+  return error;
 }
 
 function throughProxy(url, proxy, signal) {
