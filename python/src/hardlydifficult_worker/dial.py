@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
 from typing import Any
@@ -14,6 +13,7 @@ from .backoff import Loss, parse_retry_after
 from .log import silent_logger
 from .options import Options, bearer
 from .proxy import choose_proxy
+from .within import within
 
 OPEN_TIMEOUT = 10.0
 CLOSE_TIMEOUT = 2.0
@@ -38,26 +38,9 @@ async def dial(options: Options, token: str | None) -> ClientConnection:
     """Open a WebSocket to the server. Raises a DialError, or an OptionError for a proxy that can't be used."""
     url = options.url
     proxy = choose_proxy(url.secure, url.host, url.port, options.proxy, os.environ)
-    arguments: dict[str, Any] = {"ssl": options.ssl} if options.ssl is not None else {}
     try:
-        return await asyncio.wait_for(
-            _Connect(
-                url.target,
-                additional_headers=upgrade_headers(options, token),
-                proxy=proxy,
-                # No extension is negotiated, and heartbeats take the place of pings.
-                compression=None,
-                ping_interval=None,
-                # The limit below is for all of it, the proxy's part included.
-                open_timeout=None,
-                close_timeout=CLOSE_TIMEOUT,
-                max_size=None,
-                logger=silent_logger(),
-                **arguments,
-            ),
-            OPEN_TIMEOUT,
-        )
-    except (asyncio.TimeoutError, TimeoutError):
+        return await within(OPEN_TIMEOUT, _open(options, token, proxy), discard=lambda socket: socket.transport.abort())
+    except TimeoutError:
         error: Exception = TimeoutError(f"{url} did not answer within {OPEN_TIMEOUT:g} s")
         raise DialError(Loss(error=error)) from None
     except InvalidProxyStatus as refused:
@@ -73,6 +56,24 @@ async def dial(options: Options, token: str | None) -> ClientConnection:
         raise DialError(Loss(error=error)) from None
     except OSError as failed:
         raise DialError(Loss(error=failed)) from None
+
+
+async def _open(options: Options, token: str | None, proxy: str | None) -> ClientConnection:
+    arguments: dict[str, Any] = {"ssl": options.ssl} if options.ssl is not None else {}
+    return await _Connect(
+        options.url.target,
+        additional_headers=upgrade_headers(options, token),
+        proxy=proxy,
+        # No extension is negotiated, and heartbeats take the place of pings.
+        compression=None,
+        ping_interval=None,
+        # The caller's limit is for all of it, the proxy's part included.
+        open_timeout=None,
+        close_timeout=CLOSE_TIMEOUT,
+        max_size=None,
+        logger=silent_logger(),
+        **arguments,
+    )
 
 
 def upgrade_headers(options: Options, token: str | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ import ssl as ssl_module
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .errors import OptionError
 from .proxy import parse_proxy
@@ -72,7 +72,7 @@ def parse_url(url: object) -> ServerUrl:
     if port is not None:
         authority += f":{port}"
     shown = f"{parts.scheme}://{authority}{parts.path}"
-    userinfo = None if parts.username is None else (parts.username, parts.password or "")
+    userinfo = None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
     target = f"{parts.scheme}://{authority}{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
     return ServerUrl(secure, host, port or (443 if secure else 80), target, userinfo, shown)
 

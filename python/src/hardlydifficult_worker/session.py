@@ -16,6 +16,7 @@ from .flow import Backlog
 from .heartbeats import Heartbeats, interval_from_ms
 from .log import Log
 from .wire import Ack, Malformed, decode, encode, parse_ack, timestamp
+from .within import within
 
 ACK_TIMEOUT = 30.0
 REFUSAL_TIMEOUT = 5.0
@@ -64,13 +65,13 @@ class Session:
         detail: str | None = None
         try:
             try:
-                ack = await asyncio.wait_for(self._register(registration), ACK_TIMEOUT)
-            except (asyncio.TimeoutError, TimeoutError):
+                ack = await within(ACK_TIMEOUT, self._register(registration))
+            except TimeoutError:
                 return Loss(error=TimeoutError(f"no answer to the registration within {ACK_TIMEOUT:g} s"))
             if not ack.success:
                 detail = ack.error
-                with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-                    await asyncio.wait_for(self._read_nothing(), REFUSAL_TIMEOUT)
+                with contextlib.suppress(TimeoutError):
+                    await within(REFUSAL_TIMEOUT, self._read_nothing())
                 return Loss(detail=detail, error=ConnectionError("the server refused the registration"))
             registered = True
             self.features = ack.features

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
 from .program import Program
+from .within import within
 
 T = TypeVar("T")
 
@@ -71,15 +72,19 @@ class Source(Generic[T]):
         if not program.call(function, tell_started, answer):
             raise RuntimeError(f"{self._name} can't be asked: the program's event loop is closed")
         waiting = asyncio.wrap_future(answer)
-        if not self._asked_before:
-            return await waiting
         try:
-            await asyncio.wait_for(started.wait(), BLOCKED_AFTER)
-            return await asyncio.wait_for(waiting, PATIENCE)
-        except (asyncio.TimeoutError, TimeoutError):
-            # Cancelled: the program skips a call that nobody waits for.
+            if self._asked_before:
+                try:
+                    await within(BLOCKED_AFTER, started.wait())
+                except TimeoutError:
+                    raise _Blocked from None
+                await asyncio.wait({waiting}, timeout=PATIENCE)
+                if not waiting.done():
+                    raise _Blocked
+            return await waiting
+        finally:
+            # The program skips a call that nobody waits for.
             waiting.cancel()
-            raise _Blocked from None
 
     def _last(self) -> T:
         value: Any = self.last
