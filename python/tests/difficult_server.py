@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import json
 import queue
+import ssl
 import threading
 from collections.abc import Coroutine
 from http import HTTPStatus
 from typing import Any, TypeVar
 
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
@@ -128,12 +129,14 @@ class Peer:
 class DifficultServer:
     """Listens on port 0 of the loopback address."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._loop = asyncio.new_event_loop()
         self._peers: queue.Queue[Peer] = queue.Queue()
         self._stop = asyncio.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._main(),), daemon=True)
+        self._listening: Server
         self.port = 0
         self.refusals: list[Response] = []
         """What the next upgrades are answered with."""
@@ -146,6 +149,9 @@ class DifficultServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        # What peers have closed meanwhile is noticed before the loop ends.
+        for _turn in range(3):
+            self.call(lambda: None)
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(TIMEOUT)
         self._loop.close()
@@ -185,6 +191,7 @@ class DifficultServer:
             self._serve,
             "127.0.0.1",
             0,
+            ssl=self._tls,
             process_request=self._upgrade,
             compression=None,
             ping_interval=None,
@@ -193,9 +200,16 @@ class DifficultServer:
         ) as listening:
             self.port = next(iter(listening.sockets)).getsockname()[1]
             self._ready.set()
+            self._listening = listening
             await self._stop.wait()
-            for connection in listening.connections:
-                connection.transport.abort()
+            self._abort_all()
+
+    def _abort_all(self) -> None:
+        for connection in self._listening.connections:
+            connection.transport.abort()
+
+    def disconnect_all(self) -> None:
+        self.call(self._abort_all)
 
     def _upgrade(self, _connection: ServerConnection, request: Request) -> Response | None:
         if not self.refusals:
