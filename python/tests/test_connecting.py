@@ -310,6 +310,33 @@ class TestTokens:
         with pytest.raises(RuntimeError, match="vault is sealed"):
             run.result()
 
+    def test_what_was_given_last_is_used_while_the_program_is_blocked(
+        self, server: DifficultServer, start: Start
+    ) -> None:
+        tokens = iter(["one", "two", "three"])
+        blocked, release = threading.Event(), threading.Event()
+        worker = echo_worker(server.url, auth_token=lambda: next(tokens))
+
+        @worker.on_message("block")
+        def block(message: Any) -> None:
+            blocked.set()
+            release.wait(15)
+
+        start(worker)
+        peer = server.accept()
+        assert peer.register()["authToken"] == "one"
+        peer.send({"type": "block"})
+        assert blocked.wait(5)
+        peer.cut()
+        peer = server.accept()
+        assert peer.register()["authToken"] == "one"
+        release.set()
+        peer.request(payload=1)
+        peer.expect("request_ack")
+        peer.expect("request_result", data=1)
+        peer.cut()
+        assert server.accept().register()["authToken"] == "two", "a call that nobody waited for was not made"
+
     def test_capabilities_are_asked_at_each_connect_too(self, server: DifficultServer, start: Start) -> None:
         counts = iter([1, 2])
         worker = echo_worker(

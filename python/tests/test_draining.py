@@ -23,6 +23,8 @@ def begin(
     run = start(worker)
     peer = server.accept()
     peer.register(features)
+    while worker.state != "connected":
+        time.sleep(0.005)
     return peer, run
 
 
@@ -218,6 +220,24 @@ def test_close_while_connecting_ends_it(server: DifficultServer, start: Start) -
         run.result(5)
 
 
+def test_a_registration_under_way_is_waited_for(server: DifficultServer, start: Start) -> None:
+    worker = Worker(server.url, **QUICK)
+    worker.handler()(Gate().handle)
+    run = start(worker)
+    peer = server.accept()
+    registration = peer.receive()
+    drained = drain(run)
+    while worker.state != "draining":
+        time.sleep(0.01)
+    assert not drained.done()
+    assert registration["type"] == "worker_registration"
+    peer.send({"type": "worker_registration_ack", "success": True, "sessionId": "s", "features": ["request"]})
+    peer.expect("worker_status", status="draining")
+    peer.send({"type": "worker_status_ack", "status": "draining"})
+    drained.result(5)
+    assert peer.wait_closed() == (1000, "")
+
+
 class TestUpdates:
     def update(self, run: Run, *arguments: Any, **named: Any) -> Future[None]:
         done: Future[None] = Future()
@@ -282,11 +302,31 @@ class TestUpdates:
         run = start(worker)
         peer = server.accept()
         assert peer.register()["capabilities"] == {"models": [{"modelId": "a"}], "maxConcurrentRequests": 3}
+        while worker.state != "connected":
+            time.sleep(0.005)
         done = self.update(run, models=["b"])
         peer.expect("worker_update")
         peer.cut()
         done.result(5)
         assert server.accept().register()["capabilities"]["models"] == [{"modelId": "b"}]
+
+    @pytest.mark.parametrize("accepted", [True, False])
+    def test_during_a_registration_it_follows_it(self, server: DifficultServer, start: Start, accepted: bool) -> None:
+        worker = Worker(server.url, models=["a"], **QUICK)
+        worker.handler()(Gate().handle)
+        run = start(worker)
+        peer = server.accept()
+        registration = peer.receive()
+        self.update(run, models=["b"]).result(5)
+        ack = {"type": "worker_registration_ack", "success": True, "sessionId": "s", "features": ["request"]}
+        peer.send(ack)
+        assert peer.expect("worker_update")["capabilities"]["models"] == [{"modelId": "b"}]
+        peer.send({"type": "worker_update_ack", "success": accepted, "error": "Invalid update: models: no"})
+        peer.request()
+        peer.expect("request_ack")
+        peer.cut()
+        expected = "b" if accepted else registration["capabilities"]["models"][0]["modelId"]
+        assert server.accept().register()["capabilities"]["models"] == [{"modelId": expected}]
 
     def test_a_server_without_features_hears_of_it_at_the_next_registration(
         self, server: DifficultServer, start: Start

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from datetime import datetime, timedelta, timezone
@@ -15,6 +16,7 @@ from hardlydifficult_worker.heartbeats import Heartbeats, interval_from_ms
 from hardlydifficult_worker.proxy import bypasses_proxy, choose_proxy
 from hardlydifficult_worker.replay import ReplayStore
 from hardlydifficult_worker.wire import Malformed, decode, encode, error_message, parse_ack, parse_request, timestamp
+from hardlydifficult_worker.within import within
 
 KEY = ("r1", 1)
 
@@ -324,3 +326,41 @@ class TestWire:
                 raise RuntimeError
 
         assert body(CodedError()) == {"message": "CodedError"}
+
+
+class TestWithin:
+    def test_a_result_an_error_and_a_timeout(self) -> None:
+        async def program() -> None:
+            assert await within(5, asyncio.sleep(0, "result")) == "result"
+            with pytest.raises(TimeoutError):
+                await within(0.01, asyncio.sleep(60))
+
+            async def fail() -> None:
+                raise ZeroDivisionError
+
+            with pytest.raises(ZeroDivisionError):
+                await within(5, fail())
+
+        asyncio.run(program())
+
+    def test_a_cancellation_is_not_swallowed_by_a_result_of_the_same_moment(self) -> None:
+        discarded: list[str] = []
+
+        async def program() -> None:
+            arrived = asyncio.get_running_loop().create_future()
+
+            async def result() -> str:
+                await arrived
+                return "a socket"
+
+            task = asyncio.create_task(within(5, result(), discarded.append))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            arrived.set_result(None)
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        asyncio.run(program())
+        assert discarded == ["a socket"]

@@ -76,12 +76,18 @@ class Link:
         self.registered = False
         """Whether `send` takes messages. Read from any thread."""
         self.done: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run_thread, name="worker-connection", daemon=True)
 
     # From any thread
 
     def start(self) -> None:
         """Start the thread."""
-        threading.Thread(target=self._run_thread, name="worker-connection", daemon=True).start()
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait for the thread to end, if `done` is settled: then it has nothing left to do."""
+        if self.done.done():
+            self._thread.join()
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on this thread's loop. After its end nothing happens."""
@@ -139,7 +145,8 @@ class Link:
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        if tasks:
+            self._loop.run_until_complete(asyncio.wait(tasks))
         self._loop.close()
 
     # One connection
@@ -198,11 +205,28 @@ class Link:
         if self._function is not None and not takes_requests and not self._warned_of_features:
             self._warned_of_features = True
             self._log.warning("The server does not send requests to handlers: this worker's will not be called")
+        self._send_early_update(capabilities)
         if self._draining:
             self._announce_draining()
             self._leave_if_drained()
         else:
             self.state = "connected"
+
+    def _send_early_update(self, registered: dict[str, Any]) -> None:
+        """Send what `update()` was given while the registration with older capabilities was under way."""
+        wanted = self._capabilities.last
+        if wanted is None or wanted is registered or not self._speaks_requests():
+            return
+        answer: Future[None] = Future()
+
+        def complain(done: Future[None]) -> None:
+            error = done.exception()
+            if error is not None:
+                self._log.warning("The server keeps to the capabilities of the registration: %s", error)
+                self._capabilities.set(registered)
+
+        answer.add_done_callback(complain)
+        self._update(answer, wanted)
 
     def _speaks_requests(self) -> bool:
         return self.registered and self._session is not None and "request" in self._session.features
@@ -290,7 +314,7 @@ class Link:
         if self.registered:
             if self._status_acknowledged or not self._speaks_requests():
                 self._leave(True)
-        elif not self._table.unsent:
+        elif self._session is None and not self._table.unsent:
             self._leave(False)
 
     def _leave(self, flush: bool) -> None:
@@ -302,7 +326,7 @@ class Link:
         self._table.capacity = 0
         if not flush:
             self._table.abort_all("DISCONNECTED", silently=True)
-        if self._session is not None and self.registered:
+        if self._session is not None:
             self._session.close(flush=flush)
         else:
             self._connector.give_up_current()

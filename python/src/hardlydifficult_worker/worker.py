@@ -201,6 +201,7 @@ class Worker:
         finally:
             link.close()
             await asyncio.wait([done], timeout=_CLOSE_SECONDS)
+            link.join()
             await program.finish()
             signals.restore()
             self._link = None
