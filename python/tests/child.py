@@ -36,8 +36,8 @@ def main(url: str, kind: str) -> None:
         say("started")
         end = time.monotonic() + payload
         while time.monotonic() < end:
-            # Nobody else runs for the better part of a second.
-            sum(range(20_000_000))
+            # Nobody else runs for some tenths of a second.
+            sum(range(5_000_000))
         return "held"
 
     worker.handler()({"sleep": sleep, "loop": hold_loop, "gil": hold_gil_by_turns}[kind])

@@ -111,11 +111,9 @@ def test_a_handler_that_holds_the_loop_or_the_gil_misses_no_heartbeat(spawn: Spa
     assert child.line() == "started"
     while child.peer.heartbeats.get(timeout=4)["active"] != ["r1"]:
         pass
-    end = time.monotonic() + HOLD_SECONDS - 1
-    beats = 0
-    while time.monotonic() < end:
-        # A server would call the worker unhealthy after some intervals without one.
-        assert child.peer.heartbeats.get(timeout=4)["active"] == ["r1"]
+    beats = 1
+    # A server would call the worker unhealthy after some intervals without one.
+    while child.peer.heartbeats.get(timeout=4)["active"] == ["r1"]:
         beats += 1
     assert beats >= HOLD_SECONDS / 3
     child.peer.expect("request_result", data="held")

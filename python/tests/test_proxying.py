@@ -73,6 +73,9 @@ class Proxy:
 
     def close(self) -> None:
         """Listen no more, and wait until what was connected is closed."""
+        with contextlib.suppress(OSError):
+            # Closing alone doesn't end an accept() that waits.
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for thread in self._threads:
             thread.join(15)
@@ -135,6 +138,16 @@ def test_a_proxy_that_refuses_is_an_error_without_its_credentials(
         run.result()
     assert "secret" not in str(raised.value)
     refusing.close()
+
+
+def test_a_proxy_that_is_none_is_an_error(server: DifficultServer, start: Start) -> None:
+    other = Proxy(server.port, "\r\nSSH-2.0-OpenSSH_9.6")
+    run = start(worker_for("ws://gpu.test/", proxy=f"127.0.0.1:{other.port}", reconnect_max_attempts=1))
+    with pytest.raises(ConnectionError, match="no HTTP answer"):
+        run.result()
+    other.close()
+    with pytest.raises(ConnectionRefusedError):
+        start(worker_for("ws://gpu.test/", proxy=f"http://127.0.0.1:{other.port}", reconnect_max_attempts=0)).result()
 
 
 def test_tls_is_with_the_server_and_goes_through_the_proxy(

@@ -13,7 +13,7 @@ import pytest
 from hardlydifficult_worker import RequestError
 from hardlydifficult_worker.backoff import Backoff, Loss, parse_retry_after
 from hardlydifficult_worker.heartbeats import Heartbeats, interval_from_ms
-from hardlydifficult_worker.proxy import bypasses_proxy, choose_proxy
+from hardlydifficult_worker.proxy import ProxyAddress, bypasses_proxy, choose_proxy
 from hardlydifficult_worker.replay import ReplayStore
 from hardlydifficult_worker.wire import Malformed, decode, encode, error_message, parse_ack, parse_request, timestamp
 from hardlydifficult_worker.within import within
@@ -85,23 +85,24 @@ class TestProxy:
     @pytest.mark.parametrize(
         ("secure", "env", "expected"),
         [
-            (True, ENV, "http://secure:1"),
-            (False, ENV, "http://plain:2"),
-            (True, {"ALL_PROXY": "all:3"}, "http://all:3"),
-            (False, {"ALL_PROXY": "all:3"}, "http://all:3"),
+            (True, ENV, ProxyAddress("secure", 1)),
+            (False, ENV, ProxyAddress("plain", 2)),
+            (True, {"ALL_PROXY": "all:3"}, ProxyAddress("all", 3)),
+            (False, {"ALL_PROXY": "all:3"}, ProxyAddress("all", 3)),
             (True, {"HTTP_PROXY": "http://plain:2"}, None),
-            (True, {**ENV, "https_proxy": "http://lower"}, "http://lower:80"),
+            (True, {**ENV, "https_proxy": "http://lower"}, ProxyAddress("lower", 80)),
             (True, {**ENV, "NO_PROXY": "gpu.example"}, None),
             (True, {}, None),
         ],
     )
-    def test_what_the_environment_says(self, secure: bool, env: dict[str, str], expected: str | None) -> None:
+    def test_what_the_environment_says(self, secure: bool, env: dict[str, str], expected: ProxyAddress | None) -> None:
         assert choose_proxy(secure, "gpu.example", 443, True, env) == expected
 
     def test_the_option_comes_before_the_environment(self) -> None:
         env = {**self.ENV, "NO_PROXY": "*"}
-        assert choose_proxy(True, "a.example", 443, "http://u:p%40@other:8", env) == "http://u:p%40@other:8"
-        assert choose_proxy(True, "a.example", 443, "http://user@[::1]", env) == "http://user:@[::1]:80"
+        other = ProxyAddress("other", 8, ("u", "p@"))
+        assert choose_proxy(True, "a.example", 443, "http://u:p%40@other:8", env) == other
+        assert choose_proxy(True, "a.example", 443, "http://u@[::1]", env) == ProxyAddress("::1", 80, ("u", ""))
         assert choose_proxy(True, "a.example", 443, False, self.ENV) is None
         assert choose_proxy(True, "a.example", 443, None, self.ENV) is None
 

@@ -386,11 +386,12 @@ class TestCapacity:
             peer.expect("request_result", data={"got": payload})
 
     def test_a_higher_attempt_is_a_request_of_its_own_and_aborts_the_old_one(self, serve: Serve) -> None:
-        aborted = threading.Event()
+        started, aborted = threading.Event(), threading.Event()
 
         async def handler(payload: Any, context: RequestContext) -> Any:
             if context.attempt == 2:
                 return "second"
+            started.set()
             try:
                 await asyncio.sleep(60)
             except asyncio.CancelledError:
@@ -400,6 +401,7 @@ class TestCapacity:
         peer = serve(handler, concurrency=2)
         peer.request(attempt=1)
         peer.expect("request_ack", attempt=1)
+        assert started.wait(5)
         peer.request(attempt=2)
         peer.expect("request_ack", attempt=2)
         assert aborted.wait(5)

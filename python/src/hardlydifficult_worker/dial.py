@@ -7,12 +7,13 @@ import os
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidProxyStatus, InvalidStatus, ProxyError
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
 from .backoff import Loss, parse_retry_after
+from .connect_proxy import ProxyRefused, connect_through
 from .log import silent_logger
 from .options import Options, bearer
-from .proxy import choose_proxy
+from .proxy import ProxyAddress, choose_proxy
 from .within import within
 
 OPEN_TIMEOUT = 10.0
@@ -43,27 +44,40 @@ async def dial(options: Options, token: str | None) -> ClientConnection:
     except TimeoutError:
         error: Exception = TimeoutError(f"{url} did not answer within {OPEN_TIMEOUT:g} s")
         raise DialError(Loss(error=error)) from None
-    except InvalidProxyStatus as refused:
-        error = ConnectionError(f"the proxy refused to connect to {url}: HTTP {refused.response.status_code}")
+    except ProxyRefused as refused:
+        error = ConnectionError(f"the proxy refused to connect to {url}: {refused}")
         raise DialError(Loss(error=error)) from None
     except InvalidStatus as refused:
         status = refused.response.status_code
         wait = parse_retry_after(refused.response.headers.get("Retry-After")) if status in (429, 503) else None
         error = ConnectionError(f"{url} refused the connection: HTTP {status}")
         raise DialError(Loss(error=error, retry_after=wait)) from None
-    except (ProxyError, InvalidHandshake, EOFError) as failed:
+    except (InvalidHandshake, EOFError) as failed:
         error = ConnectionError(f"{url} did not answer as a WebSocket server: {type(failed).__name__}")
         raise DialError(Loss(error=error)) from None
     except OSError as failed:
         raise DialError(Loss(error=failed)) from None
 
 
-async def _open(options: Options, token: str | None, proxy: str | None) -> ClientConnection:
+async def _open(options: Options, token: str | None, proxy: ProxyAddress | None) -> ClientConnection:
+    url = options.url
     arguments: dict[str, Any] = {"ssl": options.ssl} if options.ssl is not None else {}
+    if proxy is None:
+        return await _upgrade(options, token, arguments)
+    connection = await connect_through(proxy, url.host, url.port)
+    try:
+        return await _upgrade(options, token, {**arguments, "sock": connection})
+    except BaseException:
+        connection.close()
+        raise
+
+
+async def _upgrade(options: Options, token: str | None, arguments: dict[str, Any]) -> ClientConnection:
     return await _Connect(
         options.url.target,
         additional_headers=upgrade_headers(options, token),
-        proxy=proxy,
+        # The proxy's part was done before.
+        proxy=None,
         # No extension is negotiated, and heartbeats take the place of pings.
         compression=None,
         ping_interval=None,

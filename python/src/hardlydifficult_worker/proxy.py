@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from urllib.parse import quote, unquote, urlsplit
+from dataclasses import dataclass, field
+from urllib.parse import unquote, urlsplit
 
 from .errors import OptionError
 
 
-def choose_proxy(secure: bool, host: str, port: int, setting: bool | str | None, env: Mapping[str, str]) -> str | None:
-    """Return the URL of the HTTP proxy for a server, or None to connect directly.
+@dataclass(frozen=True)
+class ProxyAddress:
+    """An HTTP proxy."""
+
+    host: str
+    port: int
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+
+def choose_proxy(
+    secure: bool, host: str, port: int, setting: bool | str | None, env: Mapping[str, str]
+) -> ProxyAddress | None:
+    """Return the HTTP proxy for a server, or None to connect directly.
 
     `setting` is the option `proxy`: True takes the environment's, a string is the proxy itself, False or None is none.
     """
@@ -27,8 +39,8 @@ def choose_proxy(secure: bool, host: str, port: int, setting: bool | str | None,
     return None
 
 
-def parse_proxy(value: str, name: str) -> str:
-    """Check the URL of a proxy and return it in the form that every part of `websockets` takes."""
+def parse_proxy(value: str, name: str) -> ProxyAddress:
+    """Take the URL of a proxy apart."""
     wrong = f"{name} must be the URL of an HTTP proxy, such as http://proxy.example:3128"
     # host:port without a scheme is an HTTP proxy for every program that reads these variables.
     text = value.strip()
@@ -41,11 +53,8 @@ def parse_proxy(value: str, name: str) -> str:
         raise OptionError(f"{wrong}: the scheme {parts.scheme!r} is not supported")
     if not host:
         raise OptionError(wrong)
-    credentials = ""
-    if parts.username is not None:
-        user, password = unquote(parts.username), unquote(parts.password or "")
-        credentials = f"{quote(user, safe='')}:{quote(password, safe='')}@"
-    return f"http://{credentials}{f'[{host}]' if ':' in host else host}:{port or 80}"
+    credentials = None if parts.username is None else (unquote(parts.username), unquote(parts.password or ""))
+    return ProxyAddress(host, port or 80, credentials)
 
 
 def is_loopback(host: str) -> bool:
