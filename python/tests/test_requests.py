@@ -350,6 +350,11 @@ class TestCapacity:
         peer.request()
         peer.expect("request_reject")
 
+    def test_half_a_slot_is_none(self, serve: Serve) -> None:
+        peer = serve(coroutine, concurrency=0.5)
+        peer.request()
+        peer.expect("request_reject")
+
     def test_the_same_attempt_again_is_ignored(self, serve: Serve) -> None:
         release = threading.Event()
         calls: list[Any] = []

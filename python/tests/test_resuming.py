@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Generator
+from random import Random
 from typing import Any
 
 import pytest
@@ -286,3 +288,112 @@ def test_many_cuts_in_a_stream_lose_and_double_nothing(server: DifficultServer, 
             peer = server.accept()
             peer.register(resumed=resumed(("r1", 1, len(received))))
     assert received == list(range(2000))
+
+
+@pytest.mark.parametrize("kind", ["result", "chunk"])
+def test_a_message_that_the_server_finds_too_big_is_not_sent_again(
+    server: DifficultServer, start: Start, kind: str
+) -> None:
+    tap = Tap()
+    peer, _ = begin(server, start, tap.answer if kind == "result" else tap.stream, concurrency=2)
+    peer.request("big", stream=True)
+    peer.expect("request_ack")
+    tap.items.put("x" * MIB)
+    peer.receive()
+    peer.close(1009, "too big")
+    again = server.accept()
+    registration = again.register(resumed=resumed(("big", 1, 0)))
+    assert registration["resume"]["requests"] == [{"requestId": "big", "attempt": 1, "done": True}]
+    assert again.expect("request_error")["error"]["code"] == "MESSAGE_TOO_BIG"
+    again.settle("big")
+    again.request("r2", stream=True)
+    again.expect("request_ack")
+
+
+def test_a_session_without_an_id_cannot_be_resumed(server: DifficultServer, start: Start) -> None:
+    tap = Tap()
+    worker = Worker(server.url, **QUICK)
+    worker.handler()(tap.stream)
+    start(worker)
+    peer = server.accept()
+    peer.register(sessionId=None)
+    peer.request(stream=True)
+    peer.expect("request_ack")
+    peer.cut()
+    assert tap.cancelled.wait(5)
+    assert "resume" not in server.accept().register()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_at_most_once_holds_through_cuts_at_random(server: DifficultServer, start: Start, seed: int) -> None:
+    random = Random(seed)
+    calls: list[str] = []
+    kinds = ["async", "thread"]
+
+    async def stream_async(payload: Any, context: RequestContext) -> AsyncIterator[Any]:
+        calls.append(context.request_id)
+        for number in range(payload):
+            yield number
+            await asyncio.sleep(0.001)
+        context.set_result(payload)
+
+    def stream(payload: Any, context: RequestContext) -> Generator[Any, None, Any]:
+        calls.append(context.request_id)
+        for number in range(payload):
+            yield number
+            time.sleep(0.001)
+        return payload
+
+    peer, _ = begin(server, start, stream_async if kinds[seed % 2] == "async" else stream, concurrency=8)
+    waiting = {f"r{number}": random.randrange(60) for number in range(40)}
+    sizes = dict(waiting)
+    received: dict[str, int] = {}
+    ended: set[str] = set()
+
+    def send_more() -> None:
+        while waiting and len(received) - len(ended) < 8:
+            name, size = waiting.popitem()
+            received[name] = 0
+            peer.request(name, payload=size, stream=True)
+
+    send_more()
+    until_cut = random.randrange(1, 200)
+    while len(ended) < 40:
+        message = peer.receive()
+        name = message["requestId"]
+        if message["type"] == "request_chunk":
+            # What comes twice after a resume is the server's to drop.
+            assert message["seq"] <= received[name]
+            assert message["data"] == message["seq"]
+            received[name] = max(received[name], message["seq"] + 1)
+        elif message["type"] == "request_result":
+            assert message["data"] == received[name] == sizes[name]
+            ended.add(name)
+            peer.settle(name)
+            send_more()
+        else:
+            assert message["type"] == "request_ack"
+        until_cut -= 1
+        if until_cut == 0:
+            until_cut = random.randrange(1, 200)
+            peer.cut()
+            peer = server.accept()
+            registration = peer.expect("worker_registration")
+            named = {entry["requestId"] for entry in registration["resume"]["requests"]}
+            running = set(received) - ended
+            peer.send(
+                {
+                    "type": "worker_registration_ack",
+                    "success": True,
+                    "sessionId": peer.session_id,
+                    "features": ["request", "resume"],
+                    "resumed": resumed(*((each, 1, received[each]) for each in running & named)),
+                    "dropped": sorted(named - running),
+                }
+            )
+            # Requests that never arrived are lost to their callers: they would be sent again as another attempt.
+            for lost in running - named:
+                ended.add(lost)
+                assert lost not in calls
+            send_more()
+    assert len(calls) == len(set(calls))

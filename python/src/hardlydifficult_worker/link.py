@@ -28,6 +28,7 @@ from .updates import Updates
 from .wire import FEATURES, REQUEST_TYPES, SESSION_TYPES, Ack, encode, seconds_from_ms
 
 DRAIN_GRACE_SECONDS = 1.0
+TOO_BIG = 1009
 
 
 class Link:
@@ -66,7 +67,6 @@ class Link:
         self._updates = Updates(capabilities, log.redact)
         self._session: Session | None = None
         self._resume_from: str | None = None
-        self._named: list[dict[str, Any]] = []
         self._draining = False
         self._drain_reason: str | None = None
         self._status_acknowledged = False
@@ -159,7 +159,7 @@ class Link:
             socket = await dial(self._options, token)
         except DialError as failed:
             return failed.loss
-        self._session = Session(
+        session = Session(
             socket,
             self._options.worker_id,
             backlog=self._backlog,
@@ -168,14 +168,18 @@ class Link:
             on_message=self._message,
             active_ids=self._table.active_ids,
         )
+        self._session = session
         try:
-            return await self._session.run(self._registration(capabilities, token))
+            loss = await session.run(self._registration(capabilities, token))
         finally:
             self._session = None
             if self.registered:
                 self.registered = False
                 self._table.lost()
                 self._updates.lost()
+        if loss.code == TOO_BIG:
+            self._table.refused(session.largest_frame)
+        return loss
 
     def _registration(self, capabilities: dict[str, Any], token: str | None) -> bytes:
         message: dict[str, Any] = {
@@ -188,17 +192,15 @@ class Link:
             message["authToken"] = token
         if self._function is not None:
             message["features"] = list(FEATURES)
-        self._named = []
         if self._resume_from is not None:
-            self._named = self._table.resume_list()
-            message["resume"] = {"sessionId": self._resume_from, "requests": self._named}
+            message["resume"] = {"sessionId": self._resume_from, "requests": self._table.resume_list()}
         return encode(message)
 
     def _registered(self, ack: Ack, capabilities: dict[str, Any]) -> None:
         takes_requests = "request" in ack.features and self._function is not None
         self._updates.registered(capabilities)
         self._table.capacity = self._updates.capacity
-        self._table.registered(self._session if takes_requests else None, ack, self._named)
+        self._table.registered(self._session if takes_requests else None, ack)
         self._resume_from = ack.session_id if "resume" in ack.features else None
         self.registered = True
         self._log.info("Registered at %s as %s", self._options.url, self._options.worker_id)

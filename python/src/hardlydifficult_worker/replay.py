@@ -99,6 +99,13 @@ class ReplayStore:
         kept = self._kept.get(key)
         return None if kept is None else kept.end
 
+    def find(self, frame: bytes) -> Key | None:
+        """Return the request that this very frame belongs to."""
+        for key, kept in self._kept.items():
+            if kept.end is frame or any(each is frame for each in kept.frames):
+                return key
+        return None
+
     def unsettled(self) -> list[Key]:
         """Return the requests that have ended and aren't settled."""
         return [key for key, kept in self._kept.items() if kept.end is not None]

@@ -37,6 +37,8 @@ class _Running:
         """The server has had the last word, or doesn't want it: nothing more is sent."""
 
 
+_OVERFLOW = ("RESUME_OVERFLOW", "more was streamed than is kept for a resume")
+
 _ABORT_MESSAGES = {
     "TIMEOUT": "the request timed out",
     "DRAIN_TIMEOUT": "the worker is leaving",
@@ -100,12 +102,12 @@ class RequestTable:
             for key in keys
         ]
 
-    def registered(self, sender: Sender | None, ack: Ack, named: list[dict[str, Any]]) -> None:
+    def registered(self, sender: Sender | None, ack: Ack) -> None:
         """Go on with the requests that the server resumed, and drop the others. Without the feature, drop all."""
         self._sender = sender
-        self._resumable = sender is not None and "resume" in ack.features
-        for entry in named:
-            key = (entry["requestId"], entry["attempt"])
+        self._resumable = sender is not None and "resume" in ack.features and ack.session_id is not None
+        earlier = [key for key, running in self._running.items() if not running.over]
+        for key in dict.fromkeys([*earlier, *self._replay.unsettled()]):
             if self._resumable and key in ack.resumed:
                 self._go_on(key, ack.resumed[key])
             else:
@@ -115,7 +117,7 @@ class RequestTable:
         sender = self._sender
         chunks = self._replay.chunks_from(key, next_seq)
         if chunks is None or sender is None:
-            self._overflow(key)
+            self._fail(key, *_OVERFLOW)
             return
         for frame in chunks:
             sender.enqueue(frame)
@@ -132,8 +134,15 @@ class RequestTable:
             elif running.cancelled_by_server:
                 # The server has nobody left to tell.
                 running.over = True
+                self._replay.forget(key)
         if not self._resumable:
             self._replay.forget_all()
+
+    def refused(self, frame: bytes) -> None:
+        """The server has closed the connection because of this frame: sent once more, it would do so again."""
+        key = self._replay.find(frame)
+        if key is not None:
+            self._fail(key, "MESSAGE_TOO_BIG", f"the server takes no message of {len(frame)} bytes")
 
     def abort_all(self, code: str, *, silently: bool = False) -> None:
         """Cancel every handler. Silently, nothing more is said about its request."""
@@ -174,7 +183,7 @@ class RequestTable:
         if self._sender is None or self._function is None:
             return
         # A handler that was told to end and hasn't yet holds its slot, and its place in the table.
-        if len(self._running) >= self.capacity or key in self._running:
+        if len(self._running) + 1 > self.capacity or key in self._running:
             self._sender.enqueue(request_message("request_reject", key, reason="busy"))
             return
         self._sender.enqueue(request_message("request_ack", key))
@@ -236,18 +245,18 @@ class RequestTable:
     def _chunk(self, running: _Running, frame: bytes) -> None:
         key = running.request.key
         if self._resumable and not self._replay.add_chunk(key, frame, connected=self._sender is not None):
-            self._overflow(key)
+            self._fail(key, *_OVERFLOW)
         elif self._sender is not None:
             self._sender.enqueue(frame)
 
-    def _overflow(self, key: Key) -> None:
-        """A chunk that the server may need is no longer kept: the stream can't go on."""
+    def _fail(self, key: Key, code: str, message: str) -> None:
+        """End a request whatever its handler does: it can't go on."""
         self._replay.drop_chunks(key)
-        self._send_end(key, coded_error_message(key, "more was streamed than is kept for a resume", "RESUME_OVERFLOW"))
+        self._send_end(key, coded_error_message(key, message, code))
         running = self._running.get(key)
         if running is not None:
             running.over = True
-            self._abort(running, "RESUME_OVERFLOW")
+            self._abort(running, code)
 
     def _finished(self, running: _Running, frame: bytes | None) -> None:
         key = running.request.key

@@ -51,6 +51,8 @@ class Session:
         self._flushed = asyncio.Event()
         self._flushed.set()
         self._frames_written = 0
+        self.largest_frame = b""
+        """The largest one that was written: the one that a server means when it closes with 1009."""
         self._beats: Heartbeats | None = None
         self._beat_waits = False
         self._complained = False
@@ -166,6 +168,7 @@ class Session:
                     if heartbeat is not None and self._beats is not None:
                         self._beat_waits = False
                         self._beats.sent(heartbeat, self._loop.time())
+                    self.largest_frame = max(self.largest_frame, frame, key=len)
                     try:
                         await self._socket.send(frame, text=True)
                     finally:
