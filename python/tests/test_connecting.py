@@ -189,17 +189,19 @@ def test_retry_after_is_waited_for(server: DifficultServer, start: Start, status
 def test_failures_in_a_row_are_limited_and_the_last_error_is_raised(server: DifficultServer, start: Start) -> None:
     for _ in range(3):
         server.refuse(500)
-    run = start(echo_worker(server.url, reconnect_max_attempts=2))
+    run = start(echo_worker(server.url, reconnect_max_attempts=3))
     with pytest.raises(ConnectionError, match="HTTP 500"):
         run.result()
     assert server.refused.qsize() == 3
+    assert server.nobody_comes_for(0.1)
 
 
 def test_a_registration_ends_the_row_of_failures(server: DifficultServer, start: Start) -> None:
-    run = start(echo_worker(server.url, reconnect_max_attempts=1))
+    run = start(echo_worker(server.url, reconnect_max_attempts=2))
     peer = server.accept()
     peer.register()
     for _ in range(3):
+        server.refuse(500)
         peer.cut()
         peer = server.accept()
         peer.register()
@@ -232,7 +234,7 @@ def test_the_acknowledgement_has_a_limit(
 ) -> None:
     assert session.ACK_TIMEOUT == 30
     monkeypatch.setattr(session, "ACK_TIMEOUT", 0.2)
-    run = start(echo_worker(server.url, reconnect_max_attempts=1))
+    run = start(echo_worker(server.url, reconnect_max_attempts=2))
     for _ in range(2):
         server.accept().expect("worker_registration")
     with pytest.raises(TimeoutError, match="registration"):
@@ -253,7 +255,7 @@ def test_something_that_is_no_websocket_server_is_tried_again(start: Start) -> N
 
         thread = threading.Thread(target=answer)
         thread.start()
-        run = start(echo_worker(f"ws://127.0.0.1:{other.getsockname()[1]}", reconnect_max_attempts=1))
+        run = start(echo_worker(f"ws://127.0.0.1:{other.getsockname()[1]}", reconnect_max_attempts=2))
         with pytest.raises(ConnectionError, match="did not answer as a WebSocket server"):
             run.result()
         thread.join()
@@ -293,6 +295,29 @@ class TestTokens:
         with pytest.raises(WorkerRejected):
             run.result()
         assert server.nobody_comes_for(0.2)
+
+    def test_a_new_one_is_waited_for_while_the_program_is_blocked(self, server: DifficultServer, start: Start) -> None:
+        tokens = iter(["one", "two", "three"])
+        blocked, release = threading.Event(), threading.Event()
+        worker = echo_worker(server.url, auth_token=lambda: next(tokens))
+
+        @worker.on_message("block")
+        def block(message: Any) -> None:
+            blocked.set()
+            release.wait(15)
+
+        start(worker)
+        peer = server.accept()
+        peer.register()
+        peer.send({"type": "block"})
+        assert blocked.wait(5)
+        peer.cut()
+        peer = server.accept()
+        assert peer.expect("worker_registration")["authToken"] == "one"
+        peer.close(4001, "Authentication failed")
+        assert server.nobody_comes_for(1.5)
+        release.set()
+        assert server.accept().register()["authToken"] == "two"
 
     def test_a_function_that_raises_is_a_failure_like_others(self, server: DifficultServer, start: Start) -> None:
         answers: list[Any] = [RuntimeError("vault is sealed"), 7, "right"]

@@ -339,7 +339,7 @@ class TestUpdates:
 
     @pytest.mark.parametrize(
         ("arguments", "named"),
-        [((), {}), ((7,), {}), (({},), {}), ((), {"models": "b"}), ((), {"concurrency": -1}), (({},), {"models": ()})],
+        [((), {}), ((7,), {}), (({"a": {1}},), {}), ((), {"models": "b"}), (({},), {"models": ()})],
     )
     def test_wrong_ones_are_told_at_once(self, arguments: Any, named: Any) -> None:
         with pytest.raises(OptionError):

@@ -142,7 +142,7 @@ def test_a_proxy_that_refuses_is_an_error_without_its_credentials(
 
 def test_a_proxy_that_is_none_is_an_error(server: DifficultServer, start: Start) -> None:
     other = Proxy(server.port, "\r\nSSH-2.0-OpenSSH_9.6")
-    run = start(worker_for("ws://gpu.test/", proxy=f"127.0.0.1:{other.port}", reconnect_max_attempts=1))
+    run = start(worker_for("ws://gpu.test/", proxy=f"127.0.0.1:{other.port}", reconnect_max_attempts=2))
     with pytest.raises(ConnectionError, match="no HTTP answer"):
         run.result()
     other.close()

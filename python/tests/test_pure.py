@@ -33,16 +33,20 @@ class TestBackoff:
         delays = [backoff.next_delay(Loss()) for _ in range(7)]
         assert delays == [1, 2, 4, 8, 16, 30, 30]
         assert {low for low, _ in drawn} == {0}
-        backoff.succeeded()
-        assert backoff.next_delay(Loss()) == 1
+        assert backoff.next_delay(Loss(registered=True)) == 1
+        assert backoff.next_delay(Loss()) == 2
         for _ in range(5000):
             assert backoff.next_delay(Loss()) is not None
 
-    def test_more_failures_in_a_row_than_allowed_end_it(self) -> None:
+    def test_as_many_failures_in_a_row_as_allowed_end_it(self) -> None:
         backoff = Backoff(1, 30, 2)
-        assert backoff.next_delay(Loss()) is not None
+        for _ in range(3):
+            assert backoff.next_delay(Loss()) is not None
+            assert backoff.next_delay(Loss(registered=True)) is not None
         assert backoff.next_delay(Loss()) is not None
         assert backoff.next_delay(Loss()) is None
+        assert Backoff(1, 30, 0).next_delay(Loss(registered=True)) is None
+        assert Backoff(1, 30, 0).next_delay(Loss()) is None
 
     def test_retry_after_is_the_least_and_a_drawn_time_is_what_is_waited(self) -> None:
         backoff = Backoff(1, 30, math.inf)
@@ -55,6 +59,9 @@ class TestBackoff:
             (Loss(4001, "Authentication failed"), 4001),
             (Loss(4002, "Invalid registration", "Invalid registration: models: missing"), 4002),
             (Loss(4003, "Replaced by new connection"), 4003),
+            (Loss(1006, "", "Invalid authentication token"), 4001),
+            (Loss(1006, "", "Invalid registration: models: missing"), 4002),
+            (Loss(1006, "", "Id in use"), None),
             (Loss(4003, "Heartbeat timeout"), None),
             (Loss(4009, "Id in use"), None),
             (Loss(1001, "Server shutting down"), None),
@@ -65,7 +72,7 @@ class TestBackoff:
         rejection = loss.rejection()
         assert (None if rejection is None else rejection.code) == code
         if rejection is not None:
-            assert rejection.reason == loss.reason
+            assert rejection.reason == loss.reason or loss.code == 1006
             assert loss.detail is None or loss.detail in str(rejection)
         assert not loss.let_go
         assert Loss(1000).let_go

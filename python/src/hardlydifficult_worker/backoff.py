@@ -13,6 +13,12 @@ from .errors import WorkerRejected
 
 REPLACED = "Replaced by new connection"
 
+# How the `error` of a refused registration begins, and the close that follows it.
+_REFUSALS: tuple[tuple[str, int, str], ...] = (
+    ("Invalid authentication token", 4001, "Authentication failed"),
+    ("Invalid registration", 4002, "Invalid registration"),
+)
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -41,8 +47,14 @@ class Loss:
 
     def rejection(self) -> WorkerRejected | None:
         """What says that trying again can't help. A refused token is judged by the caller, who may have another one."""
-        if self.code in (4001, 4002) or (self.code == 4003 and self.reason == REPLACED):
-            return WorkerRejected(self.code, self.reason or self.detail or "", self.detail)
+        code, reason = self.code, self.reason
+        if code < 4000 and self.detail is not None:
+            # The close frame that should have followed got lost.
+            for start, its_code, its_reason in _REFUSALS:
+                if self.detail.startswith(start):
+                    code, reason = its_code, its_reason
+        if code in (4001, 4002) or (code == 4003 and reason == REPLACED):
+            return WorkerRejected(code, reason or self.detail or "", self.detail)
         return None
 
     @property
@@ -65,21 +77,27 @@ class Backoff:
         self._longest = longest
         self._max_attempts = max_attempts
         self._uniform = uniform
-        self.failures = 0
-
-    def succeeded(self) -> None:
-        """A registration was accepted: the next failure is the first in a row."""
-        self.failures = 0
+        self._failures = 0
+        self._waits = 0
 
     def next_delay(self, loss: Loss) -> float | None:
-        """Count a failure and return the seconds to wait, or None if that was one too many."""
-        self.failures += 1
-        if self.failures > self._max_attempts:
-            return None
+        """Return the seconds to wait, or None if no further attempt is allowed.
+
+        The loss of a connection that was registered ends a row of failures, and is no failure itself.
+        """
+        if loss.registered:
+            self._failures = self._waits = 0
+            if self._max_attempts == 0:
+                return None
+        else:
+            self._failures += 1
+            if self._failures >= self._max_attempts:
+                return None
+        self._waits += 1
         if loss.reconnect_after is not None:
             return loss.reconnect_after
         # 2^1023 is the largest power of two that a float holds.
-        longest = min(self._longest, self._initial * 2.0 ** min(self.failures - 1, 1000))
+        longest = min(self._longest, self._initial * 2.0 ** min(self._waits - 1, 1000))
         jitter = self._uniform(0, longest)
         # The jitter comes on top: a fleet that was refused together should not come back together.
         return jitter if loss.retry_after is None else loss.retry_after + jitter

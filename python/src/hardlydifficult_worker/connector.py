@@ -65,11 +65,15 @@ class Connector:
                     if loss.let_go:
                         self._log.info("The server let this worker go: %s", loss.reason)
                         return
-                    refused_tokens = refused_tokens + 1 if loss.code == 4001 else 0
-                    if loss.code == 4001 and self._token.is_function and refused_tokens <= TOKEN_RETRIES:
-                        refused, token = token, await self._interruptible(self._ask_token())
-                        token_is_new = token != refused
                     rejection = loss.rejection()
+                    if rejection is None or rejection.code != 4001:
+                        refused_tokens = 0
+                    else:
+                        refused_tokens += 1
+                        if self._token.is_function and refused_tokens <= TOKEN_RETRIES:
+                            # What the function gave last was refused: only a new answer can help.
+                            refused, token = token, await self._interruptible(self._ask_token(insist=True))
+                            token_is_new = token != refused
                     if rejection is not None and not token_is_new:
                         raise self._redacted_rejection(rejection, loss)
                 except FunctionFailed as failed:
@@ -78,8 +82,6 @@ class Connector:
                     await self._wait_after(loss)
 
     async def _wait_after(self, loss: Loss) -> None:
-        if loss.registered:
-            self._backoff.succeeded()
         delay = self._backoff.next_delay(loss)
         error = loss.last_error()
         if delay is None:
@@ -103,8 +105,8 @@ class Connector:
             self._current = None
         return result
 
-    async def _ask_token(self) -> str | None:
-        token = await self._token.value(self._program)
+    async def _ask_token(self, *, insist: bool = False) -> str | None:
+        token = await self._token.value(self._program, insist=insist)
         self._log.hide(token)
         return token
 

@@ -200,19 +200,20 @@ class Link:
         takes_requests = "request" in ack.features and self._function is not None
         self._updates.registered(capabilities)
         self._table.capacity = self._updates.capacity
-        self._table.registered(self._session if takes_requests else None, ack)
         self._resume_from = ack.session_id if "resume" in ack.features else None
         self.registered = True
+        if self._draining:
+            # Before what is resumed: nothing new should come while that is sent.
+            self._announce_draining()
+        self._table.registered(self._session if takes_requests else None, ack)
         self._log.info("Registered at %s as %s", self._options.url, self._options.worker_id)
         if self._function is not None and not takes_requests and not self._warned_of_features:
             self._warned_of_features = True
             self._log.warning("The server does not send requests to handlers: this worker's will not be called")
         self._send_early_update(capabilities)
-        if self._draining:
-            self._announce_draining()
-            self._leave_if_drained()
-        else:
+        if not self._draining:
             self.state = "connected"
+        self._leave_if_drained()
 
     def _send_early_update(self, registered: dict[str, Any]) -> None:
         """Send what `update()` was given while the registration with older capabilities was under way."""

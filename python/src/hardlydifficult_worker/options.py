@@ -54,7 +54,7 @@ class ServerUrl:
 
 def parse_url(url: object) -> ServerUrl:
     """Check the URL of a server."""
-    wrong = "url must be a ws:// or wss:// URL"
+    wrong = "url must be a ws:// or wss:// URL without a fragment"
     if not isinstance(url, str):
         raise OptionError(f"{wrong}, not {type(url).__name__}")
     try:
@@ -63,10 +63,10 @@ def parse_url(url: object) -> ServerUrl:
         host = parts.hostname
     except ValueError:
         raise OptionError(wrong) from None
-    if parts.scheme not in ("ws", "wss") or not host:
+    if parts.scheme not in ("ws", "wss") or not host or parts.fragment:
         raise OptionError(wrong)
     if re.search(r"[\x00-\x20\x7f]", parts.netloc + parts.path + parts.query):
-        raise OptionError(f"{wrong}, without spaces or control characters")
+        raise OptionError(f"{wrong}, spaces or control characters")
     secure = parts.scheme == "wss"
     authority = f"[{host}]" if ":" in host else host
     if port is not None:
@@ -86,31 +86,29 @@ def capabilities_models(models: Models) -> list[dict[str, Any]]:
     for model in models:
         if isinstance(model, str):
             listed.append({"modelId": model})
-        elif isinstance(model, Mapping):
+        elif isinstance(model, Mapping) and isinstance(model.get("modelId"), str):
             listed.append(dict(model))
         else:
             raise OptionError(wrong)
     return listed
 
 
-def check_capabilities(value: object, concurrency_name: str = "capabilities.maxConcurrentRequests") -> dict[str, Any]:
-    """Check what a worker says of itself, as the server will."""
+def check_capabilities(value: object) -> dict[str, Any]:
+    """Check that a worker can say this of itself. Whether it makes sense is the server's to judge."""
     if not isinstance(value, Mapping):
-        raise OptionError("capabilities must be a dict with models and maxConcurrentRequests")
-    models = value.get("models")
-    if not isinstance(models, (list, tuple)) or not all(
-        isinstance(model, Mapping) and isinstance(model.get("modelId"), str) for model in models
-    ):
-        raise OptionError("capabilities.models must be a list of dicts with a string modelId")
-    limit = value.get("maxConcurrentRequests")
-    if isinstance(limit, bool) or not isinstance(limit, (int, float)) or not 0 <= limit < math.inf:
-        raise OptionError(f"{concurrency_name} must be a number from 0, and finite")
+        raise OptionError("capabilities must be a dict with models and maxConcurrentRequests, or a function for one")
     capabilities = dict(value)
     try:
         encode(capabilities)
     except (TypeError, ValueError):
         raise OptionError("capabilities must be what JSON can hold") from None
     return capabilities
+
+
+def capacity_of(capabilities: Mapping[str, Any]) -> float:
+    """Return how many requests may run at the same time."""
+    limit = capabilities.get("maxConcurrentRequests")
+    return 0 if isinstance(limit, bool) or not isinstance(limit, (int, float)) else limit
 
 
 def check_token(value: object) -> str | None:
@@ -223,7 +221,9 @@ def check_options(
     if isinstance(proxy, str):
         parse_proxy(proxy, "proxy")
     listed = capabilities_models(models)
-    source: Any = check_capabilities({"models": listed, "maxConcurrentRequests": concurrency}, "concurrency")
+    if isinstance(concurrency, bool) or not isinstance(concurrency, (int, float)) or not 0 <= concurrency < math.inf:
+        raise OptionError("concurrency must be a number from 0, and finite")
+    source: Any = check_capabilities({"models": listed, "maxConcurrentRequests": concurrency})
     if capabilities is not None:
         if listed or concurrency != 1:
             raise OptionError("capabilities must not be given together with models or concurrency")

@@ -111,7 +111,7 @@ class RequestTable:
             if self._resumable and key in ack.resumed:
                 self._go_on(key, ack.resumed[key])
             else:
-                self._drop(key, "DROPPED")
+                self._drop(key, "DISCONNECTED")
 
     def _go_on(self, key: Key, next_seq: int) -> None:
         sender = self._sender

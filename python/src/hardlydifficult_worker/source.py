@@ -46,12 +46,16 @@ class Source(Generic[T]):
         self._function = None
         self.last = value
 
-    async def value(self, program: Program) -> T:
-        """Return the value. Awaited on the connection's loop. Raises FunctionFailed."""
+    async def value(self, program: Program, *, insist: bool = False) -> T:
+        """Return the value. Awaited on the connection's loop. Raises FunctionFailed.
+
+        `insist` waits for the function however long the program is blocked.
+        """
         if self._function is None:
             return self._last()
         try:
-            self.last = self._check(await self._ask(self._function, program))
+            answer = await self._ask(self._function, program, insist or not self._asked_before)
+            self.last = self._check(answer)
         except _Blocked:
             return self._last()
         except Exception as error:
@@ -59,7 +63,7 @@ class Source(Generic[T]):
         self._asked_before = True
         return self._last()
 
-    async def _ask(self, function: Callable[[], Any], program: Program) -> Any:
+    async def _ask(self, function: Callable[[], Any], program: Program, insist: bool) -> Any:
         loop = asyncio.get_running_loop()
         started = asyncio.Event()
 
@@ -73,7 +77,7 @@ class Source(Generic[T]):
             raise RuntimeError(f"{self._name} can't be asked: the program's event loop is closed")
         waiting = asyncio.wrap_future(answer)
         try:
-            if self._asked_before:
+            if not insist:
                 try:
                     await within(BLOCKED_AFTER, started.wait())
                 except TimeoutError:

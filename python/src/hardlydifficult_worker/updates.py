@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from .options import capacity_of
 from .source import Source
 
 
@@ -17,14 +18,13 @@ class Updates:
         self._capabilities = capabilities
         self._redact = redact
         self._waiting: deque[tuple[Future[None], dict[str, Any]]] = deque()
-        self._registered: dict[str, Any] = {"maxConcurrentRequests": 0}
+        self._registered: dict[str, Any] = {}
 
     @property
     def capacity(self) -> float:
         """How many handlers may run: requests that a greater capacity brings may come before its answer."""
         known = [self._registered, *(capabilities for _, capabilities in self._waiting)]
-        capacity: float = max(capabilities["maxConcurrentRequests"] for capabilities in known)
-        return capacity
+        return max(capacity_of(capabilities) for capabilities in known)
 
     def registered(self, capabilities: dict[str, Any]) -> None:
         """A registration with these capabilities was accepted."""

@@ -56,7 +56,8 @@ class Worker:
         the same time.
     reconnect_initial_delay, reconnect_max_delay: the wait after the n-th failure in a row is random, between 0 and the
         initial delay × 2^(n-1), and never above the maximum.
-    reconnect_max_attempts: with more failures in a row than these `run()` raises the last error. None: no limit.
+    reconnect_max_attempts: after so many failures in a row `run()` raises the last error. With 0 a connection that is
+        lost is not replaced. None: no limit.
     drain_timeout: how long running handlers have when the worker drains. `inf`: as long as they take.
     handle_signals: the first of these signals drains, a second closes at once. Empty: none is handled.
     logger: the default is the logger `hardlydifficult_worker`. No line holds a token.
@@ -159,7 +160,7 @@ class Worker:
     def run(self) -> None:
         """Run until the worker was drained, closed or let go.
 
-        Raises WorkerRejected, or the last error when there were more than `reconnect_max_attempts` failures in a row.
+        Raises WorkerRejected, or the last error when there were `reconnect_max_attempts` failures in a row.
         """
         if _inside_event_loop():
             raise RuntimeError("run() starts an event loop of its own: inside of one, use `await worker.serve()`")
@@ -249,7 +250,7 @@ class Worker:
             wanted["models"] = capabilities_models(models)
         if concurrency is not None:
             wanted["maxConcurrentRequests"] = concurrency
-        return check_capabilities(wanted, "concurrency")
+        return check_capabilities(wanted)
 
     async def drain(self) -> None:
         """Take no more requests, let running ones end, and close. Returns when that is done."""
