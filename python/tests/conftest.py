@@ -11,6 +11,7 @@ import pytest
 
 from difficult_server import DifficultServer
 from hardlydifficult_worker import Worker
+from real_server import NodeServer
 
 QUICK: dict[str, Any] = {"reconnect_initial_delay": 0.05, "reconnect_max_delay": 0.1}
 
@@ -76,3 +77,19 @@ def start() -> Iterator[Start]:
     yield begin
     for run in runs:
         run.close()
+
+
+Listen = Callable[..., NodeServer]
+
+
+@pytest.fixture
+def listen() -> Iterator[Listen]:
+    servers: list[NodeServer] = []
+
+    def begin(**options: Any) -> NodeServer:
+        servers.append(NodeServer(**options))
+        return servers[-1]
+
+    yield begin
+    for server in servers:
+        server.close()

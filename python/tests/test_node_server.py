@@ -3,76 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import pathlib
-import queue
-import shutil
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from conftest import QUICK, Start
+from conftest import QUICK, Listen, Start
 from hardlydifficult_worker import Worker, WorkerRejected
+from real_server import available
 
-SCRIPT = pathlib.Path(__file__).with_name("node_server.mjs")
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None or not (SCRIPT.parents[2] / "index.js").exists(),
-    reason="needs Node and a checkout of the whole repository",
-)
-
-
-class NodeServer:
-    def __init__(self, **options: Any) -> None:
-        self._process = subprocess.Popen(
-            ["node", str(SCRIPT), json.dumps(options)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self._events: queue.Queue[dict[str, Any]] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
-        self.port = self.expect("started")["port"]
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._events.put(json.loads(line))
-
-    def expect(self, event: str) -> dict[str, Any]:
-        told = self._events.get(timeout=15)
-        assert told["event"] == event, told
-        return told
-
-    def tell(self, command: str, **arguments: Any) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": command, **arguments}) + "\n")
-        self._process.stdin.flush()
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-
-Listen = Callable[..., NodeServer]
-
-
-@pytest.fixture
-def listen() -> Iterator[Listen]:
-    servers: list[NodeServer] = []
-
-    def begin(**options: Any) -> NodeServer:
-        servers.append(NodeServer(**options))
-        return servers[-1]
-
-    yield begin
-    for server in servers:
-        server.close()
+pytestmark = pytest.mark.skipif(not available, reason="needs Node and a checkout of the whole repository")
 
 
 def test_a_worker_registers_with_all_that_it_says_of_itself(listen: Listen, start: Start) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import queue
 import socket
 import ssl
@@ -18,6 +17,7 @@ import pytest
 from conftest import QUICK, Start
 from difficult_server import DifficultServer
 from hardlydifficult_worker import Worker
+from relay import pipe, shut
 
 
 class Proxy:
@@ -55,27 +55,15 @@ class Proxy:
             client.close()
             return
         server = socket.create_connection(("127.0.0.1", self._target))
-        self._start(self._pipe, client, server)
-        self._pipe(server, client)
+        self._start(pipe, client, server)
+        pipe(server, client)
         client.close()
         server.close()
 
-    @staticmethod
-    def _pipe(source: socket.socket, target: socket.socket) -> None:
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-        except OSError:
-            pass
-        for each in (source, target):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
     def close(self) -> None:
         """Listen no more, and wait until what was connected is closed."""
-        with contextlib.suppress(OSError):
-            # Closing alone doesn't end an accept() that waits.
-            self._listener.shutdown(socket.SHUT_RDWR)
+        # Closing alone doesn't end an accept() that waits.
+        shut(self._listener)
         self._listener.close()
         for thread in self._threads:
             thread.join(15)
