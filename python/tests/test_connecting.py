@@ -92,6 +92,14 @@ def test_state_follows_the_connection(server: DifficultServer, start: Start) -> 
     peer.send({"type": "look"})
     peer.expect("seen")
     assert seen == ["connected"]
+    server.refuse(503, Retry_After="1")
+    peer.cut()
+    server.refused.get(timeout=5)
+    assert str(worker.state) == "connecting"
+    peer = server.accept()
+    peer.register()
+    while worker.state != "connected":
+        time.sleep(0.01)
     worker.close()
     run.result()
     assert str(worker.state) == "closed"

@@ -152,8 +152,6 @@ class Link:
     # One connection
 
     async def _connect(self, token: str | None) -> Loss:
-        if not self._draining:
-            self.state = "connecting"
         capabilities = await self._capabilities.value(self._program)
         try:
             socket = await dial(self._options, token)
@@ -174,12 +172,17 @@ class Link:
         finally:
             self._session = None
             if self.registered:
-                self.registered = False
-                self._table.lost()
-                self._updates.lost()
+                self._lost()
         if loss.code == TOO_BIG:
             self._table.refused(session.largest_frame)
         return loss
+
+    def _lost(self) -> None:
+        self.registered = False
+        if not self._draining:
+            self.state = "connecting"
+        self._table.lost()
+        self._updates.lost()
 
     def _registration(self, capabilities: dict[str, Any], token: str | None) -> bytes:
         message: dict[str, Any] = {
