@@ -2,7 +2,7 @@
 
 /**
  * What a request that begins does to its worker, a caller's own or a record of the server's: its count, its collections, and by
- * `statusRules` (see `statusRules.js`) its status.
+ * `statusRules` (see `status-rules.js`) its status.
  */
 function beginRequest(worker, statusRules, requestId, category) {
   worker.activeRequests += 1;

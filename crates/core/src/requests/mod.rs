@@ -6,7 +6,7 @@
 //! 1. [`Requests::intern`] turns what a request asks of a worker (a [`demand::Demand`]) into a number, once for many requests.
 //! 2. [`Requests::submit`] chooses a worker with a free slot ([`choose`]) and takes the slot, or lets the request wait.
 //! 3. Whatever frees a slot is noted by the pool (see [`Pool::watch`]). [`Requests::dispatch`] then gives slots away, one a call, to those
-//!    that wait ([`waiting`]), until it returns `None`. After it no free slot is left that somebody waits for.
+//!    that wait (`waiting`), until it returns `None`. After it no free slot is left that somebody waits for.
 //! 4. [`Requests::withdraw`] is for those that wait no longer.
 //!
 //! A request that comes back (rejected, refused by an outbox, or for its next attempt) is submitted again with the [`Place`] that it
