@@ -4,7 +4,7 @@ mod draining;
 mod freed;
 mod offer;
 
-pub use self::draining::{Drainer, Drained};
+pub use self::draining::{Drained, Drainer};
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;

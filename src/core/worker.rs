@@ -90,6 +90,7 @@ impl Limit {
 
 /// A worker in the pool. `P` is whatever reaches its peer.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Worker<P> {
     /// The id that it registered.
     pub id: Arc<str>,
@@ -139,11 +140,7 @@ impl<P> Worker<P> {
             peer,
             models: capabilities.models.iter().map(|model| model.as_str().into()).collect(),
             max: capabilities.max,
-            limits: capabilities
-                .limits
-                .iter()
-                .map(|(category, max)| Limit::new(category, *max, 0))
-                .collect(),
+            limits: capabilities.limits.iter().map(|(category, max)| Limit::new(category, *max, 0)).collect(),
             group: GroupId::default(),
             entered: (Status::Available, 0),
             is_stale: false,

@@ -210,8 +210,7 @@ impl Naive {
     }
 
     fn may_go_to(&self, request: &Request, worker: &Worker) -> bool {
-        worker.takes_now(&request.ask)
-            && request.avoid.iter().all(|(id, until)| *id != worker.id || *until <= self.now)
+        worker.takes_now(&request.ask) && request.avoid.iter().all(|(id, until)| *id != worker.id || *until <= self.now)
     }
 
     /// "the highest class first … the first key in the ring that has a request which this worker could take, … that key's oldest such one"

@@ -18,7 +18,9 @@ const KEYS: [&str; 3] = ["tenant-1", "tenant-2", "tenant-3"];
 pub enum End {
     Done,
     /// It comes back, and goes to that worker last, and not before a pause is over.
-    Rejected { pause_ms: u64 },
+    Rejected {
+        pause_ms: u64,
+    },
     /// It comes back with a queue time that starts anew.
     NextAttempt,
     /// Its worker's outbox was full.
@@ -27,20 +29,65 @@ pub enum End {
 
 #[derive(Clone, Debug)]
 pub enum Step {
-    Register { id: usize, capabilities: Capabilities, takes: Takes, region: usize, resumed: usize },
-    Leave { id: usize },
-    MarkClosed { id: usize },
-    Track { id: usize, category: Option<usize> },
-    Release { which: usize },
-    Health { timeout_ms: u64 },
-    Heartbeat { id: usize },
-    Drain { id: usize, drainer: Drainer, drains: bool },
-    Update { id: usize, capabilities: Capabilities, region: usize },
-    Full { id: usize, is_full: bool },
-    Submit { ask: Ask, priority: usize, fair_key: Option<&'static str>, affinity: Option<&'static str>, bytes: u64, queue_ms: f64, fails: bool },
-    Withdraw { which: usize },
-    End { which: usize, end: End },
-    Tick { ms: u64 },
+    Register {
+        id: usize,
+        capabilities: Capabilities,
+        takes: Takes,
+        region: usize,
+        resumed: usize,
+    },
+    Leave {
+        id: usize,
+    },
+    MarkClosed {
+        id: usize,
+    },
+    Track {
+        id: usize,
+        category: Option<usize>,
+    },
+    Release {
+        which: usize,
+    },
+    Health {
+        timeout_ms: u64,
+    },
+    Heartbeat {
+        id: usize,
+    },
+    Drain {
+        id: usize,
+        drainer: Drainer,
+        drains: bool,
+    },
+    Update {
+        id: usize,
+        capabilities: Capabilities,
+        region: usize,
+    },
+    Full {
+        id: usize,
+        is_full: bool,
+    },
+    Submit {
+        ask: Ask,
+        priority: usize,
+        fair_key: Option<&'static str>,
+        affinity: Option<&'static str>,
+        bytes: u64,
+        queue_ms: f64,
+        fails: bool,
+    },
+    Withdraw {
+        which: usize,
+    },
+    End {
+        which: usize,
+        end: End,
+    },
+    Tick {
+        ms: u64,
+    },
 }
 
 fn capabilities() -> impl Strategy<Value = Capabilities> {
@@ -75,7 +122,8 @@ fn ask() -> impl Strategy<Value = Ask> {
 }
 
 fn submit() -> impl Strategy<Value = Step> {
-    let queue_ms = prop_oneof![3 => (1_u32..200).prop_map(f64::from), 1 => Just(f64::INFINITY), 1 => Just(7.5), 1 => Just(0.0)];
+    let queue_ms =
+        prop_oneof![3 => (1_u32..200).prop_map(f64::from), 1 => Just(f64::INFINITY), 1 => Just(7.5), 1 => Just(0.0)];
     (
         ask(),
         0_usize..3,
@@ -98,13 +146,15 @@ fn submit() -> impl Strategy<Value = Step> {
 
 /// A step of a crowd: a few kinds of workers with little room, and many requests of few keys that ask for the same few models.
 pub fn crowded_step() -> impl Strategy<Value = (Step, bool)> {
-    let models = prop::sample::select(vec![vec!["llama"], vec!["llama-3"], vec!["llama", "gpt"], vec!["llama-3", "gpt"]]);
+    let models =
+        prop::sample::select(vec![vec!["llama"], vec!["llama-3"], vec!["llama", "gpt"], vec!["llama-3", "gpt"]]);
     let register = (0..IDS.len(), models, 1_u32..3).prop_map(|(id, models, max)| {
         let models = models.into_iter().map(str::to_owned).collect();
         let capabilities = Capabilities { models, max: f64::from(max), limits: Vec::new() };
         Step::Register { id, capabilities, takes: Takes::Anything, region: 0, resumed: 0 }
     });
-    let ask = (prop::option::weighted(0.9, prop::sample::select(vec!["llama", "llama-3", "gpt"])), prop::bool::weighted(0.2));
+    let ask =
+        (prop::option::weighted(0.9, prop::sample::select(vec!["llama", "llama-3", "gpt"])), prop::bool::weighted(0.2));
     let key = || prop::option::weighted(0.8, prop::sample::select(&KEYS[..]));
     let submit = (ask, 0_usize..3, key(), prop::option::weighted(0.2, prop::sample::select(&KEYS[..])), 1_u32..400)
         .prop_map(|((model, exact), priority, fair_key, affinity, queue_ms)| Step::Submit {

@@ -29,7 +29,7 @@ impl<P> Pool<P> {
     ///
     /// With both gone a worker is available, or busy at capacity. One that is unhealthy stays so until its next heartbeat.
     pub fn set_draining(&mut self, key: WorkerKey, drainer: Drainer, drains: bool) -> Option<Drained> {
-        let drained = self.update(key, |worker| {
+        let outcome = self.update(key, |worker| {
             let before = worker.draining.is_set();
             match drainer {
                 Drainer::Worker => worker.draining.by_worker = drains,
@@ -47,7 +47,7 @@ impl<P> Pool<P> {
             Drained { drains, is_changed: before != drains }
         });
         self.note_freed(key);
-        drained
+        outcome
     }
 
     /// The outbox of a worker refused a message, or has room again. While it is full the worker counts as busy.

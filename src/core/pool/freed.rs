@@ -43,7 +43,9 @@ impl<P> Pool<P> {
         if !self.watched {
             return;
         }
-        let Some(worker) = self.workers.get_mut(&key).filter(|worker| worker.slots(None).load().is_some()) else { return };
+        let Some(worker) = self.workers.get_mut(&key).filter(|worker| worker.slots(None).load().is_some()) else {
+            return;
+        };
         if !std::mem::replace(&mut worker.is_freed, true) {
             self.freed.push_back(key);
         }

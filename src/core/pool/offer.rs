@@ -35,8 +35,11 @@ impl<P> Pool<P> {
         self.regroup(key, |worker| {
             worker.models = capabilities.models.iter().map(|model| model.as_str().into()).collect();
             worker.max = capabilities.max;
-            worker.limits =
-                capabilities.limits.iter().map(|(category, max)| Limit::new(category, *max, active_in(category))).collect();
+            worker.limits = capabilities
+                .limits
+                .iter()
+                .map(|(category, max)| Limit::new(category, *max, active_in(category)))
+                .collect();
             worker.metadata = metadata;
             if matches!(worker.status, Status::Available | Status::Busy) {
                 worker.status = if worker.is_at_capacity() { Status::Busy } else { Status::Available };

@@ -1,7 +1,7 @@
 //! The worker that a key prefers: rendezvous hashing (highest random weight), the same in every process and every version.
 //!
 //! The weight of a worker for a key is `mix(fnv(id) ^ rotate_left(fnv(key), 32))`, where `fnv` is 64-bit FNV-1a over the UTF-8 of a
-//! string (WTF-8, if it holds half a surrogate pair) and `mix` is the finaliser of SplitMix64. The greatest weight is preferred. A worker
+//! string (WTF-8, if it holds half a surrogate pair) and `mix` is the finaliser of `SplitMix64`. The greatest weight is preferred. A worker
 //! that joins or leaves moves the keys that it has the greatest weight for, and no others.
 
 /// The key of an affinity, hashed.

@@ -85,8 +85,7 @@ fn least_loaded<P>(
 ) -> Option<WorkerKey> {
     let takes_all = demand.selector.is_none() && may.is_none();
     let fits = |key| {
-        takes_all
-            || workers.get(&key).is_some_and(|worker| demand.selects(worker) && may.is_none_or(|may| may(worker)))
+        takes_all || workers.get(&key).is_some_and(|worker| demand.selects(worker) && may.is_none_or(|may| may(worker)))
     };
     taking(groups, demand)
         .filter_map(|group| group.candidates(demand.category.as_deref()).find(|&(_, key)| fits(key)))

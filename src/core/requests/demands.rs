@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use slab::Slab;
 
-use super::{PRIORITIES, Priority};
 use super::demand::{Demand, Name};
 use super::ids;
 use super::waiting::line::LineId;
+use super::{PRIORITIES, Priority};
 use crate::core::models::Models;
 use crate::core::worker::Takes;
 
@@ -109,6 +109,7 @@ impl Demands {
     }
 
     /// None is known in whose place these were. No number counts any longer.
+    #[must_use]
     pub fn emptied(&self) -> Self {
         Self { last_stamp: self.last_stamp, ..Self::default() }
     }

@@ -92,7 +92,8 @@ impl Reason {
 
     /// What is said of so many workers.
     fn say(self, count: usize, demand: &Demand, text: &mut String) {
-        let asked = |name: &Option<super::demand::Name>| name.as_ref().map(|name| Arc::clone(name.shown())).unwrap_or_default();
+        let asked =
+            |name: &Option<super::demand::Name>| name.as_ref().map(|name| Arc::clone(name.shown())).unwrap_or_default();
         let (is, does) = if count == 1 { ("is", "does") } else { ("are", "do") };
         // Writing to a string cannot fail.
         let _ = match self {
@@ -123,8 +124,7 @@ pub struct Explanation {
 
 /// Looks at every worker.
 pub fn explain<P>(pool: &Pool<P>, demand: &Demand) -> Explanation {
-    let workers: Vec<_> =
-        pool.iter().map(|(_, worker)| (Arc::clone(&worker.id), Reason::of(worker, demand))).collect();
+    let workers: Vec<_> = pool.iter().map(|(_, worker)| (Arc::clone(&worker.id), Reason::of(worker, demand))).collect();
     Explanation { text: sum_up(&workers, demand), workers }
 }
 

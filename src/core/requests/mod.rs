@@ -67,6 +67,7 @@ impl Priority {
     }
 
     /// The next higher one.
+    #[must_use]
     pub const fn higher(self) -> Self {
         match self {
             Self::High | Self::Medium => Self::High,
@@ -211,7 +212,7 @@ impl Requests {
         }
     }
 
-    /// Whether no registered worker could ever take such a request, whatever its status: NO_WORKER.
+    /// Whether no registered worker could ever take such a request, whatever its status: `NO_WORKER`.
     pub fn has_no_worker<P>(pool: &mut Pool<P>, demand: &Demand) -> bool {
         if let Some(id) = &demand.worker_id {
             let worker = id.get().and_then(|id| pool.get(pool.key_of(id)?));
@@ -229,7 +230,7 @@ impl Requests {
         !members.any(|key| workers.get(&key).is_some_and(|worker| demand.could_be_met_by(worker)))
     }
 
-    /// The `retryAfterMs` of QUEUE_FULL.
+    /// The `retryAfterMs` of `QUEUE_FULL`.
     pub fn retry_after_ms(&self) -> u64 {
         self.pace.retry_after_ms(self.waiting.len())
     }

@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// "`{}` matches all, an empty list nothing; another operator or an empty object as bounds is a TypeError."
+    /// "`{}` matches all, an empty list nothing; another operator or an empty object as bounds is a `TypeError`."
     #[test]
     fn no_condition_matches_all_an_empty_list_nothing_and_other_operators_are_no_selector() {
         assert!(matches("{}"));

@@ -83,9 +83,9 @@ pub enum Submitted {
     },
     /// A slot has become free that belongs to somebody who waits: call [`Requests::dispatch`] until it returns `None`, and submit again.
     Owed,
-    /// No registered worker could ever take it, and it fails then: NO_WORKER.
+    /// No registered worker could ever take it, and it fails then: `NO_WORKER`.
     NoWorker,
-    /// It would have to wait, and a bound of the queue is reached: QUEUE_FULL.
+    /// It would have to wait, and a bound of the queue is reached: `QUEUE_FULL`.
     Full(Bound),
     /// It would have to wait, and may not, since its `queue_ms` is 0.
     NeverWaits,
@@ -102,7 +102,12 @@ impl Requests {
             return Submitted::Owed;
         }
         let Some((index, demand)) = self.demands.find(submission.demand) else { return Submitted::Forgotten };
-        if let Some(key) = choose(pool, demand, submission.affinity, &submission.avoid, now.elapsed_ms) {
+        // No slot is free for which somebody waits: so none is for this one, if somebody waits with the same demand.
+        let is_waited_for = self.demands.get(index).and_then(|entry| self.waiting.line(entry.line));
+        let is_waited_for = is_waited_for.is_some_and(|line| line.waiting > 0);
+        if !is_waited_for
+            && let Some(key) = choose(pool, demand, submission.affinity, &submission.avoid, now.elapsed_ms)
+        {
             let place = submission.comes_back.unwrap_or_else(|| Place(self.waiting.number()));
             // The worker is there: it was chosen just now.
             if let Some(slot) = take_slot(pool, key, demand, place) {
@@ -209,11 +214,8 @@ impl Requests {
             return known;
         }
         let demand = entry.demand();
-        let terms = Terms {
-            selector: demand.selector.clone(),
-            category: demand.category.clone(),
-            except: except.into(),
-        };
+        let terms =
+            Terms { selector: demand.selector.clone(), category: demand.category.clone(), except: except.into() };
         let line = self.waiting.add_line(terms);
         self.waiting.connect_like(entry.line, line);
         entry.lines.push(line);
@@ -260,6 +262,10 @@ pub(super) fn next_pause(avoid: &[Avoid], now_ms: u64) -> Option<u64> {
 
 /// Half of a queue time, in whole ms. `None` if it has no end.
 fn half_of(queue_ms: f64) -> Option<u64> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast keeps within the bounds of the type")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast keeps within the bounds of the type"
+    )]
     queue_ms.is_finite().then(|| (queue_ms / 2.0).ceil() as u64)
 }

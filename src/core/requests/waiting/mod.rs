@@ -219,16 +219,14 @@ impl Waiting {
     }
 
     fn key_of(&mut self, bytes: &[u8]) -> KeyId {
-        let id = match self.key_ids.get(bytes) {
-            Some(&id) => id,
-            None => {
-                let bytes: Arc<[u8]> = bytes.into();
-                let key = FairKey { bytes: Arc::clone(&bytes), waiting: 0, flows: [None; PRIORITIES] };
-                let id = self.keys.insert(key);
-                self.key_ids.insert(bytes, id);
-                id
-            }
-        };
+        let known = self.key_ids.get(bytes).copied();
+        let id = known.unwrap_or_else(|| {
+            let bytes: Arc<[u8]> = bytes.into();
+            let key = FairKey { bytes: Arc::clone(&bytes), waiting: 0, flows: [None; PRIORITIES] };
+            let id = self.keys.insert(key);
+            self.key_ids.insert(bytes, id);
+            id
+        });
         if let Some(key) = self.keys.get_mut(id) {
             key.waiting += 1;
         }
@@ -275,9 +273,7 @@ impl Waiting {
         line.waiting += 1;
         let order = &mut line.priorities[priority].order;
         let (turn, standing) = match flow {
-            None => {
-                (Turn { position: request.alone_at.unwrap_or(arrival), arrival }, Standing::Request(id))
-            }
+            None => (Turn { position: request.alone_at.unwrap_or(arrival), arrival }, Standing::Request(id)),
             Some(flow) => {
                 let position = self.flows.get(flow).map_or(0, |flow| flow.position);
                 let turn = Turn { position, arrival };

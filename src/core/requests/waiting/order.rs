@@ -94,8 +94,8 @@ impl Waiting {
         (0..PRIORITIES).find_map(|priority| {
             let mut best: Option<(Turn, RequestId)> = None;
             for board in boards.into_iter().flatten() {
-                for lane in 0..self.boards.get(board).map_or(0, Board::lanes) {
-                    let first = self.first_of_lane(board, lane, priority, worker);
+                for section in 0..self.boards.get(board).map_or(0, Board::sections) {
+                    let first = self.first_of_section(board, section, priority, worker);
                     best = best.into_iter().chain(first).min();
                 }
             }
@@ -103,15 +103,15 @@ impl Waiting {
         })
     }
 
-    fn first_of_lane<P>(
+    fn first_of_section<P>(
         &mut self,
         board: BoardId,
-        lane: usize,
+        section: usize,
         priority: usize,
         worker: &Worker<P>,
     ) -> Option<(Turn, RequestId)> {
         loop {
-            let (entered, line) = self.boards.get(board)?.first(lane, priority, worker)?;
+            let (entered, line) = self.boards.get(board)?.first(section, priority, worker)?;
             let head = self.head(line, priority);
             let turn = head.map(|(turn, _)| turn);
             if turn == Some(entered) {
