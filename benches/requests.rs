@@ -1,7 +1,8 @@
 //! What requests cost in the core as more of them wait, for more models.
 //!
-//! `cargo bench --bench requests`; a part of a name as an argument picks some. One round of "release and submit" ends a request, gives its
-//! slot to the next one that waits, and lets a new one wait: as many wait afterwards as before. "submit and release" finds a free slot.
+//! `cargo bench --bench requests`; a part of a name as an argument picks some. One round of "release and submit" ends a
+//! request, gives its slot to the next one that waits, and lets a new one wait: as many wait afterwards as before.
+//! "submit and release" finds a free slot.
 
 // `criterion_group!` makes items without docs, and a benchmark may fail loudly.
 #![allow(missing_docs, clippy::expect_used, clippy::panic)]

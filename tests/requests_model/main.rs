@@ -1,7 +1,8 @@
-//! Requests against a naive model: whatever happens to both, the same ones wait, and the same ones get the same workers.
+//! Requests against a naive model: whatever happens to both, the same ones wait, and the same ones get the same
+//! workers.
 //!
-//! The model keeps plain lists and scans them, in the words of the documented rules. It shares no code with the crate but its types, and the
-//! weights of affinities.
+//! The model keeps plain lists and scans them, in the words of the documented rules. It shares no code with the crate
+//! but its types, and the weights of affinities.
 #![allow(clippy::expect_used, reason = "a test may fail loudly")]
 
 mod both;

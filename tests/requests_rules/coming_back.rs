@@ -29,7 +29,8 @@ fn who_comes_back_keeps_its_first_arrivals_place_and_is_never_refused() {
     assert_eq!(server.release_times(worker), [first, second, third].map(Some));
 }
 
-/// The same for one whose key has had its turn: it stands where it came, and the key's other requests where the key is now.
+/// The same for one whose key has had its turn: it stands where it came, and the key's other requests where the key is
+/// now.
 #[test]
 fn who_comes_back_with_a_key_stands_by_itself() {
     let mut server = Server::new();
@@ -97,7 +98,8 @@ fn another_worker_that_frees_a_slot_ends_the_wait_for_the_pause() {
     assert_eq!(server.requests.next_wake(), None);
 }
 
-/// "not to the same worker while another with a free slot could take it": the same worker is the same id, whatever its session.
+/// "not to the same worker while another with a free slot could take it": the same worker is the same id, whatever its
+/// session.
 #[test]
 fn a_next_attempt_goes_to_another_worker_if_one_has_a_free_slot() {
     let mut server = Server::new();

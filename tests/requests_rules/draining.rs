@@ -9,7 +9,8 @@ fn drain(server: &mut Server, key: WorkerKey, drainer: Drainer, drains: bool) ->
     (drains, is_changed)
 }
 
-/// "A draining worker keeps its status through heartbeats, track and release, gets nothing from `request()` or the selectors"
+/// "A draining worker keeps its status through heartbeats, track and release, gets nothing from `request()` or the
+/// selectors"
 #[test]
 fn a_draining_worker_keeps_its_status_and_gets_nothing() {
     let mut server = Server::new();
@@ -30,8 +31,8 @@ fn a_draining_worker_keeps_its_status_and_gets_nothing() {
     assert!(server.requests.withdraw(&mut server.pool, ticket));
 }
 
-/// "two marks on a session, the worker's wish and the application's; it drains while either is set …; with both marks gone it is available
-/// (busy at capacity)", and "The same status again: true, no event."
+/// "two marks on a session, the worker's wish and the application's; it drains while either is set …; with both marks
+/// gone it is available (busy at capacity)", and "The same status again: true, no event."
 #[test]
 fn it_drains_while_either_mark_is_set() {
     let mut server = Server::new();

@@ -74,7 +74,8 @@ fn each_worker_has_the_first_reason_that_holds() {
     assert_eq!(other.text, "10 worker(s): 8 are not \"free\", 1 closing, 1 free");
 }
 
-/// "counts, largest first, equal ones in the order of the reasons: `2 free`, `2 do not serve "m"` (1: `does not serve`) …; `no workers`"
+/// "counts, largest first, equal ones in the order of the reasons: `2 free`, `2 do not serve "m"` (1: `does not serve`)
+/// …; `no workers`"
 #[test]
 fn the_text_counts_workers_with_the_same_reason() {
     let mut server = Server::new();

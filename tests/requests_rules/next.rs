@@ -20,8 +20,8 @@ fn a_slot_goes_to_the_highest_priority_and_there_to_who_came_first() {
     assert_eq!(server.release(worker), None);
 }
 
-/// "In each class the `fairKey`s stand in one ring for the whole server …; the slot goes to the first key in the ring that has a request
-/// which this worker could take, to that key's oldest such one, and the key moves to the end."
+/// "In each class the `fairKey`s stand in one ring for the whole server …; the slot goes to the first key in the ring
+/// that has a request which this worker could take, to that key's oldest such one, and the key moves to the end."
 #[test]
 fn keys_take_turns_however_many_requests_each_of_them_has() {
     let mut server = Server::new();
@@ -76,8 +76,8 @@ fn a_key_gets_its_oldest_request_that_the_worker_could_take() {
     assert_eq!(server.release(other), Some(embed));
 }
 
-/// "A request that has waited half of its queue time counts one class higher, once, judged when a slot is given away (its key joins the
-/// higher ring then)."
+/// "A request that has waited half of its queue time counts one class higher, once, judged when a slot is given away
+/// (its key joins the higher ring then)."
 #[test]
 fn who_has_waited_for_half_of_its_queue_time_counts_one_priority_higher_once() {
     let mut server = Server::new();

@@ -3,8 +3,8 @@
 use super::*;
 use worker_server::core::requests::Bound;
 
-/// "`maxSize` counts who waits, `maxBytes` the UTF-8 of their payloads, `maxPerKey` those of one `fairKey`; beyond: QUEUE_FULL at once. Who is
-/// withdrawn frees all three at once."
+/// "`maxSize` counts who waits, `maxBytes` the UTF-8 of their payloads, `maxPerKey` those of one `fairKey`; beyond:
+/// QUEUE_FULL at once. Who is withdrawn frees all three at once."
 #[test]
 fn each_bound_refuses_who_comes_beyond_it_until_one_is_withdrawn() {
     let limits = QueueLimits { max_size: 3, max_bytes: 100, max_per_key: Some(1) };
@@ -88,8 +88,8 @@ fn the_queue_tells_its_size_bytes_and_age_and_how_many_wait_for_each_model() {
     assert_eq!(info(&server), (0, 0, 0, vec![]));
 }
 
-/// "NO_WORKER: no registered worker could ever take it: one that is not closing, takes requests, has the model, matches `where` and
-/// `workerId`, with capacity and category limit above 0, whatever its status."
+/// "NO_WORKER: no registered worker could ever take it: one that is not closing, takes requests, has the model, matches
+/// `where` and `workerId`, with capacity and category limit above 0, whatever its status."
 #[test]
 fn there_is_no_worker_if_none_could_ever_take_it_whatever_its_status() {
     let mut server = Server::new();

@@ -42,7 +42,8 @@ fn one_with_more_than_its_new_capacity_is_busy_until_it_is_below() {
     assert_eq!(server.pool.free_slots("m", None).to_bits(), 1.0_f64.to_bits());
 }
 
-/// "An update replaces `capabilities` whole": limits and metadata too, and requests under way count for a limit that is new.
+/// "An update replaces `capabilities` whole": limits and metadata too, and requests under way count for a limit that is
+/// new.
 #[test]
 fn limits_and_metadata_are_replaced_and_what_runs_counts_for_them() {
     let mut server = Server::new();

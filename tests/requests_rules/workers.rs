@@ -12,8 +12,8 @@ fn id(server: &mut Server, demand: &Demand) -> String {
     server.take(demand, |_| {}).0
 }
 
-/// "with loose matching those that have the exact name come first; a loose one is taken when no exact one has a free slot. Then lowest
-/// load, then earliest registered."
+/// "with loose matching those that have the exact name come first; a loose one is taken when no exact one has a free
+/// slot. Then lowest load, then earliest registered."
 #[test]
 fn those_with_the_exact_name_come_first_then_the_lowest_load_then_the_earliest_registered() {
     let mut server = Server::new();
@@ -143,8 +143,8 @@ fn only_a_worker_whose_metadata_match_gets_the_request() {
     assert!(server.requests.withdraw(&mut server.pool, other));
 }
 
-/// "rendezvous hashing of the key over the ids of the available and busy workers that match …. The preferred one is taken if it has a
-/// free slot and [is within the load bound]; else the next in hash order; … Nobody waits for it."
+/// "rendezvous hashing of the key over the ids of the available and busy workers that match …. The preferred one is
+/// taken if it has a free slot and [is within the load bound]; else the next in hash order; … Nobody waits for it."
 #[test]
 fn an_affinity_stays_with_its_worker_while_that_has_room_and_is_not_overloaded() {
     let mut server = Server::new();

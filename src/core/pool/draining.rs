@@ -1,6 +1,7 @@
 //! Workers that get nothing new: because they leave, because the application says so, or because their outbox is full.
 //!
-//! These rules are for the server's own workers. The records of a caller's `WorkerPool` keep those of [`crate::core::rules`].
+//! These rules are for the server's own workers. The records of a caller's `WorkerPool` keep those of
+//! [`crate::core::rules`].
 
 use super::Pool;
 use crate::core::rules::{self, Status};
@@ -27,7 +28,8 @@ pub struct Drained {
 impl<P> Pool<P> {
     /// Sets or takes away a mark. `None` if there is no such worker.
     ///
-    /// With both gone a worker is available, or busy at capacity. One that is unhealthy stays so until its next heartbeat.
+    /// With both gone a worker is available, or busy at capacity. One that is unhealthy stays so until its next
+    /// heartbeat.
     pub fn set_draining(&mut self, key: WorkerKey, drainer: Drainer, drains: bool) -> Option<Drained> {
         let outcome = self.update(key, |worker| {
             let before = worker.draining.is_set();

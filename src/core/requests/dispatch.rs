@@ -13,8 +13,8 @@ use crate::core::worker::WorkerKey;
 impl Requests {
     /// Gives a free slot to one of those that wait. `None`: no free slot is left that somebody could take.
     ///
-    /// To be called, until it returns `None`, in the call in which something may have freed a slot, and at the latest at
-    /// [`Requests::next_wake`].
+    /// To be called, until it returns `None`, in the call in which something may have freed a slot, and at the latest
+    /// at [`Requests::next_wake`].
     pub fn dispatch<P>(&mut self, pool: &mut Pool<P>, now: Moment) -> Option<Grant> {
         let (key, mut id) = self.next(pool, now)?;
         if self.promote(now.elapsed_ms) {
@@ -34,8 +34,8 @@ impl Requests {
         self.next(pool, now).is_some()
     }
 
-    /// When to call [`Requests::dispatch`] although nothing happened, as [`Moment::elapsed_ms`]: a request may go to a worker again
-    /// that has rejected it.
+    /// When to call [`Requests::dispatch`] although nothing happened, as [`Moment::elapsed_ms`]: a request may go to a
+    /// worker again that has rejected it.
     pub fn next_wake(&self) -> Option<u64> {
         self.pauses.first().map(|&(until_ms, _)| until_ms)
     }
@@ -62,8 +62,8 @@ impl Requests {
         self.waiting.first_for(worker, boards)
     }
 
-    /// If more than one worker has got a free slot: the one that should have this request, if the request is also the one that should have
-    /// that worker's slot.
+    /// If more than one worker has got a free slot: the one that should have this request, if the request is also the
+    /// one that should have that worker's slot.
     fn better_for<P>(&mut self, pool: &mut Pool<P>, id: RequestId, now_ms: u64) -> Option<WorkerKey> {
         if pool.freed() < 2 {
             return None;
@@ -74,8 +74,8 @@ impl Requests {
         (self.first_for(pool, key) == Some(id)).then_some(key)
     }
 
-    /// Those that have waited for half of their queue time count one priority higher from now on, the oldest first. False if
-    /// there are none.
+    /// Those that have waited for half of their queue time count one priority higher from now on, the oldest first.
+    /// False if there are none.
     fn promote(&mut self, now_ms: u64) -> bool {
         let mut due = Vec::new();
         while let Some(&(half_ms, id)) = self.halves.first()

@@ -1,8 +1,8 @@
-//! Which kinds of workers can serve which lines: a board for each kind that has had a slot free while somebody waited, and one for each
-//! worker that is asked for by its id.
+//! Which kinds of workers can serve which lines: a board for each kind that has had a slot free while somebody waited,
+//! and one for each worker that is asked for by its id.
 //!
-//! A kind is a group of the pool's index. Its board is made when one of its workers is first looked at, and goes some time after the
-//! group has gone.
+//! A kind is a group of the pool's index. Its board is made when one of its workers is first looked at, and goes some
+//! time after the group has gone.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,19 +1,21 @@
 //! Requests that look for a worker: who waits, who is next, and which worker gets it.
 //!
-//! JavaScript keeps the life of a request: its promise, signal, timers and attempts. What it asks here, on its own thread and with the
-//! pool beside it, is where a request goes and when:
+//! JavaScript keeps the life of a request: its promise, signal, timers and attempts. What it asks here, on its own
+//! thread and with the pool beside it, is where a request goes and when:
 //!
-//! 1. [`Requests::intern`] turns what a request asks of a worker (a [`demand::Demand`]) into a number, once for many requests.
+//! 1. [`Requests::intern`] turns what a request asks of a worker (a [`demand::Demand`]) into a number, once for many
+//!    requests.
 //! 2. [`Requests::submit`] chooses a worker with a free slot ([`choose`]) and takes the slot, or lets the request wait.
-//! 3. Whatever frees a slot is noted by the pool (see [`Pool::watch`]). [`Requests::dispatch`] then gives slots away, one a call, to those
-//!    that wait ([`waiting`]), until it returns `None`. After it no free slot is left that somebody waits for.
+//! 3. Whatever frees a slot is noted by the pool (see [`Pool::watch`]). [`Requests::dispatch`] then gives slots away,
+//!    one a call, to those that wait ([`waiting`]), until it returns `None`. After it no free slot is left that
+//!    somebody waits for.
 //! 4. [`Requests::withdraw`] is for those that wait no longer.
 //!
-//! A request that comes back (rejected, refused by an outbox, or for its next attempt) is submitted again with the [`Place`] that it
-//! had. Its slot is given back before that, by [`Pool::release`] or [`Requests::refuse`].
+//! A request that comes back (rejected, refused by an outbox, or for its next attempt) is submitted again with the
+//! [`Place`] that it had. Its slot is given back before that, by [`Pool::release`] or [`Requests::refuse`].
 //!
-//! Beside them: [`explain`] says why a request waits, [`retry`] how long to pause, [`affinity`] which worker a key prefers, [`selector`]
-//! what `where` means.
+//! Beside them: [`explain`] says why a request waits, [`retry`] how long to pause, [`affinity`] which worker a key
+//! prefers, [`selector`] what `where` means.
 
 pub mod affinity;
 pub mod choose;

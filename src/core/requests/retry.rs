@@ -17,8 +17,8 @@ pub fn attempt_pause_ms(attempts: u32, random: f64) -> f64 {
     pause_ms(attempts, random)
 }
 
-/// How long a worker that has rejected a request does not get it again, in ms, after the request's `rejections`th rejection: uniform
-/// in 0 to 50 ms, doubling to 2 s.
+/// How long a worker that has rejected a request does not get it again, in ms, after the request's `rejections`th
+/// rejection: uniform in 0 to 50 ms, doubling to 2 s.
 pub fn rejection_pause_ms(rejections: u32, random: f64) -> f64 {
     pause_ms(rejections, random)
 }

@@ -81,7 +81,8 @@ pub enum Submitted {
         /// How many wait.
         size: usize,
     },
-    /// A slot has become free that belongs to somebody who waits: call [`Requests::dispatch`] until it returns `None`, and submit again.
+    /// A slot has become free that belongs to somebody who waits: call [`Requests::dispatch`] until it returns `None`,
+    /// and submit again.
     Owed,
     /// No registered worker could ever take it, and it fails then: `NO_WORKER`.
     NoWorker,
@@ -138,8 +139,8 @@ impl Requests {
         true
     }
 
-    /// `send` refused what was given a slot: the slot is free again, and the worker counts as busy until there is room in its outbox (see
-    /// [`Pool::set_full`]). The request is to be submitted again with its place.
+    /// `send` refused what was given a slot: the slot is free again, and the worker counts as busy until there is room
+    /// in its outbox (see [`Pool::set_full`]). The request is to be submitted again with its place.
     pub fn refuse<P>(pool: &mut Pool<P>, slot: &Slot) {
         pool.set_full(slot.worker.key, true);
         pool.release(slot.worker.key, slot.limit, false);

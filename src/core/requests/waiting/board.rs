@@ -1,7 +1,7 @@
 //! A board: the lines that workers of one kind can serve, in the order of their turns.
 //!
-//! A line is entered with the turn of its first request, and that entry is left alone while requests are taken and withdrawn: it may be
-//! too early, never too late. It is put right when it comes first.
+//! A line is entered with the turn of its first request, and that entry is left alone while requests are taken and
+//! withdrawn: it may be too early, never too late. It is put right when it comes first.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

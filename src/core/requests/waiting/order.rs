@@ -69,8 +69,8 @@ impl Waiting {
         }
     }
 
-    /// A line has got a turn that comes before all others of it. Boards that have it with an earlier one, from requests that are
-    /// gone, need not know.
+    /// A line has got a turn that comes before all others of it. Boards that have it with an earlier one, from requests
+    /// that are gone, need not know.
     pub(super) fn announce(&mut self, line_id: LineId, priority: usize, turn: Turn) {
         let Some(line) = self.lines.get_mut(line_id) else { return };
         let own = &mut line.priorities[priority];
