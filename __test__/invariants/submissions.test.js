@@ -7,7 +7,7 @@ const WATCHED = 1;
 const EARLY = 2;
 
 /** Submissions to a native side that only writes down what it is asked for, and what was published by then. */
-function departuresTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {}) {
+function submissionsTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {}) {
   const counters = new Int32Array(3);
   const records = new Float64Array(1024);
   const texts = new Uint8Array(128 * 1024);
@@ -55,7 +55,7 @@ const workerOf = (key) => ({
 
 test('what is sent in a turn is published at once, in one order, and taken together at its end', async () => {
   const calls = [];
-  const { submissions, counters } = departuresTo(calls);
+  const { submissions, counters } = submissionsTo(calls);
   warmUp(submissions, calls);
   const [first, second] = [workerOf(1), workerOf(2)];
   submissions.send(first, 'a');
@@ -78,7 +78,7 @@ test('what is sent in a turn is published at once, in one order, and taken toget
 
 test('while nobody watches each crosses at once', () => {
   const calls = [];
-  const { submissions } = departuresTo(calls, { watched: 0 });
+  const { submissions } = submissionsTo(calls, { watched: 0 });
   warmUp(submissions, calls);
   submissions.send(workerOf(1), 'a');
   submissions.send(workerOf(1), 'b');
@@ -91,7 +91,7 @@ test('while nobody watches each crosses at once', () => {
 
 test('after a turn with one or two messages each is taken at once, up to the 64th', () => {
   const calls = [];
-  const { submissions, counters } = departuresTo(calls);
+  const { submissions, counters } = submissionsTo(calls);
   warmUp(submissions, calls);
   submissions.leave();
   calls.length = 0;
@@ -102,7 +102,7 @@ test('after a turn with one or two messages each is taken at once, up to the 64t
 
 test('what goes by another way comes after what was published before', () => {
   const calls = [];
-  const { submissions } = departuresTo(calls);
+  const { submissions } = submissionsTo(calls);
   warmUp(submissions, calls);
   const long = 'x'.repeat(5000);
   submissions.send(workerOf(1), 'a');
@@ -120,7 +120,7 @@ test('what goes by another way comes after what was published before', () => {
 
 test('what does not fit into the memory makes room for itself', () => {
   const calls = [];
-  const { submissions } = departuresTo(calls);
+  const { submissions } = submissionsTo(calls);
   const worker = workerOf(1);
   for (let index = 0; index < 1000; index += 1) submissions.send(worker, `${index}`);
   for (let index = 0; index < 40; index += 1) submissions.send(worker, '\u20ac'.repeat(4000));
@@ -133,7 +133,7 @@ test('what does not fit into the memory makes room for itself', () => {
 
 test('the bound counts bytes of UTF-8, and what waits on both sides', () => {
   const calls = [];
-  const { submissions, room } = departuresTo(calls, { maxQueuedBytes: 100 });
+  const { submissions, room } = submissionsTo(calls, { maxQueuedBytes: 100 });
   warmUp(submissions, calls);
   const worker = workerOf(1);
   room[1] = 50;
@@ -147,7 +147,7 @@ test('the bound counts bytes of UTF-8, and what waits on both sides', () => {
 
 test('the end of a turn that was planned is planned anew when something has left early', async () => {
   const calls = [];
-  const { submissions, counters } = departuresTo(calls);
+  const { submissions, counters } = submissionsTo(calls);
   warmUp(submissions, calls);
   submissions.during(() => {
     submissions.send(workerOf(1), 'a');
