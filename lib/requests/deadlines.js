@@ -21,7 +21,7 @@ class Deadlines {
   #timerAt = Infinity;
   #fire = () => this.#onTimer();
 
-  /** @param {(item: object) => void} onDue Called for each item that is due; the item is no longer in the heap. */
+  /** @param {(items: object[]) => void} onDue Called with the items that are due, earliest first; they are no longer in the heap. */
   constructor(onDue) {
     this.#onDue = onDue;
   }
@@ -70,11 +70,13 @@ class Deadlines {
     this.#timer = null;
     this.#timerAt = Infinity;
     const time = now();
+    const due = [];
     while (this.#heap.length > 0 && this.#heap[0].dueAt <= time) {
       const [item] = this.#heap;
       this.delete(item);
-      this.#onDue(item);
+      due.push(item);
     }
+    if (due.length > 0) this.#onDue(due);
     if (this.#heap.length > 0 && this.#heap[0].dueAt < this.#timerAt) this.#arm(this.#heap[0].dueAt);
   }
 

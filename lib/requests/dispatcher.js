@@ -1,11 +1,12 @@
 'use strict';
 
-const { describeError } = require('../handlers.js');
+const { describeError } = require('../workers/handlers.js');
 const { Deadlines, now } = require('./deadlines.js');
 const { WorkerRequestError } = require('./errors.js');
 const { readRequestOptions } = require('./options.js');
 const { DONE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
 const { Signals } = require('./signals.js');
+const { FULL, NEVER_WAITS, NO_WORKER, OWED, TAKEN, WAITS } = require('./outcomes.js');
 const { RequestStream, StreamSource } = require('./stream.js');
 
 /** The pause before attempt n + 1 lies between 0 and this, doubled for each attempt before, at most `MAX_PAUSE_MS`. */
@@ -22,10 +23,14 @@ const MAX_PAUSE_MS = 2_000;
 class Dispatcher {
   /** Requests under way by id. */
   #requests = new Map();
-  #deadlines = new Deadlines((request) => this.#onDue(request));
+  #deadlines = new Deadlines((items) => this.#onDue(items));
   #signals = new Signals((request, reason) => this.cancel(request, reason, 'aborted'));
   /** Those that wait, by the number that the native queue gave them. */
   #waiting = new Map();
+  /** Stands among the deadlines for the next time that a pause after a rejection ends. */
+  #wake = { dueAt: Infinity, place: -1 };
+  /** How many callers have not got their end. */
+  #unsettled = 0;
   #options;
   #host;
   #slots;
@@ -68,9 +73,12 @@ class Dispatcher {
 
   /** How many callers have not got their end. */
   get unsettled() {
-    let count = 0;
-    for (const request of this.#requests.values()) if (!request.isSettled) count += 1;
-    return count;
+    return this.#unsettled;
+  }
+
+  /** Whether somebody waits for a slot. */
+  get hasWaiting() {
+    return this.#waiting.size > 0;
   }
 
   #begin(payload, options, isStream) {
@@ -80,7 +88,7 @@ class Dispatcher {
       const read = readRequestOptions(options, defaults);
       const payloadText = JSON.stringify(payload);
       request = new Request(read, payloadText, isStream, this.#options.maxStreamBytes);
-      this.#host.prepare(request, payload);
+      this.#host.prepare(request);
     } catch (error) {
       return Request.refused(error, isStream);
     }
@@ -99,6 +107,7 @@ class Dispatcher {
 
   #enter(request) {
     this.#requests.set(request.requestId, request);
+    this.#unsettled += 1;
     this.#signals.add(request);
     request.timeoutAt = now() + request.options.timeoutMs;
     this.submit(request);
@@ -108,29 +117,43 @@ class Dispatcher {
 
   /** A request, new or on its way to a further attempt, gets a free slot or waits for one. */
   submit(request) {
-    if (this.#takeSlot(request)) return;
-    if (this.#options.whenNoWorker === 'fail' && !this.#slots.hasWorkerFor(request)) this.#endWithNoWorker(request);
-    else if (request.queueLeftMs <= 0) this.#endWithoutSlot(request);
-    else this.#wait(request);
+    for (;;) {
+      const outcome = this.#slots.submit(request);
+      switch (outcome) {
+        case TAKEN:
+          if (this.#start(request)) return;
+          // Its worker takes nothing at present: another one may.
+          break;
+        case OWED:
+          this.dispatch();
+          break;
+        case WAITS:
+          this.#wait(request);
+          return;
+        case NO_WORKER:
+          this.#endWithNoWorker(request);
+          return;
+        case NEVER_WAITS:
+          this.#endWithoutSlot(request);
+          return;
+        case FULL:
+          this.#endWithFullQueue(request);
+          return;
+      }
+    }
   }
 
   #wait(request) {
-    const place = this.#slots.enqueue(request, request.comesBack);
-    if (place === null) {
-      const explanation = this.#slots.explainRequest(request);
-      this.#end(request, this.error(request, 'QUEUE_FULL', `The queue is full: ${explanation}`));
-      return;
-    }
     const isFirstWait = !request.hasWaited;
     request.hasWaited = true;
     request.state = WAITING;
     request.stateEndsAt = Infinity;
-    request.ticket = place.ticket;
     request.queuedAt = now();
     request.queueAt = request.queuedAt + request.queueLeftMs;
-    this.#waiting.set(place.ticket, request);
+    this.#waiting.set(request.ticket, request);
     this.schedule(request);
-    if (isFirstWait) this.call(request, 'onQueued', { position: place.position, size: place.size });
+    if (request.rejectedBy !== null) this.#scheduleWake();
+    if (isFirstWait) this.call(request, 'onQueued', { position: request.position, size: this.#waiting.size });
   }
 
   /** It waits no longer. */
@@ -146,32 +169,31 @@ class Dispatcher {
     this.#leaveQueue(request);
   }
 
-  #takeSlot(request) {
-    for (;;) {
-      const record = this.#slots.claim(request);
-      if (record === null) return false;
-      if (this.#start(request, record)) return true;
-    }
-  }
-
   /** Gives free slots to those that wait, until there is none for any of them. To be called whenever a slot may be free. */
   dispatch() {
     while (this.#waiting.size > 0) {
-      const claimed = this.#slots.dispatchNext();
-      if (claimed === null) return;
-      const request = this.#waiting.get(claimed.ticket);
+      const ticket = this.#slots.dispatchNext();
+      if (ticket === null) return;
+      const request = this.#waiting.get(ticket);
       this.#leaveQueue(request);
-      if (!this.#start(request, claimed.record)) this.submit(request);
+      this.#slots.give(request);
+      if (!this.#start(request)) this.submit(request);
     }
+  }
+
+  /** Who was rejected by a worker may go to it again after a pause: then there is something to give away though nothing happened. */
+  #scheduleWake() {
+    this.#deadlines.set(this.#wake, now() + this.#slots.nextWakeMs());
   }
 
   // ---- Running ----
 
-  /** Sends a request to a worker whose slot it has. False if the worker could not be sent to. */
-  #start(request, record) {
+  /** Sends a request to the worker whose slot it was given. False if the worker could not be sent to. */
+  #start(request) {
+    const { granted: record } = request;
     request.attempt += 1;
     if (!this.#host.send(record, this.#host.textFor(request, record, request.timeoutAt - now()))) {
-      this.#slots.refuse(request, record);
+      this.#slots.giveBack(request);
       return false;
     }
     request.state = RUNNING;
@@ -226,7 +248,9 @@ class Dispatcher {
     const { id } = request.record;
     request.attempts -= 1;
     request.rejectedBy ??= new Map();
-    request.rejectedBy.set(id, (request.rejectedBy.get(id) ?? 0) + 1);
+    const times = (request.rejectedBy.get(id)?.times ?? 0) + 1;
+    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (times - 1));
+    request.rejectedBy.set(id, { times, until: now() + Math.random() * longest });
     this.release(request);
     this.submit(request);
     this.dispatch();
@@ -285,7 +309,9 @@ class Dispatcher {
     this.confirm(request);
   }
 
+  /** The caller is about to get its end. */
   #settle(request) {
+    this.#unsettled -= 1;
     this.#signals.delete(request);
   }
 
@@ -294,12 +320,13 @@ class Dispatcher {
     request.state = DONE;
     this.#deadlines.delete(request);
     this.#requests.delete(request.requestId);
+    this.#host.onLess();
   }
 
   /** The server stops: every caller is rejected, and every worker told. */
   stop() {
     for (const request of [...this.#requests.values()]) {
-      this.#settle(request);
+      if (!request.isSettled) this.#settle(request);
       request.reject(this.error(request, 'SERVER_STOPPING', 'The server stops'), true);
       if (request.state === RUNNING) this.#host.sendCancel(request, 'stopping');
       request.state = DONE;
@@ -316,13 +343,21 @@ class Dispatcher {
   }
 
   /**
-   * Something of the request may be due. What the server received before counts, even if JavaScript has been too busy to look
+   * Something of these requests may be due. What the server received before counts, even if JavaScript has been too busy to look
    * at it: so that is handled first.
    */
-  #onDue(request) {
-    if (request.nextDueAt > now()) this.schedule(request);
-    else if (request.isSettled || request.state === PAUSING) this.#expire(request);
-    else this.#host.afterReceived(() => this.#expire(request));
+  #onDue(items) {
+    this.#host.afterReceived(() => {
+      for (const item of items) {
+        if (item === this.#wake) this.#onWake();
+        else this.#expire(item);
+      }
+    });
+  }
+
+  #onWake() {
+    this.dispatch();
+    if (this.hasWaiting) this.#scheduleWake();
   }
 
   #expire(request) {
@@ -359,6 +394,10 @@ class Dispatcher {
     const explanation = this.#slots.explainRequest(request);
     const message = `No slot was free within ${request.options.queueTimeoutMs} ms: ${explanation}`;
     this.#end(request, this.error(request, 'QUEUE_TIMEOUT', message));
+  }
+
+  #endWithFullQueue(request) {
+    this.#end(request, this.error(request, 'QUEUE_FULL', `The queue is full: ${this.#slots.explainRequest(request)}`));
   }
 
   #endWithNoWorker(request) {

@@ -1,7 +1,7 @@
 'use strict';
 
 const { randomUUID } = require('node:crypto');
-const { wrongType } = require('../handlers.js');
+const { wrongType } = require('../workers/handlers.js');
 const { selectorText } = require('./selector.js');
 
 const DEFAULT_TIMEOUT_MS = 600_000;
@@ -63,6 +63,7 @@ function readRequestOptions(options, defaults) {
     model,
     category,
     modelMatch,
+    isDefaultMatch: modelMatch === defaults.modelMatch,
     workerId,
     where: where === undefined ? undefined : selectorText(where, 'options.where'),
     affinity,
@@ -78,6 +79,18 @@ function readRequestOptions(options, defaults) {
     onStarted,
     onProgress,
   };
+}
+
+/**
+ * Checks those options of a request that say what it asks of a worker: of others nothing is said.
+ *
+ * @throws {TypeError} that names the option, what it must be and what it was
+ */
+function readDemandOptions(options, defaults) {
+  if (options === undefined) options = {};
+  if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options);
+  const { model, modelMatch, category, workerId, where } = options;
+  return readRequestOptions({ model, modelMatch, category, workerId, where }, defaults);
 }
 
 /**
@@ -147,6 +160,7 @@ function requireSignal(value) {
 module.exports = {
   PRIORITIES,
   QUEUE_DEFAULTS,
+  readDemandOptions,
   readModelMatch,
   readQueueOptions,
   readRequestOptions,

@@ -1,6 +1,6 @@
 'use strict';
 
-const { wrongType } = require('../handlers.js');
+const { wrongType } = require('../workers/handlers.js');
 const { now } = require('./deadlines.js');
 const { HELD, RUNNING } = require('./request.js');
 
@@ -16,7 +16,8 @@ const ROLES = Object.freeze(['request', 'result', 'error', 'chunk', 'cancel']);
  */
 function readRequestTypes(requestTypes) {
   if (requestTypes === undefined) return undefined;
-  if (typeof requestTypes !== 'object' || requestTypes === null) throw wrongType('requestTypes', 'an object', requestTypes);
+  if (typeof requestTypes !== 'object' || requestTypes === null)
+    throw wrongType('requestTypes', 'an object', requestTypes);
   const { request, result, error, chunk, cancel } = requestTypes;
   const read = {
     request: typesOf(request, 'request', { isRequired: true }),
@@ -28,8 +29,12 @@ function readRequestTypes(requestTypes) {
   const roles = new Map();
   for (const role of ROLES) {
     for (const type of read[role]) {
-      if (RESERVED.has(type)) throw new TypeError(`requestTypes.${role} must not be ${type}, which is the server's own`);
-      if (roles.has(type)) throw new TypeError(`requestTypes.${role} must not be ${type}, which is requestTypes.${roles.get(type)} already`);
+      if (RESERVED.has(type))
+        throw new TypeError(`requestTypes.${role} must not be ${type}, which is the server's own`);
+      if (roles.has(type))
+        throw new TypeError(
+          `requestTypes.${role} must not be ${type}, which is requestTypes.${roles.get(type)} already`,
+        );
       roles.set(type, role);
     }
   }
@@ -65,10 +70,15 @@ class RequestTypes {
 
   /** The request as such a worker gets it. Its payload is a plain object's. */
   textFor(request) {
-    const { type, requestId, ...payload } = JSON.parse(request.payloadText);
+    const { type: _type, requestId: _requestId, ...payload } = JSON.parse(request.payloadText);
     const text = JSON.stringify(payload);
     const head = `{"type":${JSON.stringify(this.#types.request)},"requestId":${request.idText}`;
     return text === '{}' ? `${head}}` : `${head},${text.slice(1)}`;
+  }
+
+  /** Whether such workers can be told to let go of a request. */
+  get hasCancel() {
+    return this.#types.cancel !== undefined;
   }
 
   /** The message that lets go of a request, or `undefined` if such workers know none. */

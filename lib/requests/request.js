@@ -26,6 +26,13 @@ class Request {
   queuedAt = 0;
   /** Its number in the native queue while it waits. */
   ticket = null;
+  /** When it first arrived, as the native queue numbers that: who comes back stands where it would have stood. */
+  arrival = undefined;
+  /** Its place in the queue when it began to wait. */
+  position = 0;
+  /** The worker whose slot it was given, and the place of its category among those that the worker limits. */
+  granted = null;
+  limitPlace = -1;
   /** The worker that it is on, and the last one that it was on. */
   record = null;
   lastRecord = null;
@@ -42,7 +49,7 @@ class Request {
   hasChunks = false;
   /** The last attempt of each worker that it was on, by id. */
   triedOn = null;
-  /** How often each worker has rejected it, by id. */
+  /** How often each worker has rejected it, and until when it does not get it again, by id. */
   rejectedBy = null;
   /** It has been in the queue. */
   hasWaited = false;
@@ -60,6 +67,11 @@ class Request {
     this.requestId = options.requestId;
     this.idText = JSON.stringify(options.requestId);
     this.payloadText = payloadText;
+    this.payloadBytes = 0;
+    /** Whether the payload is a plain object: workers that speak types of the application's own take nothing else. */
+    this.isObject = false;
+    this.modelText = undefined;
+    this.categoryText = undefined;
     this.traceText = undefined;
     this.isStream = isStream;
     this.signal = options.signal;
@@ -80,7 +92,7 @@ class Request {
 
   /** It keeps the place that it had, and is refused by no bound: it has waited, or been given to a worker. */
   get comesBack() {
-    return this.hasWaited || this.attempts > 0 || this.rejectedBy !== null;
+    return this.arrival !== undefined;
   }
 
   /** The caller gets its result. Once there is one, nothing changes it. */

@@ -1,6 +1,6 @@
 'use strict';
 
-const { wrongType } = require('../handlers.js');
+const { wrongType } = require('../workers/handlers.js');
 
 const BOUNDS = Object.freeze(['gt', 'gte', 'lt', 'lte']);
 
@@ -12,7 +12,9 @@ const BOUNDS = Object.freeze(['gt', 'gte', 'lt', 'lte']);
  */
 function selectorText(where, name) {
   if (typeof where !== 'object' || where === null || Array.isArray(where)) throw wrongType(name, 'an object', where);
-  const members = Object.entries(where).map(([key, wanted]) => `${JSON.stringify(key)}:${wantedText(wanted, `${name}.${key}`)}`);
+  const members = Object.entries(where).map(
+    ([key, wanted]) => `${JSON.stringify(key)}:${wantedText(wanted, `${name}.${key}`)}`,
+  );
   return `{${members.join(',')}}`;
 }
 
@@ -29,7 +31,8 @@ function wantedText(wanted, name) {
   const texts = members.map(([operator, value]) => {
     const path = `${name}.${operator}`;
     if (operator === 'not') return `"not":${scalarText(value, path)}`;
-    if (!BOUNDS.includes(operator)) throw new TypeError(`${path} is not an operator; there are gt, gte, lt, lte and not`);
+    if (!BOUNDS.includes(operator))
+      throw new TypeError(`${path} is not an operator; there are gt, gte, lt, lte and not`);
     if (typeof value !== 'number' || Number.isNaN(value)) throw wrongType(path, 'a number', value);
     return `"${operator}":${numberText(value)}`;
   });

@@ -156,7 +156,8 @@ class Sessions {
       if (request?.record === record || this.#host.isTrackedOn(record, requestId)) continue;
       const older = request?.triedOn?.get(record.id);
       const idText = JSON.stringify(requestId);
-      const text = older === undefined ? cancelText(idText, undefined, 'unknown') : cancelText(idText, older, 'superseded');
+      const text =
+        older === undefined ? cancelText(idText, undefined, 'unknown') : cancelText(idText, older, 'superseded');
       this.#host.send(record, text);
       unknown += 1;
     }
