@@ -165,5 +165,5 @@ module.exports = {
   readQueueOptions,
   readRequestOptions,
   requireDuration,
-  requireOneOf,
+  requireSignal,
 };

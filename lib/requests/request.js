@@ -84,8 +84,8 @@ class Request {
   }
 
   /** A request that ended before it began. */
-  static refused(error, isStream) {
-    const request = new Request({ requestId: '', queueTimeoutMs: 0 }, undefined, isStream, 0);
+  static refused(error, isStream, requestId = '') {
+    const request = new Request({ requestId, queueTimeoutMs: 0 }, undefined, isStream, 0);
     request.reject(error);
     return request;
   }

@@ -177,7 +177,8 @@ class StreamSource {
   }
 
   cancel(reason) {
-    this.#dispatcher.cancel(this.#request, reason, 'aborted');
+    // One that ended before it began has none.
+    this.#dispatcher?.cancel(this.#request, reason, 'aborted');
   }
 }
 
