@@ -252,7 +252,7 @@ impl NativeServer {
         &self.server
     }
 
-    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`] doubles, and gives the
+    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`](crate::batch::BATCH_FIELDS) doubles, and gives the
     /// joined texts. `null` when there is nothing, and nothing comes within `look_us` microseconds: see [`Server::look`].
     #[napi(catch_unwind)]
     pub fn drain(&self, returns: bool, look_us: u32, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {

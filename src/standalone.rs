@@ -1,4 +1,4 @@
-//! The rules of [`crate::core`] for objects that JavaScript callers made: workers of a `WorkerPool`, sockets of a
+//! The rules of [`worker_server_core`] for objects that JavaScript callers made: workers of a `WorkerPool`, sockets of a
 //! `ConnectionHandler`.
 //!
 //! Such objects are changed by their owners at any time, so nothing is kept here but what was read when a worker was

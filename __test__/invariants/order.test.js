@@ -99,7 +99,9 @@ test('I2: messages of a replaced session no longer come from the worker', async 
 test("I2: messages that were read before a replacement are the old session's, those after it are not", async () => {
   const { server, port } = await startServer();
   const sessions = [];
-  server.onWorkerConnected((worker) => sessions.push(worker.sessionId));
+  server.onWorkerConnected(({ id, sessionId }) => {
+    if (id === 'w') sessions.push(sessionId);
+  });
   const seen = [];
   server.onWorkerMessage('note', (worker) => seen.push([worker.sessionId, sessions.length]));
   // Both sockets send as fast as they can; each message must be of the session that is the current one, or of nobody.

@@ -213,7 +213,8 @@ impl Naive {
         worker.takes_now(&request.ask) && request.avoid.iter().all(|(id, until)| *id != worker.id || *until <= self.now)
     }
 
-    /// "the highest class first … the first key in the ring that has a request which this worker could take, … that key's oldest such one"
+    /// "the highest class first … the first key in the ring that has a request which this worker could take, … that
+    /// key's oldest such one"
     pub fn first_for(&self, worker: &Worker) -> Option<u64> {
         self.rings.iter().enumerate().find_map(|(priority, ring)| {
             ring.iter().find_map(|(_, stand)| {
@@ -230,8 +231,8 @@ impl Naive {
         self.workers.iter().any(|worker| self.first_for(worker).is_some())
     }
 
-    /// "A request that has waited half of its queue time counts one class higher, once, judged when a slot is given away (its key joins the
-    /// higher ring then)."
+    /// "A request that has waited half of its queue time counts one class higher, once, judged when a slot is given
+    /// away (its key joins the higher ring then)."
     pub fn promote(&mut self) {
         let now = self.now as f64;
         let mut due: Vec<(u64, u64)> = self

@@ -144,7 +144,8 @@ fn submit() -> impl Strategy<Value = Step> {
         })
 }
 
-/// A step of a crowd: a few kinds of workers with little room, and many requests of few keys that ask for the same few models.
+/// A step of a crowd: a few kinds of workers with little room, and many requests of few keys that ask for the same few
+/// models.
 pub fn crowded_step() -> impl Strategy<Value = (Step, bool)> {
     let models =
         prop::sample::select(vec![vec!["llama"], vec!["llama-3"], vec!["llama", "gpt"], vec!["llama-3", "gpt"]]);
@@ -197,7 +198,9 @@ pub fn step() -> impl Strategy<Value = (Step, bool)> {
     let drainer = prop_oneof![Just(Drainer::Worker), Just(Drainer::Application)];
     let step = prop_oneof![
         10 => (id.clone(), capabilities(), takes, 0_usize..2, prop_oneof![4 => Just(0_usize), 1 => 1_usize..4])
-            .prop_map(|(id, capabilities, takes, region, resumed)| Step::Register { id, capabilities, takes, region, resumed }),
+            .prop_map(|(id, capabilities, takes, region, resumed)| {
+                Step::Register { id, capabilities, takes, region, resumed }
+            }),
         2 => id.clone().prop_map(|id| Step::Leave { id }),
         1 => id.clone().prop_map(|id| Step::MarkClosed { id }),
         4 => (id.clone(), prop::option::of(0_usize..2)).prop_map(|(id, category)| Step::Track { id, category }),

@@ -118,6 +118,7 @@ impl Index {
     }
 
     /// An empty index in whose place this one was: no group of it is taken for one of that.
+    #[must_use]
     pub fn emptied(&self) -> Self {
         Self { names: Names { changes: self.names.changes, ..Names::default() }, ..Self::default() }
     }

@@ -1,7 +1,7 @@
 //! What a worker says about itself in `capabilities.metadata`, as far as a request's `where` can ask for it.
 //!
-//! Values are compared as JavaScript's `===` compares them, so strings are kept as WTF-8: two that differ in half a surrogate
-//! pair are different strings.
+//! Values are compared as JavaScript's `===` compares them, so strings are kept as WTF-8: two that differ in half a
+//! surrogate pair are different strings.
 
 use super::json;
 
@@ -83,7 +83,8 @@ mod tests {
     #[test]
     fn the_own_keys_of_the_metadata_are_read_and_of_duplicates_the_last_counts() {
         let metadata = Metadata::of_capabilities(
-            r#"{"models":[],"metadata":{"gpu":"a100","n":2,"ok":true,"gone":null,"list":[1],"n":3.5,"__proto__":"own","\ud800":1e400}}"#,
+            r#"{"models":[],"metadata":{"gpu":"a100","n":2,"ok":true,"gone":null,"list":[1],"n":3.5,"__proto__":"own",
+            "\ud800":1e400}}"#,
         );
         assert_eq!(metadata.get(b"gpu"), Some(&Scalar::Text(b"a100"[..].into())));
         assert_eq!(metadata.get(b"n"), Some(&Scalar::Number(3.5)));

@@ -90,6 +90,7 @@ impl Limit {
 
 /// A worker in the pool. `P` is whatever reaches its peer.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 pub struct Worker<P> {
     /// The id that it registered.
     pub id: Arc<str>,

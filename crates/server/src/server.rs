@@ -94,7 +94,7 @@ impl Server {
         self.port
     }
 
-    /// See [`EventQueue::drain`].
+    /// See [`EventQueue::drain`](crate::events::event_queue::EventQueue::drain).
     pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool) -> Vec<Event> {
         let events = self.shared.events.drain(max_events, max_bytes, returns);
         if events.is_empty() && !returns {
@@ -105,7 +105,7 @@ impl Server {
 
     /// Waits for messages, without sleeping, but not for longer than `time`. What else there may be to drain does not end it. From
     /// the first such call to the next [`Server::drain`] that gives nothing, and after which the application sleeps, there
-    /// may be a thread on [`standby`].
+    /// may be a thread on [`standby`](crate::wakeup::standby).
     pub fn look(&self, time: Duration) {
         self.shared.flusher.standby.set_wanted(true);
         let begun = Instant::now();

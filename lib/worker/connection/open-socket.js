@@ -56,7 +56,7 @@ function throughProxy(url, proxy, signal) {
 function tunnelled(url, socket) {
   if (!url.startsWith('wss:')) return { createConnection: () => socket };
   return {
-    createConnection: ({ host, servername, path, ...options }) =>
+    createConnection: ({ host, servername, path: _path, ...options }) =>
       tls.connect({ ...options, socket, servername: servername ?? (isIP(host) ? '' : host) }),
   };
 }

@@ -1,6 +1,7 @@
 //! Workers that get nothing new: because they leave, because the application says so, or because their outbox is full.
 //!
-//! These rules are for the server's own workers. The records of a caller's `WorkerPool` keep those of [`crate::rules`].
+//! These rules are for the server's own workers. The records of a caller's `WorkerPool` keep those of
+//! [`crate::rules`].
 
 use super::Pool;
 use crate::rules::{self, Status};
@@ -27,9 +28,10 @@ pub struct Drained {
 impl<P> Pool<P> {
     /// Sets or takes away a mark. `None` if there is no such worker.
     ///
-    /// With both gone a worker is available, or busy at capacity. One that is unhealthy stays so until its next heartbeat.
+    /// With both gone a worker is available, or busy at capacity. One that is unhealthy stays so until its next
+    /// heartbeat.
     pub fn set_draining(&mut self, key: WorkerKey, drainer: Drainer, drains: bool) -> Option<Drained> {
-        let drained = self.update(key, |worker| {
+        let outcome = self.update(key, |worker| {
             let before = worker.draining.is_set();
             match drainer {
                 Drainer::Worker => worker.draining.by_worker = drains,
@@ -47,7 +49,7 @@ impl<P> Pool<P> {
             Drained { drains, is_changed: before != drains }
         });
         self.note_freed(key);
-        drained
+        outcome
     }
 
     /// The outbox of a worker refused a message, or has room again. While it is full the worker counts as busy.

@@ -1,8 +1,10 @@
-//! The worker that a key prefers: rendezvous hashing (highest random weight), the same in every process and every version.
+//! The worker that a key prefers: rendezvous hashing (highest random weight), the same in every process and every
+//! version.
 //!
-//! The weight of a worker for a key is `mix(fnv(id) ^ rotate_left(fnv(key), 32))`, where `fnv` is 64-bit FNV-1a over the UTF-8 of a
-//! string (WTF-8, if it holds half a surrogate pair) and `mix` is the finaliser of SplitMix64. The greatest weight is preferred. A worker
-//! that joins or leaves moves the keys that it has the greatest weight for, and no others.
+//! The weight of a worker for a key is `mix(fnv(id) ^ rotate_left(fnv(key), 32))`, where `fnv` is 64-bit FNV-1a over
+//! the UTF-8 of a string (WTF-8, if it holds half a surrogate pair) and `mix` is the finaliser of `SplitMix64`. The
+//! greatest weight is preferred. A worker that joins or leaves moves the keys that it has the greatest weight for, and
+//! no others.
 
 /// The key of an affinity, hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +52,8 @@ impl Total {
     }
 }
 
-/// Of workers with a free slot the one that a key gets: the most preferred one within the load bound; if none is, the most preferred
-/// one. Of equal weights the first.
+/// Of workers with a free slot the one that a key gets: the most preferred one within the load bound; if none is, the
+/// most preferred one. Of equal weights the first.
 pub fn choose<K: Copy>(free: impl Iterator<Item = Preferred<K>>, total: Total) -> Option<K> {
     let mut best: Option<(bool, u64, K)> = None;
     for worker in free {
@@ -130,9 +132,8 @@ mod tests {
         assert!((f64::from(moved) / f64::from(keys) - 0.1).abs() < 0.012, "{moved} of {keys}");
     }
 
-    /// "The preferred one is taken if it has a free slot and, before this request,
-    /// `active ≤ 1.25 × capacity × Σactive/Σcapacity + 1` over them; else the next in hash order; if none is within, the first with a free
-    /// slot."
+    /// "The preferred one is taken if it has a free slot and, before this request, `active ≤ 1.25 × capacity ×
+    /// Σactive/Σcapacity + 1` over them; else the next in hash order; if none is within, the first with a free slot."
     #[test]
     fn the_preferred_worker_is_passed_over_while_it_is_above_the_load_bound() {
         let worker = |worker: char, weight: u64, active: f64| Preferred { worker, weight, active, capacity: 8.0 };

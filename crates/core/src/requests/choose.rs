@@ -1,8 +1,8 @@
 //! Which worker gets a request.
 //!
-//! "With loose matching those that have the exact name come first; a loose one is taken when no exact one has a free slot. Then lowest
-//! load, then earliest registered." An affinity takes the place of the load. A request without `where`, affinity and workers to avoid
-//! costs a look at the index; others look at each worker with the model.
+//! "With loose matching those that have the exact name come first; a loose one is taken when no exact one has a free
+//! slot. Then lowest load, then earliest registered." An affinity takes the place of the load. A request without
+//! `where`, affinity and workers to avoid costs a look at the index; others look at each worker with the model.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::models::ModelMatch;
 use crate::pool::Pool;
 use crate::worker::{Worker, WorkerKey};
 
-/// A worker that a request goes to only when no other with a free slot could take it: it had it on an earlier attempt, or has
-/// rejected it.
+/// A worker that a request goes to only when no other with a free slot could take it: it had it on an earlier attempt,
+/// or has rejected it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Avoid {
     /// Its id: one that comes back in a new session is the same worker.

@@ -36,8 +36,8 @@ impl Name {
     }
 }
 
-/// What a request asks of a worker: its options `model`, `modelMatch`, `category`, `workerId` and `where`, and what kind of payload
-/// it has.
+/// What a request asks of a worker: its options `model`, `modelMatch`, `category`, `workerId` and `where`, and what
+/// kind of payload it has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Demand {
     /// The model; without one any worker will do.
@@ -95,8 +95,8 @@ impl Demand {
         self.selector.as_ref().is_none_or(|selector| selector.matches(&worker.metadata))
     }
 
-    /// Whether a worker could ever take a request with this demand, whatever its status: it is not closing, takes requests, has the
-    /// model, matches `where` and `workerId`, with capacity and category limit above 0.
+    /// Whether a worker could ever take a request with this demand, whatever its status: it is not closing, takes
+    /// requests, has the model, matches `where` and `workerId`, with capacity and category limit above 0.
     pub fn could_be_met_by<P>(&self, worker: &Worker<P>) -> bool {
         let slots = worker.slots(self.category.as_deref());
         !worker.closed

@@ -1,7 +1,7 @@
 //! The demands that are known by a number, so that JavaScript passes one for each request and not its texts.
 //!
-//! They are remembered within bounds. Beyond, those that nothing waits for are forgotten, all at once, and their numbers no longer
-//! count: whoever has one is told so, and asks anew.
+//! They are remembered within bounds. Beyond, those that nothing waits for are forgotten, all at once, and their
+//! numbers no longer count: whoever has one is told so, and asks anew.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -109,6 +109,7 @@ impl Demands {
     }
 
     /// None is known in whose place these were. No number counts any longer.
+    #[must_use]
     pub fn emptied(&self) -> Self {
         Self { last_stamp: self.last_stamp, ..Self::default() }
     }

@@ -1,19 +1,21 @@
 //! Requests that look for a worker: who waits, who is next, and which worker gets it.
 //!
-//! JavaScript keeps the life of a request: its promise, signal, timers and attempts. What it asks here, on its own thread and with the
-//! pool beside it, is where a request goes and when:
+//! JavaScript keeps the life of a request: its promise, signal, timers and attempts. What it asks here, on its own
+//! thread and with the pool beside it, is where a request goes and when:
 //!
-//! 1. [`Requests::intern`] turns what a request asks of a worker (a [`demand::Demand`]) into a number, once for many requests.
+//! 1. [`Requests::intern`] turns what a request asks of a worker (a [`demand::Demand`]) into a number, once for many
+//!    requests.
 //! 2. [`Requests::submit`] chooses a worker with a free slot ([`choose`]) and takes the slot, or lets the request wait.
-//! 3. Whatever frees a slot is noted by the pool (see [`Pool::watch`]). [`Requests::dispatch`] then gives slots away, one a call, to those
-//!    that wait ([`waiting`]), until it returns `None`. After it no free slot is left that somebody waits for.
+//! 3. Whatever frees a slot is noted by the pool (see [`Pool::watch`]). [`Requests::dispatch`] then gives slots away,
+//!    one a call, to those that wait (`waiting`), until it returns `None`. After it no free slot is left that
+//!    somebody waits for.
 //! 4. [`Requests::withdraw`] is for those that wait no longer.
 //!
-//! A request that comes back (rejected, refused by an outbox, or for its next attempt) is submitted again with the [`Place`] that it
-//! had. Its slot is given back before that, by [`Pool::release`] or [`Requests::refuse`].
+//! A request that comes back (rejected, refused by an outbox, or for its next attempt) is submitted again with the
+//! [`Place`] that it had. Its slot is given back before that, by [`Pool::release`] or [`Requests::refuse`].
 //!
-//! Beside them: [`explain`] says why a request waits, [`retry`] how long to pause, [`affinity`] which worker a key prefers, [`selector`]
-//! what `where` means.
+//! Beside them: [`explain`] says why a request waits, [`retry`] how long to pause, [`affinity`] which worker a key
+//! prefers, [`selector`] what `where` means.
 
 pub mod affinity;
 pub mod choose;
@@ -67,6 +69,7 @@ impl Priority {
     }
 
     /// The next higher one.
+    #[must_use]
     pub const fn higher(self) -> Self {
         match self {
             Self::High | Self::Medium => Self::High,
@@ -211,7 +214,7 @@ impl Requests {
         }
     }
 
-    /// Whether no registered worker could ever take such a request, whatever its status: NO_WORKER.
+    /// Whether no registered worker could ever take such a request, whatever its status: `NO_WORKER`.
     pub fn has_no_worker<P>(pool: &mut Pool<P>, demand: &Demand) -> bool {
         if let Some(id) = &demand.worker_id {
             let worker = id.get().and_then(|id| pool.get(pool.key_of(id)?));
@@ -229,7 +232,7 @@ impl Requests {
         !members.any(|key| workers.get(&key).is_some_and(|worker| demand.could_be_met_by(worker)))
     }
 
-    /// The `retryAfterMs` of QUEUE_FULL.
+    /// The `retryAfterMs` of `QUEUE_FULL`.
     pub fn retry_after_ms(&self) -> u64 {
         self.pace.retry_after_ms(self.waiting.len())
     }

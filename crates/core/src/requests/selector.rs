@@ -47,8 +47,8 @@ impl std::hash::Hash for Selector {
 impl Selector {
     /// Reads the JSON text of a `where`. `None` if it is none.
     ///
-    /// What JSON has no number for is written so: `Infinity` as a number beyond a double such as `1e999`, `NaN` as `null`, which
-    /// equals nothing and is no bound that anything is within.
+    /// What JSON has no number for is written so: `Infinity` as a number beyond a double such as `1e999`, `NaN` as
+    /// `null`, which equals nothing and is no bound that anything is within.
     pub fn read(text: &str) -> Option<Self> {
         let conditions = json::members(text)?
             .into_iter()
@@ -134,8 +134,8 @@ mod tests {
         Selector::read(text).expect(text).matches(&Metadata::read(METADATA))
     }
 
-    /// "`where` is judged against own keys of `capabilities.metadata`, with `===`: the value, one of the list, or all members of the
-    /// object, bounds for numbers only."
+    /// "`where` is judged against own keys of `capabilities.metadata`, with `===`: the value, one of the list, or all
+    /// members of the object, bounds for numbers only."
     #[test]
     fn the_value_one_of_the_list_or_all_members_of_the_object_are_judged_with_strict_equality() {
         for (text, expected) in [
@@ -181,7 +181,7 @@ mod tests {
         }
     }
 
-    /// "`{}` matches all, an empty list nothing; another operator or an empty object as bounds is a TypeError."
+    /// "`{}` matches all, an empty list nothing; another operator or an empty object as bounds is a `TypeError`."
     #[test]
     fn no_condition_matches_all_an_empty_list_nothing_and_other_operators_are_no_selector() {
         assert!(matches("{}"));

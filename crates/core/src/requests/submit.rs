@@ -81,11 +81,12 @@ pub enum Submitted {
         /// How many wait.
         size: usize,
     },
-    /// A slot has become free that belongs to somebody who waits: call [`Requests::dispatch`] until it returns `None`, and submit again.
+    /// A slot has become free that belongs to somebody who waits: call [`Requests::dispatch`] until it returns `None`,
+    /// and submit again.
     Owed,
-    /// No registered worker could ever take it, and it fails then: NO_WORKER.
+    /// No registered worker could ever take it, and it fails then: `NO_WORKER`.
     NoWorker,
-    /// It would have to wait, and a bound of the queue is reached: QUEUE_FULL.
+    /// It would have to wait, and a bound of the queue is reached: `QUEUE_FULL`.
     Full(Bound),
     /// It would have to wait, and may not, since its `queue_ms` is 0.
     NeverWaits,
@@ -102,7 +103,12 @@ impl Requests {
             return Submitted::Owed;
         }
         let Some((index, demand)) = self.demands.find(submission.demand) else { return Submitted::Forgotten };
-        if let Some(key) = choose(pool, demand, submission.affinity, &submission.avoid, now.elapsed_ms) {
+        // No slot is free for which somebody waits: so none is for this one, if somebody waits with the same demand.
+        let is_waited_for = self.demands.get(index).and_then(|entry| self.waiting.line(entry.line));
+        let is_waited_for = is_waited_for.is_some_and(|line| line.waiting > 0);
+        if !is_waited_for
+            && let Some(key) = choose(pool, demand, submission.affinity, &submission.avoid, now.elapsed_ms)
+        {
             let place = submission.comes_back.unwrap_or_else(|| Place(self.waiting.number()));
             // The worker is there: it was chosen just now.
             if let Some(slot) = take_slot(pool, key, demand, place) {
@@ -133,8 +139,8 @@ impl Requests {
         true
     }
 
-    /// `send` refused what was given a slot: the slot is free again, and the worker counts as busy until there is room in its outbox (see
-    /// [`Pool::set_full`]). The request is to be submitted again with its place.
+    /// `send` refused what was given a slot: the slot is free again, and the worker counts as busy until there is room
+    /// in its outbox (see [`Pool::set_full`]). The request is to be submitted again with its place.
     pub fn refuse<P>(pool: &mut Pool<P>, slot: &Slot) {
         pool.set_full(slot.worker.key, true);
         pool.release(slot.worker.key, slot.limit, false);

@@ -2,7 +2,7 @@
 //!
 //! Where a few peers and the application answer each other at once, most of a round's time goes into waking threads: the system
 //! interrupts a processor for that, and one that sleeps comes back slowly. While the application looks for messages instead of
-//! sleeping (see [`Server::look`](super::Server::look)), a thread that has just got some for it does not sleep either, and writes the
+//! sleeping (see [`Server::look`](crate::Server::look)), a thread that has just got some for it does not sleep either, and writes the
 //! answer itself. The application need not wait for the socket then, and the same thread is there for what the peer says to it.
 //!
 //! It is done only as long as it proves right: where the application answers late, or not at all, or both threads have to

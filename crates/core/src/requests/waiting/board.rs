@@ -1,7 +1,7 @@
 //! A board: the lines that workers of one kind can serve, in the order of their turns.
 //!
-//! A line is entered with the turn of its first request, and that entry is left alone while requests are taken and withdrawn: it may be
-//! too early, never too late. It is put right when it comes first.
+//! A line is entered with the turn of its first request, and that entry is left alone while requests are taken and
+//! withdrawn: it may be too early, never too late. It is put right when it comes first.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,20 +19,20 @@ pub type BoardId = usize;
 /// The lines of one kind of worker.
 #[derive(Debug, Default)]
 pub struct Board {
-    lanes: Vec<Option<Lane>>,
+    sections: Vec<Option<Section>>,
     entries: FxHashMap<LineId, Entry>,
 }
 
 /// Where a line is on a board.
 #[derive(Debug)]
 struct Entry {
-    lane: usize,
+    section: usize,
     turns: [Option<Turn>; PRIORITIES],
 }
 
 /// Lines that the same workers of the kind may serve.
 #[derive(Debug)]
-struct Lane {
+struct Section {
     selector: Option<Arc<Selector>>,
     except: Box<[Arc<str>]>,
     /// `None` if the kind doesn't limit the category, or there is none.
@@ -41,7 +41,7 @@ struct Lane {
     order: [BTreeSet<(Turn, LineId)>; PRIORITIES],
 }
 
-impl Lane {
+impl Section {
     fn new(terms: &Terms, category: Option<Arc<str>>) -> Self {
         let (selector, except) = (terms.selector.clone(), terms.except.clone());
         Self { selector, except, category, lines: 0, order: Default::default() }
@@ -62,38 +62,37 @@ impl Board {
     /// Takes a line in, of which nobody waits. `is_limited` if the kind limits the line's category.
     pub fn add(&mut self, line: LineId, terms: &Terms, is_limited: bool) {
         let category = terms.category.clone().filter(|_| is_limited);
-        let known =
-            self.lanes.iter().position(|lane| lane.as_ref().is_some_and(|lane| lane.is_for(terms, category.as_ref())));
+        let known = self
+            .sections
+            .iter()
+            .position(|section| section.as_ref().is_some_and(|section| section.is_for(terms, category.as_ref())));
         let place = known.unwrap_or_else(|| {
-            let lane = Some(Lane::new(terms, category));
-            match self.lanes.iter().position(Option::is_none) {
-                Some(place) => {
-                    self.lanes[place] = lane;
-                    place
-                }
-                None => {
-                    self.lanes.push(lane);
-                    self.lanes.len() - 1
-                }
+            let section = Some(Section::new(terms, category));
+            if let Some(place) = self.sections.iter().position(Option::is_none) {
+                self.sections[place] = section;
+                place
+            } else {
+                self.sections.push(section);
+                self.sections.len() - 1
             }
         });
-        if let Some(lane) = self.lane_mut(place) {
-            lane.lines += 1;
+        if let Some(section) = self.section_mut(place) {
+            section.lines += 1;
         }
-        self.entries.insert(line, Entry { lane: place, turns: [None; PRIORITIES] });
+        self.entries.insert(line, Entry { section: place, turns: [None; PRIORITIES] });
     }
 
     /// Whether the kind limits the category of a line.
     pub fn limits(&self, line: LineId) -> bool {
-        let lane = self.entries.get(&line).and_then(|entry| self.lanes.get(entry.lane)?.as_ref());
-        lane.is_some_and(|lane| lane.category.is_some())
+        let section = self.entries.get(&line).and_then(|entry| self.sections.get(entry.section)?.as_ref());
+        section.is_some_and(|section| section.category.is_some())
     }
 
     /// Leaves a line out.
     pub fn remove(&mut self, line: LineId) {
         let Some(entry) = self.entries.remove(&line) else { return };
-        let Some(lane) = self.lanes.get_mut(entry.lane) else { return };
-        if let Some(kept) = lane {
+        let Some(section) = self.sections.get_mut(entry.section) else { return };
+        if let Some(kept) = section {
             for (order, turn) in kept.order.iter_mut().zip(entry.turns) {
                 if let Some(turn) = turn {
                     order.remove(&(turn, line));
@@ -101,7 +100,7 @@ impl Board {
             }
             kept.lines -= 1;
             if kept.lines == 0 {
-                *lane = None;
+                *section = None;
             }
         }
     }
@@ -115,12 +114,12 @@ impl Board {
     pub fn enter(&mut self, line: LineId, priority: usize, turn: Option<Turn>) {
         let Some(entry) = self.entries.get_mut(&line) else { return };
         let before = std::mem::replace(&mut entry.turns[priority], turn);
-        let Some(Some(lane)) = self.lanes.get_mut(entry.lane) else { return };
+        let Some(Some(section)) = self.sections.get_mut(entry.section) else { return };
         if let Some(before) = before {
-            lane.order[priority].remove(&(before, line));
+            section.order[priority].remove(&(before, line));
         }
         if let Some(turn) = turn {
-            lane.order[priority].insert((turn, line));
+            section.order[priority].insert((turn, line));
         }
     }
 
@@ -132,19 +131,19 @@ impl Board {
         }
     }
 
-    /// How many lanes there are, those between included that are empty.
-    pub fn lanes(&self) -> usize {
-        self.lanes.len()
+    /// How many sections there are, those between included that are empty.
+    pub fn sections(&self) -> usize {
+        self.sections.len()
     }
 
-    /// The line that comes first in a lane, if this worker may serve the lane.
-    pub fn first<P>(&self, lane: usize, priority: usize, worker: &Worker<P>) -> Option<(Turn, LineId)> {
-        let lane = self.lanes.get(lane)?.as_ref()?;
-        let first = lane.order[priority].first().copied()?;
-        lane.may_be_served_by(worker).then_some(first)
+    /// The line that comes first in a section, if this worker may serve the section.
+    pub fn first<P>(&self, section: usize, priority: usize, worker: &Worker<P>) -> Option<(Turn, LineId)> {
+        let section = self.sections.get(section)?.as_ref()?;
+        let first = section.order[priority].first().copied()?;
+        section.may_be_served_by(worker).then_some(first)
     }
 
-    fn lane_mut(&mut self, place: usize) -> Option<&mut Lane> {
-        self.lanes.get_mut(place)?.as_mut()
+    fn section_mut(&mut self, place: usize) -> Option<&mut Section> {
+        self.sections.get_mut(place)?.as_mut()
     }
 }

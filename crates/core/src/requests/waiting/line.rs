@@ -54,8 +54,8 @@ pub struct Line {
 /// Those of one priority.
 #[derive(Debug, Default)]
 pub struct PriorityLine {
-    /// In the order of their turns. A flow that moves to the end is left where it is until it is looked at, so a turn here may be
-    /// too early and is never too late.
+    /// In the order of their turns. A flow that moves to the end is left where it is until it is looked at, so a turn
+    /// here may be too early and is never too late.
     pub order: BTreeSet<(Turn, Standing)>,
     /// The boards on which this is not.
     pub absent: Vec<BoardId>,

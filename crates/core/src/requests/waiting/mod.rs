@@ -2,14 +2,14 @@
 //!
 //! Three levels, so that nothing grows with how many models are waited for:
 //!
-//! - a **flow** is a fair key with its requests of one priority: what stands in that priority's ring. A request without a key stands
-//!   there by itself, and so does one that comes back;
+//! - a **flow** is a fair key with its requests of one priority: what stands in that priority's ring. A request without
+//!   a key stands there by itself, and so does one that comes back;
 //! - a **line** ([`line`]) holds, in the order of the ring, what waits with the same demand;
 //! - a **board** ([`board`]) holds, in the same order, the lines that one kind of worker can serve.
 //!
-//! A free slot looks at the first of a board. Positions in a ring only grow, and a flow that moves to the end does so in all its lines at
-//! once; so lines and boards keep turns that may be too early, and put them right when they come first. What that costs is paid
-//! for by the slots that the flow got meanwhile.
+//! A free slot looks at the first of a board. Positions in a ring only grow, and a flow that moves to the end does so
+//! in all its lines at once; so lines and boards keep turns that may be too early, and put them right when they come
+//! first. What that costs is paid for by the slots that the flow got meanwhile.
 
 pub mod board;
 pub mod line;
@@ -219,16 +219,14 @@ impl Waiting {
     }
 
     fn key_of(&mut self, bytes: &[u8]) -> KeyId {
-        let id = match self.key_ids.get(bytes) {
-            Some(&id) => id,
-            None => {
-                let bytes: Arc<[u8]> = bytes.into();
-                let key = FairKey { bytes: Arc::clone(&bytes), waiting: 0, flows: [None; PRIORITIES] };
-                let id = self.keys.insert(key);
-                self.key_ids.insert(bytes, id);
-                id
-            }
-        };
+        let known = self.key_ids.get(bytes).copied();
+        let id = known.unwrap_or_else(|| {
+            let bytes: Arc<[u8]> = bytes.into();
+            let key = FairKey { bytes: Arc::clone(&bytes), waiting: 0, flows: [None; PRIORITIES] };
+            let id = self.keys.insert(key);
+            self.key_ids.insert(bytes, id);
+            id
+        });
         if let Some(key) = self.keys.get_mut(id) {
             key.waiting += 1;
         }

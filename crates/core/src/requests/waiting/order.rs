@@ -69,8 +69,8 @@ impl Waiting {
         }
     }
 
-    /// A line has got a turn that comes before all others of it. Boards that have it with an earlier one, from requests that are
-    /// gone, need not know.
+    /// A line has got a turn that comes before all others of it. Boards that have it with an earlier one, from requests
+    /// that are gone, need not know.
     pub(super) fn announce(&mut self, line_id: LineId, priority: usize, turn: Turn) {
         let Some(line) = self.lines.get_mut(line_id) else { return };
         let own = &mut line.priorities[priority];
@@ -94,8 +94,8 @@ impl Waiting {
         (0..PRIORITIES).find_map(|priority| {
             let mut best: Option<(Turn, RequestId)> = None;
             for board in boards.into_iter().flatten() {
-                for lane in 0..self.boards.get(board).map_or(0, Board::lanes) {
-                    let first = self.first_of_lane(board, lane, priority, worker);
+                for section in 0..self.boards.get(board).map_or(0, Board::sections) {
+                    let first = self.first_of_section(board, section, priority, worker);
                     best = best.into_iter().chain(first).min();
                 }
             }
@@ -103,15 +103,15 @@ impl Waiting {
         })
     }
 
-    fn first_of_lane<P>(
+    fn first_of_section<P>(
         &mut self,
         board: BoardId,
-        lane: usize,
+        section: usize,
         priority: usize,
         worker: &Worker<P>,
     ) -> Option<(Turn, RequestId)> {
         loop {
-            let (entered, line) = self.boards.get(board)?.first(lane, priority, worker)?;
+            let (entered, line) = self.boards.get(board)?.first(section, priority, worker)?;
             let head = self.head(line, priority);
             let turn = head.map(|(turn, _)| turn);
             if turn == Some(entered) {
