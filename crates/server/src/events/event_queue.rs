@@ -16,7 +16,7 @@ pub trait Entry {
     /// What it puts on an account.
     type Charge: Charge;
 
-    /// Whose it is: with those of the same lane it keeps its order, and with other fair_queue it takes turns.
+    /// Whose it is: with those of the same lane it keeps its order, and with other lanes it takes turns.
     fn lane(&self) -> u64;
 
     /// Another lane, if it must not come before what is already waiting there.

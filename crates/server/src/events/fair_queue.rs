@@ -1,7 +1,7 @@
-//! What waits in the event queue: fair_queue that are served in share.
+//! What waits in the event queue: lanes that are served in turn.
 //!
 //! Were there one line, whoever comes would wait behind all that others have heaped up before. So each peer has a lane of its
-//! own. The fair_queue that have something stand in a ring; a lane's share ends after a few entries, and then the next one is
+//! own. The lanes that have something stand in a ring; a lane's turn ends after a few entries, and then the next one is
 //! served. Within a lane the order is that of coming.
 
 use std::collections::{HashMap, VecDeque};
@@ -11,20 +11,20 @@ use slab::Slab;
 
 use super::event_queue::{Charge, Entry};
 
-/// A lane's share ends when what it gave counts as so much,
+/// A lane's turn ends when what it gave counts as so much,
 const SHARE_COUNT: usize = 64;
-/// or has so many bytes. The last entry may exceed that: it is the least that a share gives.
+/// or has so many bytes. The last entry may exceed that: it is the least that a turn gives.
 const SHARE_BYTES: usize = 64 << 10;
 
-/// Entries in fair_queue.
+/// Entries in lanes.
 pub struct FairQueue<E> {
-    /// The entries of all fair_queue, each lane a chain of them.
+    /// The entries of all lanes, each lane a chain of them.
     entries: Slab<Waiting<E>>,
     /// Both ends of each lane that has something.
     ends: HashMap<u64, Lane, FxBuildHasher>,
-    /// The same fair_queue, in the order in which they are served.
+    /// The same lanes, in the order in which they are served.
     ring: VecDeque<u64>,
-    /// What the first of them has given in its share.
+    /// What the first of them has given in its turn.
     share: Share,
     /// How many came.
     came: u64,
@@ -32,7 +32,7 @@ pub struct FairQueue<E> {
 
 struct Waiting<E> {
     entry: E,
-    /// How many came before it, in all fair_queue.
+    /// How many came before it, in all lanes.
     number: u64,
     /// The one behind it in its lane.
     next: Option<usize>,
@@ -51,7 +51,7 @@ struct Share {
 }
 
 impl<E> Default for FairQueue<E> {
-    /// No fair_queue, and no buffers.
+    /// No lanes, and no buffers.
     fn default() -> Self {
         Self { entries: Slab::new(), ends: HashMap::default(), ring: VecDeque::new(), share: Share::default(), came: 0 }
     }
@@ -87,7 +87,7 @@ impl<E: Entry> FairQueue<E> {
         loop {
             let id = *self.ring.front()?;
             let first = self.ends.get(&id)?.first;
-            // Not all fair_queue can be held: what came first of all is at the head of its lane, and waits for nothing.
+            // Not all lanes can be held: what came first of all is at the head of its lane, and waits for nothing.
             if self.share.is_over() || self.is_held(first) {
                 self.ring.rotate_left(1);
                 self.share = Share::default();

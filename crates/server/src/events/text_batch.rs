@@ -7,7 +7,7 @@ pub const MAX_JOINED_BYTES: usize = 8 << 10;
 
 /// Those around a text that makes an array of its own.
 const BRACKETS_BYTES: usize = 2;
-/// BufferedAmount that is made when a second text comes, in bytes: more will follow.
+/// Room that is made when a second text comes, in bytes: more will follow.
 const GROWTH_BYTES: usize = 2 << 10;
 
 /// So many texts make one JSON array: all of it is parsed before the first of them is handled.

@@ -85,7 +85,7 @@ struct Queue {
     writing: bool,
     blocked_since: Option<Instant>,
     late_pong: Option<Vec<u8>>,
-    /// That it is full was noted, and there has not been much buffered_amount since.
+    /// That it is full was noted, and there has not been much room since.
     noted_full: bool,
     closed_at: Option<Instant>,
     has_failed: bool,
@@ -115,7 +115,7 @@ impl Queue {
         self.write_buffer.share(bytes);
     }
 
-    /// Puts something in if there is buffered_amount for so much more. A message larger than the bound still passes when nothing else waits.
+    /// Puts something in if there is room for so much more. A message larger than the bound still passes when nothing else waits.
     fn admit(&mut self, length: usize, max_bytes: usize, put: impl FnOnce(&mut Self)) -> Sent {
         if self.is_closed() {
             Sent::Closed
@@ -199,7 +199,7 @@ impl Outbox {
         })
     }
 
-    /// Queues a text message, in UTF-8, for which there was buffered_amount when the application looked. Nothing becomes of it if the connection is
+    /// Queues a text message, in UTF-8, for which there was room when the application looked. Nothing becomes of it if the connection is
     /// closing.
     pub fn send_promised(&self, text: &[u8], spares: &mut Vec<SpareBuffer>) -> Sent {
         let header = text_header(text.len());
@@ -275,7 +275,7 @@ impl Outbox {
         }
     }
 
-    /// Notes that something was refused. True for the first time since there was buffered_amount, so that it can be logged once.
+    /// Notes that something was refused. True for the first time since there was room, so that it can be logged once.
     pub fn note_full(&self) -> bool {
         !std::mem::replace(&mut self.queue.lock().noted_full, true)
     }
@@ -360,7 +360,7 @@ impl Outbox {
         spare
     }
 
-    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one notifier.
+    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one waker.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let socket = self.queue.lock().socket.clone();
         match socket {

@@ -4,7 +4,7 @@
 //!
 //! - a **flow** is a fair key with its requests of one priority: what stands in that priority's ring. A request without
 //!   a key stands there by itself, and so does one that comes back;
-//! - a **line** ([`line`]) holds, in the order of the ring, what waits with the same demand;
+//! - a **line** ([`line`](mod@line)) holds, in the order of the ring, what waits with the same demand;
 //! - a **board** ([`board`]) holds, in the same order, the lines that one kind of worker can serve.
 //!
 //! A free slot looks at the first of a board. Positions in a ring only grow, and a flow that moves to the end does so
