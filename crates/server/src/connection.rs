@@ -20,7 +20,7 @@ use crate::websocket::decoder::Violation;
 use crate::websocket::frame::encode;
 use crate::websocket::socket::{Consumer, End, SocketLimits, WebSocket};
 use worker_server_core::log::Line;
-use worker_server_core::protocol::{Closing, heartbeat_ack};
+use worker_server_core::protocol::{Closing, heartbeat_ack, names_active};
 use worker_server_core::session::{self, Action, Session};
 
 /// How often a deadline is looked at again while a peer waits for this server.
@@ -111,6 +111,8 @@ struct WorkerConsumer<'a> {
     judged_from: Option<Instant>,
     /// Nothing was read of it for a while.
     is_held: bool,
+    /// Its worker takes requests, and has said something that its pool entry does not show yet.
+    is_alive: bool,
     ping: Option<Ping>,
 }
 
@@ -133,6 +135,7 @@ impl<'a> WorkerConsumer<'a> {
             heard_at: now,
             judged_from: None,
             is_held: false,
+            is_alive: false,
             ping: shared.config.ping_interval.map(|interval| Ping { next: now + interval, asked_at: None }),
         }
     }
@@ -174,7 +177,7 @@ impl<'a> WorkerConsumer<'a> {
 
     fn on_heartbeat(&mut self, worker_id: Option<&str>, named: Option<Value>, timestamp: Option<&str>) {
         let now = self.shared.clock.now();
-        if worker_id.is_some_and(|id| self.shared.pool.lock().heartbeat(id, now)) {
+        if worker_id.is_some_and(|id| self.shared.heartbeat(id, now)) {
             let ack = heartbeat_ack(timestamp, now, self.shared.config.heartbeat_timeout_ms);
             self.shared.take_submissions_early();
             if self.peer.outbox.send(ack.into()) == Sent::Full {
@@ -296,6 +299,8 @@ impl Consumer for WorkerConsumer<'_> {
         if peer.is_dismissed() {
             return;
         }
+        let is_attentive = peer.is_attentive();
+        self.is_alive |= is_attentive;
         match self.session.on_text(&text, self.shared.config.auth_tokens.as_deref()) {
             Action::Deliver | Action::Heartbeat { .. } if !self.is_heard() => {
                 let line = Line::warn("Message from unregistered connection", json!(null));
@@ -304,6 +309,9 @@ impl Consumer for WorkerConsumer<'_> {
             Action::Deliver => self.deliver(text),
             Action::Heartbeat { worker_id, named, timestamp } => {
                 self.on_heartbeat(worker_id.as_deref(), named, timestamp);
+                if is_attentive && names_active(&text) {
+                    self.deliver(text);
+                }
             }
             // Whoever is being closed can't be told that it is registered, and what it says from now on is of a session that
             // never begins.
@@ -343,8 +351,16 @@ impl Consumer for WorkerConsumer<'_> {
         if self.peer.worker().is_none() {
             self.heard_at = Instant::now();
         }
+        // Once for all that was read, and before the application sees any of it (I3).
+        if std::mem::take(&mut self.is_alive) {
+            self.shared.touch(self.peer);
+        }
         self.push_texts();
         self.shared.notifier.on_progress();
+    }
+
+    fn on_room(&mut self) {
+        self.shared.on_room(self.peer);
     }
 
     fn on_unwritable(&mut self) {

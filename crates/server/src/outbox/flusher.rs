@@ -222,8 +222,8 @@ mod tests {
     use tokio::net::tcp::OwnedReadHalf;
     use tokio::net::{TcpListener, TcpStream};
 
-    use super::submissions::counter;
     use super::*;
+    use crate::outbox::submissions::counter;
     use worker_server_core::config::ServerConfig;
 
     /// A peer that has been sent an `a`, and its end of the connection.

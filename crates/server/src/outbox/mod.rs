@@ -63,6 +63,8 @@ pub struct Outgoing {
     pub closed_at: Option<Instant>,
     /// The socket failed: nothing will ever leave.
     pub has_failed: bool,
+    /// See [`Outbox::take_room`].
+    pub has_room: bool,
 }
 
 /// The outgoing frames of one connection, bounded in bytes.
@@ -71,6 +73,18 @@ pub struct Outbox {
     max_bytes: usize,
     queue: Mutex<Queue>,
     attention: Notify,
+}
+
+/// Whether it matters that there is room in an outbox again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Room {
+    /// Nobody waits for it.
+    #[default]
+    NotAwaited,
+    /// See [`Outbox::await_room`].
+    Awaited,
+    /// It is there, and whoever waits has not been told.
+    Found,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +101,10 @@ struct Queue {
     late_pong: Option<Vec<u8>>,
     /// That it is full was noted, and there has not been much buffered_amount since.
     noted_full: bool,
+    /// The length of the frame that was refused last.
+    refused: usize,
+    /// Who waits for room in it.
+    room: Room,
     closed_at: Option<Instant>,
     has_failed: bool,
     /// Where the application reads how much waits, while the peer is a worker.
@@ -120,6 +138,7 @@ impl Queue {
         if self.is_closed() {
             Sent::Closed
         } else if self.bytes > 0 && self.bytes + length > max_bytes {
+            self.refused = length;
             Sent::Full
         } else {
             put(self);
@@ -142,6 +161,12 @@ impl Queue {
             Some(buffered_amount) => buffered_amount.set(self.bytes),
             None => {}
         }
+    }
+
+    /// Whether what was refused last would be taken now, and there is much room. Not at the first gap, or it would be full again at once.
+    fn has_room(&self, max_bytes: usize) -> bool {
+        let fits = || self.bytes <= max_bytes / 2 && self.bytes + self.refused <= max_bytes;
+        !self.is_closed() && !self.shut && (self.bytes == 0 || fits())
     }
 
     /// Whether more waits by now than should be put off to the end of the turn. While somebody writes, or nothing can be
@@ -234,12 +259,17 @@ impl Outbox {
     /// Queues the close frame behind what waits, and alerts the connection's task. Nothing can be queued after it. False if
     /// that was so already.
     pub fn close(&self, closing: Closing) -> bool {
-        self.close_with(&close_frame(closing), |_| {})
+        self.close_as(closing.code, closing.reason)
+    }
+
+    /// The same, with a code and a reason of the application's.
+    pub fn close_as(&self, code: u16, reason: &str) -> bool {
+        self.close_with(&close_frame(code, reason), |_| {})
     }
 
     /// Drops what waits, but for a frame of which a part has left, and queues the close frame.
     pub fn cut(&self, closing: Closing) {
-        self.close_with(&close_frame(closing), |queue| {
+        self.close_with(&close_frame(closing.code, closing.reason), |queue| {
             queue.bytes = queue.write_buffer.cut();
         });
     }
@@ -272,7 +302,27 @@ impl Outbox {
             blocked_since: queue.blocked_since,
             closed_at: queue.closed_at,
             has_failed: queue.has_failed,
+            has_room: queue.room == Room::Found,
         }
+    }
+
+    /// A message was refused. Whoever is concerned wants to know when there is room again: the connection's task is alerted then. True
+    /// if there is room already, and nobody will be.
+    pub fn await_room(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let has_room = queue.has_room(self.max_bytes);
+        queue.room = if has_room { Room::NotAwaited } else { Room::Awaited };
+        has_room
+    }
+
+    /// Whether there is room that was awaited. True once.
+    pub fn take_room(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let is_found = queue.room == Room::Found;
+        if is_found {
+            queue.room = Room::NotAwaited;
+        }
+        is_found
     }
 
     /// Notes that something was refused. True for the first time since there was buffered_amount, so that it can be logged once.
@@ -354,7 +404,11 @@ impl Outbox {
         // to be sent before the connection closes, and it may be somebody else who wrote the last of that.
         let is_blocked = queue.blocked_since.is_some() && !was_blocked;
         let is_finished = queue.closed_at.is_some() && queue.bytes == 0 && total > 0;
-        if is_blocked || is_finished || queue.has_failed {
+        let has_room = queue.room == Room::Awaited && queue.has_room(self.max_bytes);
+        if has_room {
+            queue.room = Room::Found;
+        }
+        if is_blocked || is_finished || has_room || queue.has_failed {
             self.alert();
         }
         spare
@@ -381,9 +435,8 @@ impl Outbox {
     }
 }
 
-fn close_frame(closing: Closing) -> Vec<u8> {
-    let frame = Frame::close(Some(CloseFrame { code: closing.code.into(), reason: closing.reason.into() }));
-    encode(frame)
+fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    encode(Frame::close(Some(CloseFrame { code: code.into(), reason: reason.into() })))
 }
 
 #[cfg(test)]
