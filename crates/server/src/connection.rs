@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
+use crate::end_guard::EndGuard;
 use crate::events::Event;
 use crate::events::text_batch::TextBatch;
 use crate::outbox::Sent;
@@ -46,10 +47,10 @@ pub struct Setup {
 pub fn run(admission: Admission, setup: Box<Setup>) -> impl Future<Output = ()> + Send {
     async move {
         // Whatever happens in this task, a panic included, the end of the connection is told.
-        let mut guard = EndGuard { admission: &admission, code: 1006, reason: Utf8Bytes::default(), is_told: false };
+        let mut guard = EndGuard::new(&admission);
         let Some(mut socket) = upgrade(&admission, setup).await else { return };
         match socket.run(&mut WorkerConsumer::new(&admission.shared, &admission.peer)).await {
-            End::Closed(code, reason) => (guard.code, guard.reason) = (code, reason),
+            End::Closed(code, reason) => guard.set_close(code, reason),
             End::Lost => {}
             End::Broken(closing) => {
                 admission.shared.shut(&admission.peer);
@@ -70,33 +71,6 @@ async fn upgrade(Admission { shared, peer, .. }: &Admission, setup: Box<Setup>) 
     Some(WebSocket::new(stream, early, &peer.outbox, limits))
 }
 
-struct EndGuard<'a> {
-    admission: &'a Admission,
-    code: u16,
-    reason: Utf8Bytes,
-    is_told: bool,
-}
-
-impl EndGuard<'_> {
-    /// Tells the application that the connection is gone.
-    fn tell(&mut self) {
-        if !std::mem::replace(&mut self.is_told, true) {
-            let Admission { shared, peer, .. } = self.admission;
-            let reason = std::mem::take(&mut self.reason);
-            shared.events.push(Event::Closed { peer: Arc::clone(peer), code: self.code, reason });
-        }
-    }
-}
-
-impl Drop for EndGuard<'_> {
-    fn drop(&mut self) {
-        let Admission { shared, peer, .. } = self.admission;
-        shared.shut(peer);
-        peer.outbox.detach();
-        self.tell();
-    }
-}
-
 /// Gives a worker's messages to the session, and does what it says.
 struct WorkerConsumer<'a> {
     shared: &'a Shared,
@@ -111,9 +85,19 @@ struct WorkerConsumer<'a> {
     judged_from: Option<Instant>,
     /// Nothing was read of it for a while.
     is_held: bool,
-    /// Its worker takes requests, and has said something that its pool entry does not show yet.
-    is_alive: bool,
+    /// What it said in what is being read.
+    life: Life,
     ping: Option<Ping>,
+}
+
+/// Whether what is being read has shown that a worker which takes requests is alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Silent,
+    /// It has, and its pool entry does not show it.
+    Heard,
+    /// Its pool entry shows it.
+    Shown,
 }
 
 /// When a peer is pinged, so that one whose machine is gone is noticed.
@@ -135,7 +119,7 @@ impl<'a> WorkerConsumer<'a> {
             heard_at: now,
             judged_from: None,
             is_held: false,
-            is_alive: false,
+            life: Life::Silent,
             ping: shared.config.ping_interval.map(|interval| Ping { next: now + interval, asked_at: None }),
         }
     }
@@ -152,9 +136,19 @@ impl<'a> WorkerConsumer<'a> {
     /// Puts the messages that were read into the queue. Before anything else that is told of this peer, so that the order is
     /// kept.
     fn push_texts(&mut self) {
+        self.show_life();
         if !self.texts.is_empty() {
             let texts = std::mem::take(&mut self.texts);
             self.shared.events.push(Event::TextBatch { peer: Arc::clone(self.peer), texts });
+        }
+    }
+
+    /// All that a worker says which takes requests is a sign of life. Noted once for all that is read at once, and before the application
+    /// sees any of it (I3).
+    fn show_life(&mut self) {
+        if self.life == Life::Heard {
+            self.life = Life::Shown;
+            self.shared.touch(self.peer);
         }
     }
 
@@ -300,7 +294,9 @@ impl Consumer for WorkerConsumer<'_> {
             return;
         }
         let is_attentive = peer.is_attentive();
-        self.is_alive |= is_attentive;
+        if is_attentive && self.life == Life::Silent {
+            self.life = Life::Heard;
+        }
         match self.session.on_text(&text, self.shared.config.auth_tokens.as_deref()) {
             Action::Deliver | Action::Heartbeat { .. } if !self.is_heard() => {
                 let line = Line::warn("Message from unregistered connection", json!(null));
@@ -351,11 +347,8 @@ impl Consumer for WorkerConsumer<'_> {
         if self.peer.worker().is_none() {
             self.heard_at = Instant::now();
         }
-        // Once for all that was read, and before the application sees any of it (I3).
-        if std::mem::take(&mut self.is_alive) {
-            self.shared.touch(self.peer);
-        }
         self.push_texts();
+        self.life = Life::Silent;
         self.shared.notifier.on_progress();
     }
 

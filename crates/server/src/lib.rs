@@ -21,6 +21,7 @@
 
 pub mod accept;
 pub mod connection;
+mod end_guard;
 pub mod events;
 pub mod fleet;
 pub mod membership;

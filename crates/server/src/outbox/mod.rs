@@ -6,6 +6,7 @@
 pub mod buffer_pool;
 pub mod buffered_amounts;
 pub mod flusher;
+mod queue;
 pub mod sending;
 pub mod submissions;
 pub mod write_buffer;
@@ -25,7 +26,8 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
 use self::buffered_amounts::BufferedAmount;
-use self::write_buffer::{SpareBuffer, WriteBuffer};
+use self::queue::{Queue, Room};
+use self::write_buffer::SpareBuffer;
 use crate::websocket::frame::{encode, text_header};
 use worker_server_core::protocol::Closing;
 
@@ -33,8 +35,6 @@ use worker_server_core::protocol::Closing;
 const COPIED_BYTES: usize = 4 << 10;
 /// While more than this waits, only the last ping is answered (RFC 6455, section 5.5.3).
 const PONG_BYTES: usize = 64 << 10;
-/// When more waits it should be written soon.
-const MUCH_BYTES: usize = 256 << 10;
 /// How often one call goes back to what was put in while it wrote, before it lets others have their turn.
 const ROUNDS: usize = 4;
 
@@ -73,107 +73,6 @@ pub struct Outbox {
     max_bytes: usize,
     queue: Mutex<Queue>,
     attention: Notify,
-}
-
-/// Whether it matters that there is room in an outbox again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Room {
-    /// Nobody waits for it.
-    #[default]
-    NotAwaited,
-    /// See [`Outbox::await_room`].
-    Awaited,
-    /// It is there, and whoever waits has not been told.
-    Found,
-}
-
-#[derive(Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is true or false for reasons of its own")]
-struct Queue {
-    /// `None` before the connection is upgraded, and when it is gone.
-    socket: Option<Arc<OwnedWriteHalf>>,
-    write_buffer: WriteBuffer,
-    /// Bytes that wait, those included that are being written just now.
-    bytes: usize,
-    /// Somebody is writing, and will look again for what is put in meanwhile.
-    writing: bool,
-    blocked_since: Option<Instant>,
-    late_pong: Option<Vec<u8>>,
-    /// That it is full was noted, and there has not been much buffered_amount since.
-    noted_full: bool,
-    /// The length of the frame that was refused last.
-    refused: usize,
-    /// Who waits for room in it.
-    room: Room,
-    closed_at: Option<Instant>,
-    has_failed: bool,
-    /// Where the application reads how much waits, while the peer is a worker.
-    buffered_amount: Option<BufferedAmount>,
-    /// The application may send nothing more.
-    shut: bool,
-}
-
-impl Queue {
-    fn is_closed(&self) -> bool {
-        self.closed_at.is_some() || self.has_failed
-    }
-
-    /// Copies a short frame, given in parts, to the end.
-    fn copy(&mut self, parts: &[&[u8]]) {
-        self.copy_into_spare(parts, &mut Vec::new());
-    }
-
-    /// The same, into memory that was used before, if it is the first.
-    fn copy_into_spare(&mut self, parts: &[&[u8]], spares: &mut Vec<SpareBuffer>) {
-        self.bytes += self.write_buffer.copy(parts, spares);
-    }
-
-    fn share(&mut self, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.write_buffer.share(bytes);
-    }
-
-    /// Puts something in if there is buffered_amount for so much more. A message larger than the bound still passes when nothing else waits.
-    fn admit(&mut self, length: usize, max_bytes: usize, put: impl FnOnce(&mut Self)) -> Sent {
-        if self.is_closed() {
-            Sent::Closed
-        } else if self.bytes > 0 && self.bytes + length > max_bytes {
-            self.refused = length;
-            Sent::Full
-        } else {
-            put(self);
-            self.publish();
-            Sent::Queued { is_much: self.is_much() }
-        }
-    }
-
-    fn fail(&mut self) {
-        self.has_failed = true;
-        self.write_buffer = WriteBuffer::default();
-        (self.bytes, self.blocked_since) = (0, None);
-        self.publish();
-    }
-
-    /// Shows the application how things stand. After each change of that.
-    fn publish(&self) {
-        match &self.buffered_amount {
-            Some(buffered_amount) if self.shut || self.is_closed() => buffered_amount.close(),
-            Some(buffered_amount) => buffered_amount.set(self.bytes),
-            None => {}
-        }
-    }
-
-    /// Whether what was refused last would be taken now, and there is much room. Not at the first gap, or it would be full again at once.
-    fn has_room(&self, max_bytes: usize) -> bool {
-        let fits = || self.bytes <= max_bytes / 2 && self.bytes + self.refused <= max_bytes;
-        !self.is_closed() && !self.shut && (self.bytes == 0 || fits())
-    }
-
-    /// Whether more waits by now than should be put off to the end of the turn. While somebody writes, or nothing can be
-    /// written, there is nothing that could be done about it.
-    fn is_much(&self) -> bool {
-        !self.writing && self.blocked_since.is_none() && self.bytes > MUCH_BYTES
-    }
 }
 
 impl Outbox {
