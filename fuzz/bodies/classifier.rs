@@ -6,6 +6,7 @@
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
+use worker_server_core::metadata::Metadata;
 use worker_server_core::protocol::{Inbound, classify};
 use worker_server_core::registration::{Capabilities, Registration};
 
@@ -123,5 +124,6 @@ fn expected_registration(value: &Value) -> Result<Registration, String> {
             return Err(field.to_owned());
         }
     }
-    Ok(Registration { worker_id, worker_name, capabilities: Capabilities { models, max, limits } })
+    let metadata = Metadata::default();
+    Ok(Registration { worker_id, worker_name, capabilities: Capabilities { models, max, limits }, metadata })
 }
