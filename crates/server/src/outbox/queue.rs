@@ -38,7 +38,7 @@ pub struct Queue {
     pub writing: bool,
     pub blocked_since: Option<Instant>,
     pub late_pong: Option<Vec<u8>>,
-    /// That it is full was noted, and there has not been much buffered_amount since.
+    /// That it is full was noted, and there has not been much room since.
     pub noted_full: bool,
     /// The length of the frame that was refused last.
     pub refused: usize,
@@ -72,7 +72,7 @@ impl Queue {
         self.write_buffer.share(bytes);
     }
 
-    /// Puts something in if there is buffered_amount for so much more. A message larger than the bound still passes when nothing else waits.
+    /// Puts something in if there is room for so much more. A message larger than the bound still passes when nothing else waits.
     pub fn admit(&mut self, length: usize, max_bytes: usize, put: impl FnOnce(&mut Self)) -> Sent {
         if self.is_closed() {
             Sent::Closed
