@@ -101,7 +101,10 @@ test('never once a chunk has arrived', async () => {
 
 test('never after TIMEOUT, overflow or a wrong seq', async () => {
   const { server, a } = await two();
-  expect(await rejection(server.request({}, { maxAttempts: 3, timeoutMs: 20 }))).toMatchObject({ code: 'TIMEOUT', attempts: 1 });
+  expect(await rejection(server.request({}, { maxAttempts: 3, timeoutMs: 20 }))).toMatchObject({
+    code: 'TIMEOUT',
+    attempts: 1,
+  });
   await a.nextRequest();
   const stream = server.stream({}, { maxAttempts: 3, workerId: 'b' });
   const b = await until(() => server.getWorkerInfo()[1].activeRequests === 1).then(() => stream.worker.id);
@@ -116,7 +119,12 @@ test('what an older attempt says is stale, and a heartbeat that names it is answ
   const second = await b.nextRequest();
   a.answer(first, 'result', { data: 'old' });
   a.send({ type: 'heartbeat', workerId: 'a', timestamp: '', active: ['r'] });
-  expect(await a.next('request_cancel')).toEqual({ type: 'request_cancel', requestId: 'r', attempt: 1, reason: 'superseded' });
+  expect(await a.next('request_cancel')).toEqual({
+    type: 'request_cancel',
+    requestId: 'r',
+    attempt: 1,
+    reason: 'superseded',
+  });
   expect(log.contexts('Stale answer from worker')).toEqual([{ workerId: 'a', requestId: 'r', type: 'request_result' }]);
   b.answer(second, 'result', { data: 'new' });
   expect(await answer).toBe('new');

@@ -35,16 +35,19 @@ test.each([
   [{ onQueued: 'x' }, 'options.onQueued must be a function'],
   [{ onStarted: {} }, 'options.onStarted must be a function'],
   [{ onProgress: null }, 'options.onProgress must be a function'],
-])('options %j reject the promise, and a stream in both its places, with a TypeError that names them', async (options, message) => {
-  const { server } = await startServer();
-  const error = await rejection(server.request({}, options));
-  expect(error).toBeInstanceOf(TypeError);
-  expect(error.message).toContain(message);
-  const stream = server.stream({}, options);
-  await expect(stream.result).rejects.toThrow(message);
-  await expect(stream.next()).rejects.toThrow(message);
-  expect(await stream.next()).toEqual({ done: true, value: undefined });
-});
+])(
+  'options %j reject the promise, and a stream in both its places, with a TypeError that names them',
+  async (options, message) => {
+    const { server } = await startServer();
+    const error = await rejection(server.request({}, options));
+    expect(error).toBeInstanceOf(TypeError);
+    expect(error.message).toContain(message);
+    const stream = server.stream({}, options);
+    await expect(stream.result).rejects.toThrow(message);
+    await expect(stream.next()).rejects.toThrow(message);
+    expect(await stream.next()).toEqual({ done: true, value: undefined });
+  },
+);
 
 test('a payload that JSON cannot hold rejects with what JSON.stringify threw', async () => {
   const { server } = await startServer();

@@ -41,7 +41,9 @@ test('workerId asks one worker and no other', async () => {
   await connectRequestWorker(server, 'a', { slots: 1 });
   await connectRequestWorker(server, 'b', { slots: 1 });
   expect(chosen(server, { workerId: 'b' })).toBe('b');
-  expect(await rejection(server.request({}, { workerId: 'b', queueTimeoutMs: 10 }))).toMatchObject({ code: 'QUEUE_TIMEOUT' });
+  expect(await rejection(server.request({}, { workerId: 'b', queueTimeoutMs: 10 }))).toMatchObject({
+    code: 'QUEUE_TIMEOUT',
+  });
 });
 
 test('a category’s limit counts', async () => {
@@ -86,16 +88,24 @@ test('a lone surrogate in a name matches nothing', async () => {
   expect(chosen(server, { model: '\ud800', queueTimeoutMs: 0 })).toBeNull();
 });
 
+/** The worker that an affinity key prefers while the fleet is idle. */
+function preferred(server, affinity) {
+  const controller = new AbortController();
+  const id = chosen(server, { affinity, signal: controller.signal });
+  controller.abort();
+  return id;
+}
+
 test('the same affinity key goes to the same worker, the same one on every server', async () => {
   const placed = [];
   for (const order of [
     ['a', 'b', 'c', 'd'],
     ['d', 'b', 'a', 'c'],
   ]) {
-    const { server } = await startServer();
+    const { server } = await startServer({ limits: { cancelGraceMs: 0 } });
     for (const id of order) await connectRequestWorker(server, id, { slots: 100 });
-    placed.push(Array.from({ length: 12 }, (_, key) => chosen(server, { affinity: `key ${key}` })));
-    const again = Array.from({ length: 12 }, (_, key) => chosen(server, { affinity: `key ${key}` }));
+    placed.push(Array.from({ length: 12 }, (_, key) => preferred(server, `key ${key}`)));
+    const again = Array.from({ length: 12 }, (_, key) => preferred(server, `key ${key}`));
     expect(again).toEqual(placed.at(-1));
     await server.stop();
   }
@@ -140,7 +150,7 @@ test('explain says for each worker, in the order of registration, the first reas
   expect(explanation.text).toBe(
     '7 worker(s): 1 does not take requests, 1 does not serve "m", 1 does not match where, 1 draining, 1 busy, 1 at the limit of "c", 1 free',
   );
-  expect(server.explain({ workerId: 'free' }).text).toBe('7 worker(s): 6 is not "free", 1 free');
+  expect(server.explain({ workerId: 'free' }).text).toBe('7 worker(s): 6 are not "free", 1 free');
   expect(server.explain().text).toBe('7 worker(s): 4 free, 1 does not take requests, 1 draining, 1 busy');
 });
 

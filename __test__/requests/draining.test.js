@@ -19,7 +19,11 @@ test('a worker that says it drains gets nothing new from the ack on, and is avai
   const updates = [];
   server.onWorkerUpdated(({ status }, change) => updates.push([status, change]));
   expect(await sayStatus(worker, 'draining', 'SIGTERM')).toEqual({ type: 'worker_status_ack', status: 'draining' });
-  expect([statusOf(server), server.getAvailableWorker('m'), server.getAvailableSlotCount('m')]).toEqual(['draining', null, 0]);
+  expect([statusOf(server), server.getAvailableWorker('m'), server.getAvailableSlotCount('m')]).toEqual([
+    'draining',
+    null,
+    0,
+  ]);
   const answer = server.request({});
   await worker.sync();
   expect(worker.frames.some((text) => text.includes('"type":"request"'))).toBe(false);
@@ -101,7 +105,8 @@ test('setWorkerStatus: a drain is immediate, of an unknown id false, of a wrong 
   expect(server.setWorkerStatus('w', 'draining')).toBe(true);
   expect(server.getAvailableWorker('m')).toBeNull();
   expect(server.setWorkerStatus('nobody', 'draining')).toBe(false);
-  for (const status of ['busy', null, undefined, 7]) expect(() => server.setWorkerStatus('w', status)).toThrow(TypeError);
+  for (const status of ['busy', null, undefined, 7])
+    expect(() => server.setWorkerStatus('w', status)).toThrow(TypeError);
 });
 
 test('a new session starts without a mark', async () => {
@@ -155,20 +160,26 @@ test('active above the new capacity: busy, and nothing is cancelled', async () =
 test.each([
   [undefined, 'Invalid update: capabilities: expected an object, got nothing'],
   [{ models: 7, maxConcurrentRequests: 1 }, 'Invalid update: capabilities.models: expected an array, got a number'],
-  [{ models: [], maxConcurrentRequests: -1 }, 'Invalid update: capabilities.maxConcurrentRequests: expected a finite number that is not negative, got -1'],
-])('a wrong update %j is refused in a registration’s words, and the old capabilities stay', async (capabilities, error) => {
-  const { server } = await startServer();
-  const updated = jest.fn();
-  server.onWorkerUpdated(updated);
-  const worker = await connectRequestWorker(server);
-  worker.send({ type: 'worker_update', capabilities });
-  const ack = await worker.next('worker_update_ack');
-  expect(ack.success).toBe(false);
-  expect(ack.error).toMatch(/^Invalid update: capabilities/);
-  if (capabilities !== undefined) expect(ack.error).toBe(error);
-  expect(server.getAvailableSlotCount('m')).toBe(2);
-  expect(updated).not.toHaveBeenCalled();
-});
+  [
+    { models: [], maxConcurrentRequests: -1 },
+    'Invalid update: capabilities.maxConcurrentRequests: expected a finite number that is not negative, got -1',
+  ],
+])(
+  'a wrong update %j is refused in a registration’s words, and the old capabilities stay',
+  async (capabilities, error) => {
+    const { server } = await startServer();
+    const updated = jest.fn();
+    server.onWorkerUpdated(updated);
+    const worker = await connectRequestWorker(server);
+    worker.send({ type: 'worker_update', capabilities });
+    const ack = await worker.next('worker_update_ack');
+    expect(ack.success).toBe(false);
+    expect(ack.error).toMatch(/^Invalid update: capabilities/);
+    if (capabilities !== undefined) expect(ack.error).toBe(error);
+    expect(server.getAvailableSlotCount('m')).toBe(2);
+    expect(updated).not.toHaveBeenCalled();
+  },
+);
 
 test('disconnectWorker closes with its code and reason; the worker is closing at once, and leaves with its disconnected event', async () => {
   const { server } = await startServer();
@@ -189,7 +200,15 @@ test('disconnectWorker closes with its code and reason; the worker is closing at
 test('disconnectWorker by default is a 1000; wrong codes and reasons are TypeErrors', async () => {
   const { server } = await startServer();
   const worker = await connectRequestWorker(server);
-  for (const options of [{ code: 1001 }, { code: 2999 }, { code: 5000 }, { code: '1000' }, { reason: 7 }, { reason: '€'.repeat(42) }, null]) {
+  for (const options of [
+    { code: 1001 },
+    { code: 2999 },
+    { code: 5000 },
+    { code: '1000' },
+    { reason: 7 },
+    { reason: '€'.repeat(42) },
+    null,
+  ]) {
     expect(() => server.disconnectWorker('w', options)).toThrow(TypeError);
   }
   expect(server.disconnectWorker('w')).toBe(true);
@@ -267,7 +286,10 @@ test('a signal rejects the call, and draining goes on; a second call joins with 
   const request = await worker.nextRequest();
   const controller = new AbortController();
   const first = server.drain({ timeoutMs: Infinity, signal: controller.signal });
-  expect(await worker.next('server_draining')).toEqual({ type: 'server_draining', reconnectAfterMs: expect.any(Number) });
+  expect(await worker.next('server_draining')).toEqual({
+    type: 'server_draining',
+    reconnectAfterMs: expect.any(Number),
+  });
   controller.abort('enough');
   await expect(first).rejects.toBe('enough');
   expect(server.state).toBe('draining');

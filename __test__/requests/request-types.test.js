@@ -6,7 +6,12 @@ const { createServer, nextCall, startServer } = require('../support/server.js');
 const { capabilitiesOf, connectWorker } = require('../support/worker.js');
 const { connectRequestWorker, rejection } = require('../support/request-worker.js');
 
-const requestTypes = { request: 'work_request', result: 'work_complete', error: 'work_failed', chunk: ['token', 'tokens'] };
+const requestTypes = {
+  request: 'work_request',
+  result: 'work_complete',
+  error: 'work_failed',
+  chunk: ['token', 'tokens'],
+};
 
 async function legacy(options = {}, slots = 1) {
   const { server, log } = await startServer({ requestTypes, ...options });
@@ -16,7 +21,10 @@ async function legacy(options = {}, slots = 1) {
 
 test('the worker gets the payload’s members beside type and requestId, and not over them', async () => {
   const { server, worker } = await legacy();
-  const answer = server.request({ prompt: 'hi', type: 'mine', requestId: 'mine', n: 1 }, { requestId: 'r', model: 'm' });
+  const answer = server.request(
+    { prompt: 'hi', type: 'mine', requestId: 'mine', n: 1 },
+    { requestId: 'r', model: 'm' },
+  );
   await worker.next('work_request');
   expect(worker.frames.at(-1)).toBe('{"type":"work_request","requestId":"r","prompt":"hi","n":1}');
   worker.send({ type: 'work_complete', requestId: 'r', text: 'hello' });
@@ -27,7 +35,10 @@ test('the worker gets the payload’s members beside type and requestId, and not
 test('other payloads are not given to such workers', async () => {
   const { server } = await legacy();
   for (const payload of ['text', 7, null, [1], undefined]) {
-    expect(await rejection(server.request(payload, { queueTimeoutMs: 0 }))).toMatchObject({ started: false, attempts: 0 });
+    expect(await rejection(server.request(payload, { queueTimeoutMs: 0 }))).toMatchObject({
+      started: false,
+      attempts: 0,
+    });
   }
   const modern = await connectRequestWorker(server, 'modern');
   const answer = server.request('text');
@@ -108,7 +119,10 @@ test('without a cancel type the slot is held until the answer, however long the 
 });
 
 test('with one the worker is told, and the grace holds', async () => {
-  const { server, log, worker } = await legacy({ requestTypes: { ...requestTypes, cancel: 'work_cancel' }, limits: { cancelGraceMs: 20 } });
+  const { server, log, worker } = await legacy({
+    requestTypes: { ...requestTypes, cancel: 'work_cancel' },
+    limits: { cancelGraceMs: 20 },
+  });
   const controller = new AbortController();
   const answer = rejection(server.request({}, { requestId: 'r', signal: controller.signal }));
   await worker.next('work_request');

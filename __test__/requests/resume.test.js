@@ -67,7 +67,9 @@ test('slots are counted on the new session before its connected handlers run, be
   worker.answer(await worker.nextRequest(), 'ack');
   await worker.sync();
   await worker.die();
-  const connected = nextCall((handler) => server.onWorkerConnected(({ activeRequests, status }) => handler([activeRequests, status])));
+  const connected = nextCall((handler) =>
+    server.onWorkerConnected(({ activeRequests, status }) => handler([activeRequests, status])),
+  );
   await comeBack(
     server,
     sessionId,

@@ -27,7 +27,9 @@ test('onStarted runs before request returns, with the worker as it is then and t
   const { server } = await startServer();
   await connectRequestWorker(server);
   const started = [];
-  server.request({}, { onStarted: ({ id, activeRequests }, attempt) => started.push([id, activeRequests, attempt]) }).catch(() => {});
+  server
+    .request({}, { onStarted: ({ id, activeRequests }, attempt) => started.push([id, activeRequests, attempt]) })
+    .catch(() => {});
   expect(started).toEqual([['w', 1, 1]]);
 });
 
@@ -62,6 +64,7 @@ test('a callback that throws or rejects is logged, and touches nothing else', as
   worker.answer(request, 'progress');
   worker.answer(request, 'result', { data: 1 });
   expect(await answer).toBe(1);
+  await log.line('Error in request callback', ({ callback }) => callback === 'onProgress');
   expect(log.contexts('Error in request callback')).toEqual([
     { requestId: 'r', callback: 'onStarted', error: 'no start' },
     { requestId: 'r', callback: 'onProgress', error: 'no progress' },
@@ -80,7 +83,14 @@ test.each([
   worker.answer(await worker.nextRequest(), 'error', { error });
   const thrown = await answer;
   expect(thrown).toBeInstanceOf(Error);
-  expect(thrown).toMatchObject({ name: 'WorkerRequestError', code: 'WORKER_ERROR', requestId: 'r', attempts: 1, workerId: 'w', started: true });
+  expect(thrown).toMatchObject({
+    name: 'WorkerRequestError',
+    code: 'WORKER_ERROR',
+    requestId: 'r',
+    attempts: 1,
+    workerId: 'w',
+    started: true,
+  });
   expect([thrown.message, thrown.data]).toEqual([message, error]);
   expect(info(server)).toEqual(['available', 0, 0, []]);
 });
@@ -116,14 +126,17 @@ test('releaseRequest and trackRequest of a request’s id only warn', async () =
 
 test('a request without a model goes to any worker, the least loaded first', async () => {
   const { server } = await startServer();
-  const [a, b] = [await connectRequestWorker(server, 'a', { models: [] }), await connectRequestWorker(server, 'b', { models: ['x'] })];
+  const [a, b] = [
+    await connectRequestWorker(server, 'a', { models: [] }),
+    await connectRequestWorker(server, 'b', { models: ['x'] }),
+  ];
   for (let count = 0; count < 2; count += 1) server.request({}).catch(() => {});
   await Promise.all([a.nextRequest(), b.nextRequest()]);
 });
 
 test('workers without the feature take no part', async () => {
   const { server } = await startServer();
-  await connectRequestWorker(server, 'plain', { features: undefined });
+  await connectRequestWorker(server, 'plain', { features: null });
   const answer = rejection(server.request({}, { queueTimeoutMs: 20 }));
   expect(await answer).toMatchObject({ code: 'NO_WORKER' });
 });

@@ -13,13 +13,16 @@ test.each([
   [['request'], ',"features":["request"]}'],
   [['resume', 'request'], ',"features":["request","resume"]}'],
   [['other', 'request', 'request', 7], ',"features":["request"]}'],
-])('a registration with the features %j has those that both know in its ack, in the order request, resume', async (features, end) => {
-  const { server } = await startServer();
-  const worker = await connectWorker(server, 'w', { capabilities, features });
-  expect(ackOf(worker)).toBe(
-    `{"type":"worker_registration_ack","success":true,"sessionId":"${worker.ack.sessionId}","heartbeatIntervalMs":15000${end}`,
-  );
-});
+])(
+  'a registration with the features %j has those that both know in its ack, in the order request, resume',
+  async (features, end) => {
+    const { server } = await startServer();
+    const worker = await connectWorker(server, 'w', { capabilities, features });
+    expect(ackOf(worker)).toBe(
+      `{"type":"worker_registration_ack","success":true,"sessionId":"${worker.ack.sessionId}","heartbeatIntervalMs":15000${end}`,
+    );
+  },
+);
 
 test.each([[undefined], [[]], [['resume']], [['other']], ['request'], [{ 0: 'request' }], [null]])(
   'the features %j are none: the ack is that of 1.0.12, and requests go elsewhere',
@@ -110,7 +113,9 @@ test('the types are the server’s for good: they reach no handler, stale or mal
     { workerId: 'w', type: 'request_chunk', field: 'seq' },
     { workerId: 'w', type: 'worker_status', field: 'status' },
   ]);
-  expect(log.contexts('Stale answer from worker')).toEqual([{ workerId: 'w', requestId: 'nobody', type: 'request_result' }]);
+  expect(log.contexts('Stale answer from worker')).toEqual([
+    { workerId: 'w', requestId: 'nobody', type: 'request_result' },
+  ]);
 });
 
 test('the same types of a worker without the feature are the application’s', async () => {
@@ -127,5 +132,8 @@ test('the ack of a registration comes before its first request', async () => {
   const worker = await connectRequestWorker(server);
   worker.answer(await worker.nextRequest(), 'result', { data: 'done' });
   expect(await answer).toBe('done');
-  expect(worker.frames.map((text) => JSON.parse(text).type).slice(0, 2)).toEqual(['worker_registration_ack', 'request']);
+  expect(worker.frames.map((text) => JSON.parse(text).type).slice(0, 2)).toEqual([
+    'worker_registration_ack',
+    'request',
+  ]);
 });

@@ -8,7 +8,11 @@ const { capabilitiesOf, connectWorker } = require('./worker.js');
  * A registered worker with the feature `request`, and whatever `features` adds to it. Besides what `connectWorker` returns
  * it has `nextRequest()`, and `answer(request, type, fields)`, which sends a message about that request.
  */
-async function connectRequestWorker(server, workerId = 'w', { models = ['m'], slots = 2, features = ['request'], ...fields } = {}) {
+async function connectRequestWorker(
+  server,
+  workerId = 'w',
+  { models = ['m'], slots = 2, features = ['request'], ...fields } = {},
+) {
   const { limits, metadata, ...registration } = fields;
   const capabilities = capabilitiesOf(models, slots, {
     ...(limits && { concurrencyLimits: limits }),

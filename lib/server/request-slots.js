@@ -12,7 +12,7 @@ const MAX_DEMANDS = 1_024;
 /** The native queue of requests and the slots of workers, for `lib/requests/`. */
 class RequestSlots {
   #native;
-  #readRecord;
+  #findRecord;
   #fields;
   #failsWithoutWorker;
   /** Whether there may be workers that take nothing but plain objects. */
@@ -22,11 +22,11 @@ class RequestSlots {
   #byModel = new Map();
 
   /**
-   * @param readRecord returns the record of the worker whose row the native side has written last
+   * @param findRecord returns the record of the worker whose row the native side has written last
    */
-  constructor(native, readRecord, { failsWithoutWorker, tellsObjects }) {
+  constructor(native, findRecord, { failsWithoutWorker, tellsObjects }) {
     this.#native = native;
-    this.#readRecord = readRecord;
+    this.#findRecord = findRecord;
     this.#failsWithoutWorker = failsWithoutWorker;
     this.#tellsObjects = tellsObjects;
     const fields = native.requestFields();
@@ -90,7 +90,8 @@ class RequestSlots {
     const fields = this.#fields();
     request.arrival = fields[ARRIVAL];
     request.limitPlace = fields[LIMIT_PLACE];
-    request.granted = this.#readRecord();
+    // Its counts are brought up to date by what the request does there, and not from the row, which has it already.
+    request.granted = this.#findRecord();
   }
 
   /** Gives one free slot away to somebody who waits: the ticket of that request; `null` if there is none to give. */

@@ -125,7 +125,7 @@ class RunningServer {
   }
 
   #prepareRequests(options) {
-    const slots = new RequestSlots(this.#native, () => this.#readRecord(), {
+    const slots = new RequestSlots(this.#native, () => this.#workers.get(this.#readRow()[0]), {
       failsWithoutWorker: options.queue.whenNoWorker === 'fail',
       tellsObjects: options.requestTypes !== undefined,
     });

@@ -67,7 +67,8 @@ class WorkerServer {
   }
 
   get state() {
-    if (this.#running === null) return this.#starting === null ? 'stopped' : 'starting';
+    if (this.#starting !== null) return 'starting';
+    if (this.#running === null) return 'stopped';
     if (this.#running.stopping) return 'stopping';
     return this.#running.isDraining ? 'draining' : 'running';
   }
@@ -140,13 +141,18 @@ class WorkerServer {
     return this.#handlers.onUpdated(handler);
   }
 
+  /** Whether there is a running server, which judges by itself whether it takes requests. */
+  get #hasStarted() {
+    return this.#running !== null && this.#starting === null;
+  }
+
   request(payload, options) {
-    if (this.#running !== null) return this.#running.request(payload, options);
+    if (this.#hasStarted) return this.#running.request(payload, options);
     return this.#refuse(payload, options, false).promise;
   }
 
   stream(payload, options) {
-    if (this.#running !== null) return this.#running.stream(payload, options);
+    if (this.#hasStarted) return this.#running.stream(payload, options);
     const request = this.#refuse(payload, options, true);
     return new RequestStream(request.buffer, new StreamSource(null, request), request.promise);
   }

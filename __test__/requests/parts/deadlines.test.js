@@ -6,7 +6,7 @@ const item = (name) => ({ name, dueAt: Infinity, place: -1 });
 
 /** Numbers that look random, and are the same each time. */
 function* numbers(seed) {
-  for (let state = seed; ; ) {
+  for (let state = seed; ;) {
     state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
     yield state >>> 8;
   }

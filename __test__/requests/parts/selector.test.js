@@ -5,7 +5,14 @@ const { selectorText } = require('../../../lib/requests/selector.js');
 const read = (where) => selectorText(where, 'options.where');
 
 test('a selector crosses as JSON that says what it says, infinite bounds included', () => {
-  const where = { gpu: 'a100', count: 2, spot: false, zone: ['a', 'b'], none: [], vram: { gte: 40, lt: Infinity, not: 64 } };
+  const where = {
+    gpu: 'a100',
+    count: 2,
+    spot: false,
+    zone: ['a', 'b'],
+    none: [],
+    vram: { gte: 40, lt: Infinity, not: 64 },
+  };
   expect(read(where)).toBe(
     '{"gpu":"a100","count":2,"spot":false,"zone":["a","b"],"none":[],"vram":{"gte":40,"lt":1e999,"not":64}}',
   );
