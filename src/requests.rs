@@ -264,10 +264,10 @@ impl NativeServer {
     #[napi(catch_unwind)]
     pub fn set_draining(&self, key: f64, by_application: bool, drains: bool) -> u32 {
         let drainer = if by_application { Drainer::Application } else { Drainer::Worker };
-        let drained = self.informed().set_draining(WorkerKey(whole(key)), drainer, drains);
-        let Some((drained, snapshot)) = drained else { return 0 };
+        let changed = self.informed().set_draining(WorkerKey(whole(key)), drainer, drains);
+        let Some((change, snapshot)) = changed else { return 0 };
         self.row.write(&snapshot);
-        u32::from(drained.drains) | u32::from(drained.is_changed) << 1
+        u32::from(change.drains) | u32::from(change.is_changed) << 1
     }
 
     /// See [`Server::update_capabilities`](worker_server::Server::update_capabilities): the whole message, and how many requests of which

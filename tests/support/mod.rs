@@ -178,6 +178,14 @@ impl App {
         while !matches!(self.next().await, Seen::Stopped) {}
     }
 
+    /// What was seen of all that has happened up to now, and not yet asked for.
+    pub async fn all(&mut self) -> Vec<Seen> {
+        eventually(|| self.server.barrier(0) == 0).await;
+        // What was drained last is handled then.
+        self.run(|_| ()).await;
+        self.rest()
+    }
+
     /// What was seen up to now and not yet asked for.
     pub fn rest(&mut self) -> Vec<Seen> {
         std::iter::from_fn(|| self.seen.try_recv().ok()).collect()

@@ -93,8 +93,8 @@ impl Server {
     /// See [`worker_server_core::pool::Pool::set_draining`]. With it the worker's state afterwards.
     pub fn set_draining(&self, key: WorkerKey, drainer: Drainer, drains: bool) -> Option<(Drained, Snapshot)> {
         let mut pool = self.shared.pool();
-        let drained = pool.set_draining(key, drainer, drains)?;
-        Some((drained, Snapshot::of(key, pool.get(key)?)))
+        let change = pool.set_draining(key, drainer, drains)?;
+        Some((change, Snapshot::of(key, pool.get(key)?)))
     }
 
     /// Replaces what a worker can do by the `capabilities` of an update message. `active_in` tells how many of its requests are of a

@@ -80,11 +80,11 @@ impl Demand {
         let [model, exact, category, worker_id, selector, objects] = json::fields(text, names).ok()?;
         let is_true = |raw: Option<&str>| raw == Some("true");
         Some(Self {
-            model: read(model, Name::read)?,
+            model: read(model, Name::read).ok()?,
             model_match: if is_true(exact) { ModelMatch::Exact } else { ModelMatch::Loose },
             category: category.and_then(json::string).map(Into::into),
-            worker_id: read(worker_id, Name::read)?,
-            selector: read(selector, Selector::read)?.map(Arc::new),
+            worker_id: read(worker_id, Name::read).ok()?,
+            selector: read(selector, Selector::read).ok()?.map(Arc::new),
             needs: if is_true(objects) { Takes::Objects } else { Takes::Anything },
         })
     }
@@ -131,10 +131,15 @@ impl Demand {
     }
 }
 
-/// Reads a field that may be missing. `None` if it is there and can't be read.
-fn read<T>(raw: Option<&str>, read: impl FnOnce(&str) -> Option<T>) -> Option<Option<T>> {
-    raw.map_or(Some(None), |raw| read(raw).map(Some))
+/// Reads a field that may be missing.
+///
+/// # Errors
+/// It is there and can't be read.
+fn read<T>(raw: Option<&str>, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Unreadable> {
+    raw.map(|raw| read(raw).ok_or(Unreadable)).transpose()
 }
+
+struct Unreadable;
 
 #[cfg(test)]
 mod tests {
