@@ -1,5 +1,27 @@
 import type { IncomingMessage, ServerResponse } from 'http';
 import type { PerMessageDeflateOptions, WebSocket } from 'ws';
+import type {
+  Explanation,
+  QueueInfo,
+  QueueOptions,
+  RequestOptions,
+  RequestStream,
+  RequestTypes,
+} from './lib/requests/types.js';
+
+export { WorkerRequestError } from './lib/requests/types.js';
+export type {
+  Explanation,
+  ExplanationReason,
+  QueueInfo,
+  QueueOptions,
+  RequestOptions,
+  RequestStream,
+  RequestTypes,
+  Scalar,
+  WorkerRequestErrorCode,
+  WorkerSelector,
+} from './lib/requests/types.js';
 
 // ---------------------------------------------------------------------------------------------
 // Workers
@@ -11,7 +33,7 @@ export declare enum WorkerStatus {
   Available = 'available',
   /** At capacity: `activeRequests` has reached `capabilities.maxConcurrentRequests`. */
   Busy = 'busy',
-  /** Takes no new requests. Never set by the server; only a caller sets it, on a worker of its own pool. */
+  /** Takes no new requests: the worker, or the application, wants it to leave. */
   Draining = 'draining',
   /** Silent for longer than the heartbeat timeout, or not registered at all. Its next heartbeat makes it available or busy. */
   Unhealthy = 'unhealthy',
@@ -132,6 +154,14 @@ export type WorkerConnectedHandler = ((worker: WorkerInfo) => void) | ((worker: 
 export type WorkerDisconnectedHandler =
   | ((worker: WorkerInfo, pendingRequestIds: Set<string>) => void)
   | ((worker: WorkerInfo, pendingRequestIds: Set<string>) => Promise<void>);
+
+/**
+ * Called when a worker began or ceased to drain, or can do something else than before: `change` says which. It may be async. A throw
+ * or a rejection is logged and touches nothing else.
+ */
+export type WorkerUpdatedHandler =
+  | ((worker: WorkerInfo, change: 'status' | 'capabilities') => void)
+  | ((worker: WorkerInfo, change: 'status' | 'capabilities') => Promise<void>);
 
 /**
  * Called with a message of one type. `message` is what `JSON.parse` made of the frame; `T` is the caller's word for its
@@ -257,6 +287,27 @@ export interface WorkerServerLimits {
    * @defaultValue 5000
    */
   stopGraceMs?: number | undefined;
+  /**
+   * How long a worker may take to confirm that it let go of a cancelled request, in milliseconds; with 0 it is not waited for. Then
+   * its slot is free all the same, with a warning.
+   *
+   * @defaultValue 30000
+   */
+  cancelGraceMs?: number | undefined;
+  /**
+   * How long the requests of a worker whose connection was lost wait for it to come back and go on, in milliseconds. With 0 they
+   * are lost at once, and workers are not offered to resume.
+   *
+   * @defaultValue 10000
+   */
+  resumeGraceMs?: number | undefined;
+  /**
+   * The chunks of one stream that nobody has read, in bytes of their messages' text. Beyond it that request ends with
+   * `STREAM_OVERFLOW`.
+   *
+   * @defaultValue 16777216
+   */
+  maxStreamBytes?: number | undefined;
 }
 
 /**
@@ -321,6 +372,24 @@ export interface WorkerServerOptions {
    * @defaultValue 0
    */
   pingIntervalMs?: number | undefined;
+  /** How many requests may wait for a free slot, and for how long. */
+  queue?: QueueOptions | undefined;
+  /**
+   * Whether a worker's model may also contain the name that is asked for, or be contained in it (`loose`, as in 1.0.x), in
+   * requests and in the selectors alike.
+   *
+   * @defaultValue `'loose'`
+   */
+  modelMatch?: 'loose' | 'exact' | undefined;
+  /** The message types of workers that were written before there were requests, so that these take part. */
+  requestTypes?: RequestTypes | undefined;
+  /**
+   * The signals at which the server drains and stops, a second one stopping it at once; `true` stands for SIGTERM and SIGINT. The
+   * process then ends by itself.
+   *
+   * @defaultValue false
+   */
+  drainOnSignals?: boolean | readonly NodeJS.Signals[] | undefined;
   /** Where log lines go. Without one nothing is logged. */
   logger?: WorkerServerLogger | undefined;
   /** Bounds on what a peer can cost. Those left out have their defaults. */
@@ -375,6 +444,9 @@ export declare class WorkerServer {
   /** The configured port; once started, the one that is bound. */
   get port(): number;
 
+  /** How far the server is: new requests are taken while it is `'running'`. */
+  get state(): 'stopped' | 'starting' | 'running' | 'draining' | 'stopping';
+
   /**
    * Listens on {@link WorkerServerOptions.host}, or on all interfaces, IPv4 and IPv6. Resolves when the port is bound. After a
    * failure, and after {@link WorkerServer.stop}, it can be called again.
@@ -418,6 +490,80 @@ export declare class WorkerServer {
    * @returns A function that removes the handler again. Calling it twice is harmless.
    */
   onWorkerMessage<T = Record<string, unknown>>(type: string, handler: WorkerMessageHandler<T>): () => void;
+
+  /**
+   * Calls `handler` for each worker that begins or ceases to drain (`'status'`), or can do something else than before
+   * (`'capabilities'`).
+   *
+   * @returns A function that removes the handler again. Calling it twice is harmless.
+   */
+  onWorkerUpdated(handler: WorkerUpdatedHandler): () => void;
+
+  /**
+   * Gives a piece of work to one worker: waits for a free slot if need be, sends it, and resolves with the answer. The slot is
+   * taken and freed by itself.
+   *
+   * @typeParam R The shape of the answer. It is not checked.
+   * @param payload Anything that JSON can hold. It is serialised at once.
+   * @returns Rejects with a {@link WorkerRequestError}, with the reason of an aborted `signal`, or with a `TypeError` that names a
+   * wrong option. It never throws.
+   */
+  request<R = unknown>(payload: unknown, options?: RequestOptions): Promise<R>;
+
+  /**
+   * The same for an answer that comes in chunks.
+   *
+   * @typeParam C The shape of a chunk. It is not checked.
+   * @typeParam R The shape of the final value. It is not checked.
+   */
+  stream<C = unknown, R = unknown>(payload: unknown, options?: RequestOptions): RequestStream<C, R>;
+
+  /** What waits for a free slot. */
+  getQueueInfo(): QueueInfo;
+
+  /**
+   * Why each worker takes a request with these options right now, or does not.
+   *
+   * @throws A `TypeError` that names a wrong option.
+   */
+  explain(
+    options?: Pick<RequestOptions, 'model' | 'modelMatch' | 'category' | 'workerId' | 'where'> | undefined,
+  ): Explanation;
+
+  /**
+   * Has a worker drain (it gets nothing new and finishes what it has), or takes that back. It drains as well as long as it says so
+   * itself.
+   *
+   * @returns False if the worker is unknown.
+   * @throws A `TypeError` if `status` is another one.
+   */
+  setWorkerStatus(workerId: string, status: 'available' | 'draining'): boolean;
+
+  /**
+   * Closes a worker's connection. From the call on it gets nothing; it leaves with its disconnected event like any other, and is
+   * not waited for to resume.
+   *
+   * @param options.code 1000, or 3000 to 4999. 1000 by default: a worker of this package does not come back then.
+   * @param options.reason At most 123 bytes. None by default.
+   * @returns False if the worker is unknown.
+   * @throws A `TypeError` that names a wrong option.
+   */
+  disconnectWorker(
+    workerId: string,
+    options?: { code?: number | undefined; reason?: string | undefined } | undefined,
+  ): boolean;
+
+  /**
+   * Leaves in peace: new requests are rejected with `SERVER_STOPPING`, workers are told and no new ones let in, and what is under
+   * way goes on. Resolves when no request is, and no id is tracked, or when the time is up, with what remains. Call
+   * {@link WorkerServer.stop} then. A second call joins the first, with a time of its own.
+   *
+   * @param options.timeoutMs 25,000 by default; 0: at once, Infinity: without end.
+   * @param options.signal Rejects this call with its reason; draining goes on.
+   */
+  drain(
+    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } | undefined,
+  ): Promise<{ drained: boolean; remaining: number }>;
 
   /**
    * Sends `JSON.stringify(message)` as one text frame.

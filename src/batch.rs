@@ -64,6 +64,10 @@ mod kind {
     pub const LOG: f64 = 5.0;
     /// The server has stopped.
     pub const STOPPED: f64 = 6.0;
+    /// A slot may have become free that somebody waits for.
+    pub const SLOTS: f64 = 7.0;
+    /// What came before a barrier was handled; its number.
+    pub const BARRIER: f64 = 8.0;
 }
 
 /// A text or a buffer that crosses by itself.
@@ -298,6 +302,8 @@ impl Packer<'_> {
                 [kind::LOG, 0.0, level, message]
             }
             Event::Stopped => [kind::STOPPED, 0.0, 0.0, 0.0],
+            Event::Slots { .. } => [kind::SLOTS, 0.0, 0.0, 0.0],
+            Event::Barrier { number, lane } => [kind::BARRIER, lane as f64, number as f64, 0.0],
         };
         self.write(&fields);
     }

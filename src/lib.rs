@@ -7,7 +7,10 @@
 
 pub mod batch;
 pub mod notes;
+pub mod options;
 pub mod outgoing;
+pub mod requests;
 pub mod server;
 pub mod shared_memory;
 pub mod standalone;
+pub mod wtf8;

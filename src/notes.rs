@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use napi::bindgen_prelude::Float64Array;
 use napi_derive::napi;
 
-use super::server::{count, millis};
+use super::options::{count, whole};
 use super::shared_memory::doubles;
 use worker_server::Server;
 use worker_server_core::worker::WorkerKey;
@@ -63,7 +63,7 @@ impl Notes {
 
     /// Tells the server what a single note says.
     pub fn take_one(server: &Server, [key, place, kind]: [f64; NOTE_FIELDS]) {
-        let (key, limit) = (WorkerKey(millis(key)), (place >= 0.0).then(|| count(place)));
+        let (key, limit) = (WorkerKey(whole(key)), (place >= 0.0).then(|| count(place)));
         if kind == kind::TRACKED {
             server.track(key, limit);
         } else {

@@ -13,109 +13,19 @@ use parking_lot::Mutex;
 
 use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Row, Sockets, rows};
 use super::notes::Notes;
+use super::options::{NativeOptions, whole};
 use super::outgoing::OutgoingText;
+use super::requests::RequestFields;
 use super::shared_memory::{NativeSubmissions, doubles};
 use worker_server::Server;
 use worker_server::accept::handover::Addresses;
+use worker_server::membership::Features;
 use worker_server::outbox::buffered_amounts::PAGE_SLOTS;
-use worker_server_core::config::{Limits, ServerConfig};
 use worker_server_core::log::Level;
 use worker_server_core::worker::WorkerKey;
 
 /// The JavaScript function that is called, without arguments, when there are events to drain. It must not throw.
 type Wake = ThreadsafeFunction<(), (), (), Status, false>;
-
-/// [`ServerConfig`], as `lib/server/options.js` makes it. Times are in milliseconds, sizes in bytes.
-#[napi(object)]
-#[allow(missing_docs, reason = "the fields are those of ServerConfig")]
-pub struct NativeOptions {
-    pub port: u16,
-    pub host: Option<String>,
-    pub reuse_port: Option<bool>,
-    pub auth_tokens: Option<Vec<String>>,
-    pub accept_unregistered: Option<bool>,
-    pub heartbeat_timeout_ms: f64,
-    pub health_check_interval_ms: f64,
-    pub heartbeat_interval_ms: f64,
-    pub ping_interval_ms: Option<f64>,
-    pub logging: bool,
-    pub relay_port: Option<u16>,
-    /// Whether memory is shared: see [`crate::shared_memory`].
-    pub shares_memory: bool,
-    pub limits: NativeLimits,
-}
-
-/// [`Limits`], as `lib/server/options.js` makes them.
-#[napi(object)]
-#[allow(missing_docs, reason = "the fields are those of Limits")]
-pub struct NativeLimits {
-    pub max_message_bytes: f64,
-    pub head_timeout_ms: f64,
-    pub max_head_bytes: f64,
-    pub registration_timeout_ms: f64,
-    pub max_connections: f64,
-    pub max_unregistered: f64,
-    pub max_queued_bytes: f64,
-    pub stall_timeout_ms: f64,
-    pub max_unhandled_bytes: f64,
-    pub max_unhandled_bytes_total: f64,
-    pub stop_grace_ms: f64,
-}
-
-/// A double from JavaScript as a count: at least 0, at most what fits.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
-pub(super) fn count(value: f64) -> usize {
-    value as usize
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, which is what is wanted")]
-pub(super) fn millis(value: f64) -> u64 {
-    value as u64
-}
-
-/// A century, in milliseconds: longer than any process runs. A time after now, be it three such times, can still be told by every clock.
-const FOREVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
-
-/// A time from JavaScript, where infinity is one that never comes.
-fn time_ms(value: f64) -> u64 {
-    millis(value).min(FOREVER_MS)
-}
-
-fn duration(value: f64) -> Duration {
-    Duration::from_millis(time_ms(value))
-}
-
-impl From<NativeOptions> for ServerConfig {
-    fn from(options: NativeOptions) -> Self {
-        let limits = options.limits;
-        Self {
-            port: options.port,
-            host: options.host,
-            reuse_port: options.reuse_port.unwrap_or_default(),
-            auth_tokens: options.auth_tokens,
-            accept_unregistered: options.accept_unregistered,
-            heartbeat_timeout_ms: time_ms(options.heartbeat_timeout_ms),
-            health_check_interval_ms: time_ms(options.health_check_interval_ms),
-            heartbeat_interval_ms: options.heartbeat_interval_ms,
-            ping_interval: options.ping_interval_ms.filter(|interval| interval.is_finite()).map(duration),
-            logging: options.logging,
-            relay_port: options.relay_port,
-            limits: Limits {
-                max_message_bytes: count(limits.max_message_bytes),
-                head_timeout: duration(limits.head_timeout_ms),
-                max_head_bytes: count(limits.max_head_bytes),
-                registration_timeout: duration(limits.registration_timeout_ms),
-                max_connections: count(limits.max_connections),
-                max_unregistered: count(limits.max_unregistered),
-                max_queued_bytes: count(limits.max_queued_bytes),
-                stall_timeout: duration(limits.stall_timeout_ms),
-                max_unhandled_bytes: count(limits.max_unhandled_bytes),
-                max_unhandled_bytes_total: count(limits.max_unhandled_bytes_total),
-                stop_grace: duration(limits.stop_grace_ms),
-            },
-        }
-    }
-}
 
 /// An operating system's error, its code as Node names it (or its number, where the name is not known here).
 fn system_error(error: &io::Error) -> napi::Error<String> {
@@ -151,9 +61,10 @@ pub const BUFFERED_AMOUNT_PAGE_SLOTS: u32 = PAGE_SLOTS as u32;
 /// A running server. Keeps the process alive until it is shut down.
 #[napi]
 pub struct NativeServer {
-    server: Server,
+    pub(super) server: Server,
     wake: Arc<Mutex<Option<Wake>>>,
-    row: Row,
+    pub(super) row: Row,
+    pub(super) request_fields: RequestFields,
     notes: Notes,
     sockets: Mutex<Sockets>,
     extras: Mutex<Vec<Extra>>,
@@ -196,6 +107,7 @@ impl NativeServer {
             server,
             wake,
             row: Row::default(),
+            request_fields: RequestFields::default(),
             notes: Notes::default(),
             sockets: Mutex::default(),
             extras: Mutex::default(),
@@ -231,7 +143,7 @@ impl NativeServer {
     /// See [`Server::limited`].
     #[napi(catch_unwind)]
     pub fn limited(&self, key: f64) -> Vec<String> {
-        self.server.limited(WorkerKey(millis(key))).iter().map(ToString::to_string).collect()
+        self.server.limited(WorkerKey(whole(key))).iter().map(ToString::to_string).collect()
     }
 
     /// Takes the notes. Whatever asks for workers does so first, and so does the end of a turn.
@@ -247,7 +159,7 @@ impl NativeServer {
     }
 
     /// The server, once it knows what was noted.
-    fn informed(&self) -> &Server {
+    pub(super) fn informed(&self) -> &Server {
         self.notes.take(&self.server);
         &self.server
     }
@@ -310,13 +222,22 @@ impl NativeServer {
     /// See [`Server::displace`]: one row after the other.
     #[napi(catch_unwind)]
     pub fn displace(&self, peer: f64) -> Float64Array {
-        rows(self.informed().displace(millis(peer))).into()
+        rows(self.informed().displace(whole(peer))).into()
     }
 
-    /// See [`Server::register`]. Writes the new worker's row.
+    /// See [`Server::register_with`]: whether the worker takes requests, and the ack's further members. Writes the new worker's row.
     #[napi(catch_unwind)]
-    pub fn register(&self, peer: f64) -> Option<NativeRegistered> {
-        let registered = self.server.register(millis(peer))?;
+    pub fn register(
+        &self,
+        peer: f64,
+        takes_requests: Option<bool>,
+        ack_members: Option<String>,
+    ) -> Option<NativeRegistered> {
+        let features = Features {
+            takes_requests: takes_requests.unwrap_or_default(),
+            ack_members: ack_members.as_deref().unwrap_or_default(),
+        };
+        let registered = self.server.register_with(whole(peer), &features)?;
         self.row.write(&registered.snapshot);
         Some(NativeRegistered {
             session_id: registered.session_id,
@@ -329,13 +250,13 @@ impl NativeServer {
     /// See [`Server::depart`]. Writes the worker's last row, if there was a worker.
     #[napi(catch_unwind)]
     pub fn depart(&self, peer: f64) -> bool {
-        self.row.found(self.informed().depart(millis(peer)))
+        self.row.found(self.informed().depart(whole(peer)))
     }
 
     /// See [`Server::keep_unregistered`].
     #[napi(catch_unwind)]
     pub fn keep_unregistered(&self, peer: f64) {
-        self.server.keep_unregistered(millis(peer));
+        self.server.keep_unregistered(whole(peer));
     }
 
     /// See [`Server::send`].

@@ -212,7 +212,7 @@ pub fn closing_of_replaced() -> NativeClosing {
 #[napi(catch_unwind)]
 #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
 pub fn registration_ack(session_id: String, heartbeat_interval_ms: f64) -> String {
-    protocol::registration_ack(&session_id, heartbeat_interval_ms)
+    protocol::registration_ack(&session_id, heartbeat_interval_ms, "")
 }
 
 /// See [`protocol::heartbeat_ack`]. `timestamp` is JSON text, `now` is in milliseconds since 1970.
@@ -277,7 +277,7 @@ impl From<Action<'_>> for NativeAction {
     fn from(action: Action<'_>) -> Self {
         let of_kind = |kind| Self { kind, ..Self::default() };
         match action {
-            Action::Register(Registration { worker_id, worker_name, capabilities }) => Self {
+            Action::Register(Registration { worker_id, worker_name, capabilities, .. }) => Self {
                 worker_id: Some(worker_id),
                 worker_name: Some(worker_name),
                 models: Some(capabilities.models),

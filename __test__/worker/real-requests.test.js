@@ -4,14 +4,9 @@
 
 const net = require('node:net');
 const { once } = require('node:events');
-const { WorkerServer } = require('../support/package.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { startServer, nextCall } = require('../support/server.js');
 const { EACH_WAY, aborted, createWorker, deferred } = require('./support/workers.js');
-
-// Where the server has no requests there is nothing to say about them.
-const describeRequests =
-  typeof WorkerServer.prototype.request === 'function' ? describe.each(EACH_WAY) : describe.skip.each(EACH_WAY);
 
 /** A relay to a server whose connections can be cut. */
 async function startRelay(port) {
@@ -41,7 +36,7 @@ async function startRelay(port) {
   return { port: relay.address().port, cut };
 }
 
-describeRequests('with a connection %s', (_name, isolate) => {
+describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   async function start(handler, options = {}) {
     const { server, log } = await startServer({ heartbeatIntervalMs: 50 });
     const relay = await startRelay(server.port);

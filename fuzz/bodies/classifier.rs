@@ -6,8 +6,11 @@
 
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
-use worker_server_core::protocol::{Inbound, classify};
+use worker_server_core::metadata::{Metadata, Scalar};
+use worker_server_core::protocol::{Inbound, classify, names_active};
 use worker_server_core::registration::{Capabilities, Registration};
+use worker_server_core::requests::demand::Demand;
+use worker_server_core::requests::selector::Selector;
 
 /// Runs one input.
 pub fn run(input: &[u8]) {
@@ -16,11 +19,12 @@ pub fn run(input: &[u8]) {
     let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
     assert_eq!(kind != Inbound::NotJson, is_json, "JSON is told from what is none");
     match serde_json::from_str::<Value>(&with_whole_characters(text)) {
-        Ok(value) => compare(kind, &value),
+        Ok(value) => compare(text, kind, &value),
         Err(error) => assert!(!is_json || is_beyond_a_value(&error), "{error}"),
     }
     if let Ok(value) = serde_json::from_str::<Value>(text) {
         compare_registration(text, &value);
+        compare_demand(text, &value);
     }
 }
 
@@ -47,12 +51,13 @@ fn with_whole_characters(text: &str) -> String {
     whole + rest
 }
 
-fn compare(kind: Inbound<'_>, value: &Value) {
+fn compare(text: &str, kind: Inbound<'_>, value: &Value) {
     let expected = value.get("type").and_then(Value::as_str);
     match (kind, expected) {
         (Inbound::Registration, Some("worker_registration")) | (Inbound::NoType, None) => {}
         (Inbound::Application, Some(name)) => assert!(name != "worker_registration" && name != "heartbeat"),
         (Inbound::Heartbeat { worker_id, timestamp }, Some("heartbeat")) => {
+            assert_eq!(names_active(text), value.get("active").is_some());
             for (raw, name) in [(worker_id, "workerId"), (timestamp, "timestamp")] {
                 let raw = raw.map(with_whole_characters);
                 let found = raw.map(|raw| serde_json::from_str::<Value>(&raw).expect("a part of JSON is JSON"));
@@ -67,6 +72,7 @@ fn compare_registration(text: &str, value: &Value) {
     match (Registration::read(text), expected_registration(value)) {
         (Ok(found), Ok(expected)) => {
             assert_eq!((&found.worker_id, &found.worker_name), (&expected.worker_id, &expected.worker_name));
+            compare_metadata(&found.metadata, &value["capabilities"]["metadata"]);
             let (found, expected) = (found.capabilities, expected.capabilities);
             assert_eq!(found.models, expected.models);
             assert!(same(found.max, expected.max), "{} {}", found.max, expected.max);
@@ -81,6 +87,32 @@ fn compare_registration(text: &str, value: &Value) {
         (Err(found), Err(field)) => assert_eq!(found.field, field, "{found}"),
         (found, expected) => panic!("{found:?} instead of {expected:?}"),
     }
+}
+
+fn compare_metadata(found: &Metadata, expected: &Value) {
+    for (key, value) in expected.as_object().into_iter().flatten() {
+        let found = found.get(key.as_bytes()).expect("an own key");
+        match value {
+            Value::String(text) => assert_eq!(found, &Scalar::Text(text.as_bytes().into())),
+            Value::Bool(value) => assert_eq!(found, &Scalar::Boolean(*value)),
+            Value::Number(number) => {
+                let Scalar::Number(found) = found else { panic!("{found:?} instead of {number}") };
+                assert!(same(*found, number.as_f64().expect("a double")), "{found} {number}");
+            }
+            Value::Null | Value::Array(_) | Value::Object(_) => assert_eq!(found, &Scalar::Other),
+        }
+    }
+}
+
+/// JavaScript makes these, so that less may be wrong with them: what is read says what the object says.
+fn compare_demand(text: &str, value: &Value) {
+    let Some(demand) = Demand::read(text) else { return };
+    let string = |name: &str| value.get(name).and_then(Value::as_str);
+    assert_eq!(demand.model.as_ref().map(|name| name.get().expect("it is well-formed")), string("model"));
+    assert_eq!(demand.worker_id.as_ref().map(|name| name.get().expect("it is well-formed")), string("workerId"));
+    assert_eq!(demand.category.as_deref(), string("category"));
+    let selector = demand.selector.as_ref().map(|selector| Selector::read(selector.text()));
+    assert_eq!(selector.is_some(), value.get("where").is_some_and(Value::is_object));
 }
 
 /// A `Value` may be off by the last bit of a number's fraction.
@@ -123,5 +155,6 @@ fn expected_registration(value: &Value) -> Result<Registration, String> {
             return Err(field.to_owned());
         }
     }
-    Ok(Registration { worker_id, worker_name, capabilities: Capabilities { models, max, limits } })
+    let metadata = Metadata::default();
+    Ok(Registration { worker_id, worker_name, capabilities: Capabilities { models, max, limits }, metadata })
 }

@@ -10,6 +10,8 @@ const CLOSED = 3;
 const CONNECTION = 4;
 const LOG = 5;
 const STOPPED = 6;
+const SLOTS = 7;
+const BARRIER = 8;
 
 /** Doubles before the first event of a batch, and for each event. */
 const HEAD_FIELDS = 3;
@@ -22,6 +24,8 @@ class Batch {
   /** What was taken last: from which connection, its message if it is one of several, else what the native side says of it. */
   peer = 0;
   message = undefined;
+  /** The length of its text, if it is one of several. */
+  length = 0;
   a = 0;
   b = 0;
   /** Values that are no numbers; `a` and `b` say which. */
@@ -35,6 +39,8 @@ class Batch {
   #left = 0;
   #messages = NO_MESSAGES;
   #messagesAt = 0;
+  /** Where the lengths of those are. */
+  #lengthsAt = 0;
 
   /** `fields` up to `end` are the events, and `joined` has their texts: see `joined-texts.js`. */
   constructor(fields, end, joined, extras) {
@@ -64,6 +70,7 @@ class Batch {
     }
     if (this.#messagesAt === this.#messages.length) this.#parseNext();
     this.message = this.#messages[this.#messagesAt];
+    this.length = this.#fields[this.#lengthsAt + this.#messagesAt];
     this.#messagesAt += 1;
     this.#left -= 1;
     return TEXTS;
@@ -82,8 +89,9 @@ class Batch {
     this.#messages = parseArray(this.#joined, from, end, this.#fields, this.#at, count);
     this.#joinedAt = end;
     this.#messagesAt = 0;
+    this.#lengthsAt = this.#at;
     this.#at += count;
   }
 }
 
-module.exports = { Batch, TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED };
+module.exports = { Batch, TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED, SLOTS, BARRIER };

@@ -3,9 +3,13 @@
 const {
   constants: { MAX_STRING_LENGTH },
 } = require('node:buffer');
+const os = require('node:os');
 const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
 const { SILENT_LOGGER, typeName, wrongType } = require('../workers/handlers.js');
 const { warnOfUnknown } = require('../workers/unknown-options.js');
+const { readModelMatch, readQueueOptions } = require('../requests/options.js');
+const { readRequestTypes } = require('../requests/request-types.js');
+const { DEFAULT_SIGNALS } = require('./signal-drain.js');
 
 const DEFAULTS = Object.freeze({
   heartbeatTimeoutMs: 60_000,
@@ -26,6 +30,9 @@ const DEFAULT_LIMITS = Object.freeze({
   maxUnhandledBytes: 16 * 1024 * 1024,
   maxUnhandledBytesTotal: 256 * 1024 * 1024,
   stopGraceMs: 5_000,
+  cancelGraceMs: 30_000,
+  resumeGraceMs: 10_000,
+  maxStreamBytes: 16 * 1024 * 1024,
 });
 
 const LIMIT_NAMES = Object.keys(DEFAULT_LIMITS);
@@ -36,6 +43,10 @@ const OPTION_NAMES = [
   'acceptUnregistered',
   'reusePort',
   ...Object.keys(DEFAULTS),
+  'queue',
+  'modelMatch',
+  'requestTypes',
+  'drainOnSignals',
   'logger',
   'limits',
 ];
@@ -44,6 +55,9 @@ const OPTION_NAMES = [
 const MAX_DELAY_MS = 2 ** 31 - 1;
 /** The times that 0 turns off: from here on that is `Infinity`, which never comes. */
 const SWITCHED_OFF_BY_0 = new Set(['pingIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs']);
+
+/** The signals that no process can listen to. */
+const UNCATCHABLE = new Set(['SIGKILL', 'SIGSTOP']);
 
 /**
  * Checks the options of a `WorkerServer` and fills in the defaults.
@@ -67,6 +81,10 @@ function readOptions(options) {
     healthCheckIntervalMs: readTime(options, DEFAULTS, 'healthCheckIntervalMs', ''),
     heartbeatIntervalMs: readInterval(options.heartbeatIntervalMs),
     pingIntervalMs: readTime(options, DEFAULTS, 'pingIntervalMs', ''),
+    queue: readQueueOptions(options.queue),
+    modelMatch: readModelMatch(options.modelMatch),
+    requestTypes: readRequestTypes(options.requestTypes),
+    drainOnSignals: readDrainOnSignals(options.drainOnSignals),
     limits: readLimits(limits),
     logger: readLogger(options.logger),
   };
@@ -123,6 +141,18 @@ function readSwitch(value, name, byDefault) {
   if (value === undefined || value === null) return byDefault;
   if (typeof value !== 'boolean') throw wrongType(name, 'true or false', value);
   return value;
+}
+
+/** The signals at which the server leaves in peace. */
+function readDrainOnSignals(value) {
+  if (value === undefined || value === false) return [];
+  if (value === true) return [...DEFAULT_SIGNALS];
+  const signals = Array.isArray(value) ? Array.from(value) : [undefined];
+  const wrong = signals.find((signal) => !Object.hasOwn(os.constants.signals, signal) || UNCATCHABLE.has(signal));
+  if (wrong !== undefined || signals.includes(undefined)) {
+    throw wrongType('drainOnSignals', 'true, false or a list of names of signals that can be caught', value);
+  }
+  return [...new Set(signals)];
 }
 
 function readLimits(limits) {

@@ -1,37 +1,32 @@
 'use strict';
 
-const { setImmediate } = require('node:timers');
-
-const { Batch, TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED } = require('./event-batch.js');
-const { now } = require('../workers/clock.js');
+const { Drain, RETRY_AFTER_S } = require('./drain.js');
+const { TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED, SLOTS, BARRIER } = require('./event-batch.js');
+const { EventLoop, ROW_FIELDS } = require('./event-loop.js');
 const { Submissions } = require('./submissions.js');
-const { EventContext } = require('./event-context.js');
 const { describeError, writeLine } = require('../workers/handlers.js');
 const { unknownWorkerInfo } = require('../workers/worker-info.js');
 const { WorkerRecord } = require('./worker-record.js');
-const { Requests } = require('./tracked-requests.js');
+const { RequestHost } = require('./request-host.js');
+const { RequestSlots } = require('./request-slots.js');
+const { TrackedRequests } = require('./tracked-requests.js');
+const { WorkerChanges } = require('./worker-changes.js');
 const { HttpFront } = require('./http-front.js');
 const { LEVELS, limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
-const { LOOK_IN_TURN_US, Lookout } = require('./lookout.js');
 const native = require('../native/addon.js');
 const { parse } = require('./joined-texts.js');
 const { MEMORY_IS_SHARED, rowReader } = require('../native/shared-memory.js');
+const { ANSWER_TYPES, RESUME, sharedFeatures } = require('../requests/wire.js');
 
-/** Doubles for each worker's state. */
-const ROW_FIELDS = 5;
-
-/** How long events are handled before the event loop has its turn. */
-const SLICE_MS = 1;
-/** After so many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
-const BUSY_EVENTS = 64;
-/** Events in one turn: at least, to begin with, and at most. */
-const MIN_QUOTA = 8;
-const FIRST_QUOTA = 64;
-const MAX_QUOTA = 16 * 1024;
+/** A close frame with this code is a goodbye: whoever sends it does not come back to go on. */
+const NORMAL_CLOSURE = 1000;
 
 // As it was when this was loaded: tests replace it.
 const { parse: parseJson } = JSON;
+
+/** What a worker with the feature `request` says to the server, and to no handler. */
+const SERVER_TYPES = new Set([...ANSWER_TYPES, 'worker_status', 'worker_update']);
 
 /** A `WorkerServer` between its start and its stop. */
 class RunningServer {
@@ -51,23 +46,20 @@ class RunningServer {
   #kept = new Set();
   /** Returns the state of one worker, as the native side has written it last. */
   #readRow;
-  /** Where it writes a batch of events, and what is left of that. */
-  #fields = new Float64Array(native.BATCH_FIELDS);
-  #batch = null;
-  /** When the last turn of handling began and how many events it had, and how many the next may have. */
-  #round = null;
-  #quota = FIRST_QUOTA;
-  #drainAgain = () => {
-    this.#learn(this.#round);
-    this.#drain();
-  };
-  #lookout = new Lookout();
-  /** That in which the server was started. */
-  #context = new EventContext();
-  #drainNow = () => this.#drain();
-  #lookAgain = () => this.#drain(LOOK_IN_TURN_US);
+  #events = new EventLoop({
+    handleEvent: (kind, batch) => this.#handleEvent(kind, batch),
+    onRow: (fields, at) => this.#workers.get(fields[at])?.update(fields, at),
+    complain: (kind, thrown) => this.#complain(kind, thrown),
+  });
   #submissions;
+  /** Ids that the application has tracked. */
+  #tracked;
+  /** What `request()` needs, and what changes in workers. */
   #requests;
+  #changes;
+  #drain = null;
+  /** Connections that have registered with the feature `request`: what it brought with it is the server's there for good. */
+  #speakers = new Set();
   #stopped = null;
   #onStopped = null;
 
@@ -97,7 +89,9 @@ class RunningServer {
       this.#bind(settings);
       this.#readRow = rowReader(this.#native);
       this.#submissions = new Submissions(this.#native, options.limits.maxQueuedBytes);
-      this.#requests = new Requests(this.#native, this.#submissions);
+      this.#tracked = new TrackedRequests(this.#native, this.#submissions);
+      this.#events.begin(this.#native, this.#submissions);
+      this.#prepareRequests(options);
       for (const path of endpoints.keys()) this.#native.addEndpoint(path);
       relay?.deliver(
         (socket) => this.#front.accept(socket),
@@ -116,16 +110,53 @@ class RunningServer {
   #bind(settings) {
     try {
       this.#native = new native.NativeServer(
-        { ...settings, relayPort: this.#relay?.port, sharesMemory: MEMORY_IS_SHARED },
-        this.#drainNow,
+        {
+          ...settings,
+          exactModels: settings.modelMatch === 'exact',
+          requestTypes: settings.requestTypes !== undefined,
+          relayPort: this.#relay?.port,
+          sharesMemory: MEMORY_IS_SHARED,
+        },
+        () => this.#events.drain(),
       );
     } catch (error) {
       throw listenError(error, settings.host, settings.port);
     }
   }
 
+  #prepareRequests(options) {
+    const slots = new RequestSlots(this.#native, () => this.#workers.get(this.#readRow()[0]), {
+      failsWithoutWorker: options.queue.whenNoWorker === 'fail',
+      tellsObjects: options.requestTypes !== undefined,
+    });
+    this.#requests = new RequestHost({
+      server: this,
+      slots,
+      submissions: this.#submissions,
+      tracked: this.#tracked,
+      logger: this.#logger,
+      limitedLogger: this.#limitedLogger,
+      options,
+    });
+    this.#changes = new WorkerChanges({
+      native: this.#native,
+      readRow: this.#readRow,
+      host: this.#requests,
+      handlers: this.#handlers,
+    });
+  }
+
   get port() {
     return this.#native.port;
+  }
+
+  /** Whether new requests are taken. */
+  get isRunning() {
+    return !this.stopping && this.#drain === null;
+  }
+
+  get isDraining() {
+    return this.#drain !== null;
   }
 
   get stopping() {
@@ -146,14 +177,17 @@ class RunningServer {
   }
 
   select(model, category) {
+    this.#giveSlots();
     return this.#found(this.#native.select(model, category));
   }
 
   selectAny() {
+    this.#giveSlots();
     return this.#found(this.#native.selectAny());
   }
 
   freeSlots(model, category) {
+    this.#giveSlots();
     return this.#native.freeSlots(model, category);
   }
 
@@ -176,13 +210,88 @@ class RunningServer {
     return infos;
   }
 
+  /** No free slot that somebody waits for is seen by anyone else. */
+  #giveSlots() {
+    if (this.#requests.dispatcher.hasWaiting) this.#requests.dispatcher.dispatch();
+  }
+
   track(workerId, requestId, category) {
     const record = this.#byId.get(workerId);
-    if (record !== undefined) this.#requests.track(record, requestId, category);
+    if (record === undefined || this.#belongsToRequest(requestId)) return;
+    this.#tracked.track(record, requestId, category);
   }
 
   release(requestId, incrementCompleted) {
-    this.#requests.release(requestId, incrementCompleted);
+    if (this.#belongsToRequest(requestId)) return;
+    this.#tracked.release(requestId, incrementCompleted);
+    this.#giveSlots();
+    this.onLess();
+  }
+
+  #belongsToRequest(requestId) {
+    if (!this.#requests.dispatcher.has(requestId)) return false;
+    this.#logger.warn('Request belongs to request()', { requestId });
+    return true;
+  }
+
+  // ---- Requests ----
+
+  request(payload, options) {
+    return this.#requests.dispatcher.request(payload, options);
+  }
+
+  stream(payload, options) {
+    return this.#requests.dispatcher.stream(payload, options);
+  }
+
+  queueInfo() {
+    return this.#requests.slots.info();
+  }
+
+  explain(options) {
+    return this.#requests.slots.explain(options);
+  }
+
+  /** Calls `callback` when all that was received by now has been handled. */
+  afterReceived(callback) {
+    this.#events.afterReceived(callback);
+  }
+
+  /** A request is under way no more. */
+  onLess() {
+    this.#drain?.onLess();
+  }
+
+  /** False if there is no such worker. */
+  setWorkerStatus(workerId, status) {
+    const record = this.#byId.get(workerId);
+    if (record !== undefined) this.#changes.setStatus(record, status);
+    return record !== undefined;
+  }
+
+  /** False if there is no such worker. */
+  disconnectWorker(workerId, code, reason) {
+    const record = this.#byId.get(workerId);
+    if (record === undefined) return false;
+    record.isDismissed = true;
+    this.#submissions.cross();
+    this.#native.disconnect(record.key, code, reason);
+    return true;
+  }
+
+  /** See `Drain`. */
+  drain({ timeoutMs, signal }) {
+    if (this.#drain === null) {
+      this.#drain = new Drain({
+        timeoutMs,
+        send: (record, text) => this.#submissions.send(record, text),
+        remaining: () => this.#requests.dispatcher.unsettled + this.#tracked.size,
+      });
+      this.#native.setDrainingServer(RETRY_AFTER_S);
+      this.#logger.debug('Server draining', { timeoutMs });
+      for (const record of this.#workers.values()) this.#drain.tell(record);
+    }
+    return this.#drain.wait({ timeoutMs, signal });
   }
 
   /** Ends when every connection is gone, or cut after the grace period. */
@@ -196,129 +305,42 @@ class RunningServer {
       this.#onStopped = resolve;
     });
     try {
+      this.#drain?.end();
+      this.#requests.dispatcher.stop();
       this.#submissions.leave();
     } finally {
       this.#native.stop();
     }
+    this.#requests.sessions.clear();
     this.#workers.clear();
     this.#byId.clear();
     this.#byPeer.clear();
-    this.#requests.clear();
+    this.#tracked.clear();
+    this.#speakers.clear();
     try {
       await Promise.all([gone, this.#front.close(this.#graceMs)]);
     } finally {
       this.#relay?.close();
       this.#submissions.close();
-      this.#context.close();
+      this.#events.close();
       this.#native.shutDown();
     }
   }
 
   /** The info of the worker whose row was written, if one was. */
   #found(written) {
-    if (!written) return null;
+    return written ? (this.#readRecord()?.toInfo() ?? null) : null;
+  }
+
+  /** The record of the worker whose row was written, brought up to date. */
+  #readRecord() {
     const row = this.#readRow();
     const record = this.#workers.get(row[0]);
     record?.update(row, 0);
-    return record?.toInfo() ?? null;
+    return record;
   }
 
   // ---- Events ----
-
-  /**
-   * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned. The native
-   * side calls it once, and again only after it was told that nobody will come by itself: not while it is looked for more. For
-   * the first of them it waits up to `lookUs` microseconds.
-   *
-   * The native side counts on it: whatever goes wrong, it is gone on.
-   */
-  #drain(lookUs = 0) {
-    try {
-      this.#drainSlice(lookUs);
-    } catch (thrown) {
-      this.#complain(undefined, thrown);
-      this.#goOnLater(now(), 0);
-    }
-  }
-
-  #drainSlice(lookUs) {
-    const begun = now();
-    const end = begun + SLICE_MS;
-    let time = begun;
-    let handled = 0;
-    for (;;) {
-      if (this.#batch === null) {
-        const isBusy = handled >= BUSY_EVENTS;
-        const looksOn = !isBusy && this.#lookout.goesOn(time);
-        this.#batch = this.#fetch(isBusy || looksOn, handled === 0 ? lookUs : 0);
-        if (this.#batch === null) {
-          if (isBusy) this.#goOnLater(begun, handled);
-          else if (looksOn) setImmediate(this.#lookAgain);
-          return;
-        }
-        this.#lookout.onEvents(time, this.#submissions.takeHasSent());
-      }
-      const batch = this.#batch;
-      handled += this.#submissions.during(() => this.#handle(batch, end, this.#quota - handled));
-      const { isDone } = batch;
-      if (isDone) this.#batch = null;
-      time = now();
-      this.#lookout.onHandled(time);
-      if (!isDone || time > end) {
-        this.#goOnLater(begun, handled);
-        return;
-      }
-    }
-  }
-
-  #goOnLater(begun, handled) {
-    this.#round = { begun, handled };
-    setImmediate(this.#drainAgain);
-  }
-
-  /**
-   * Learns from the last turn how many events fit into one. What handlers do after an `await` comes when they have returned, and
-   * is seen only by how long the whole turn took.
-   */
-  #learn({ begun, handled }) {
-    const took = now() - begun;
-    if (took <= SLICE_MS) this.#quota = Math.min(this.#quota * 2, MAX_QUOTA);
-    else this.#quota = Math.max(MIN_QUOTA, Math.floor((handled * SLICE_MS) / took));
-  }
-
-  /** Takes a batch from the native side; `null` if there is none, and none comes within `lookUs` microseconds. */
-  #fetch(returns, lookUs) {
-    const fields = this.#fields;
-    const joined = this.#native.drain(returns, lookUs, fields);
-    if (joined === null) return null;
-    const [eventsEnd, rowsEnd, extras] = fields;
-    for (let at = eventsEnd; at < rowsEnd; at += ROW_FIELDS) this.#workers.get(fields[at])?.update(fields, at);
-    return new Batch(fields, eventsEnd, joined, extras > 0 ? this.#native.takeExtras() : null);
-  }
-
-  /** Handles a batch, or as much of it as there is time for, and at most `quota` events. Returns how many. */
-  #handle(batch, end, quota) {
-    let handled = 0;
-    const handleNext = () => {
-      this.#handleNext(batch);
-      handled += 1;
-      return handled < quota && !batch.isDone && !(now() > end);
-    };
-    if (quota > 0 && !batch.isDone) this.#context.repeat(handleNext);
-    return handled;
-  }
-
-  /** Handles one event. What goes wrong with it goes wrong with no other. */
-  #handleNext(batch) {
-    let kind;
-    try {
-      kind = batch.take();
-      this.#handleEvent(kind, batch);
-    } catch (thrown) {
-      if (kind === undefined) batch.abandon();
-      this.#complain(kind, thrown);
-    }
-  }
 
   /** Something went wrong with an event of that kind, or, if it is undefined, before there was an event. */
   #complain(kind, thrown) {
@@ -327,13 +349,13 @@ class RunningServer {
     else this.#logger.error('Worker WebSocket error', context);
   }
 
-  #handleEvent(kind, { peer, message, a, b, extras }) {
+  #handleEvent(kind, { peer, message, length, a, b, extras }) {
     switch (kind) {
       case TEXTS:
-        if (!this.stopping) this.#onMessage(peer, message);
+        if (!this.stopping) this.#onMessage(peer, message, length);
         break;
       case MESSAGE:
-        if (!this.stopping) this.#onMessage(peer, parse(extras[a]));
+        if (!this.stopping) this.#onMessage(peer, parse(extras[a]), extras[a].length);
         break;
       case REGISTER:
         if (!this.stopping) this.#onRegister(peer, extras[a]);
@@ -350,15 +372,22 @@ class RunningServer {
       case STOPPED:
         this.#onStopped();
         break;
+      case SLOTS:
+        if (!this.stopping) this.#giveSlots();
+        break;
+      case BARRIER:
+        if (!this.stopping) this.#events.onBarrier(a);
+        break;
     }
   }
 
-  #onMessage(peer, message) {
+  #onMessage(peer, message, bytes) {
     if (message === undefined) {
       this.#limitedLogger.warn('Invalid JSON message from worker');
       return;
     }
     const record = this.#byPeer.get(peer);
+    if (this.#isForServer(peer, record, message, bytes)) return;
     const getInfo = () => record?.toSharedInfo() ?? unknownWorkerInfo();
     const taken = this.#handlers.message(message, getInfo, this.#limitedLogger);
     if (taken && record === undefined && !this.#kept.has(peer)) {
@@ -367,30 +396,55 @@ class RunningServer {
     }
   }
 
+  /** Handles a message if it is about requests, or about the worker itself. */
+  #isForServer(peer, record, message, bytes) {
+    if (record !== undefined && this.#requests.handle(record, message, bytes)) return true;
+    if (!this.#speakers.has(peer)) return false;
+    if (record?.speaksRequests === true) return this.#changes.handle(record, message);
+    // Its worker was replaced, or registered again without the feature.
+    return SERVER_TYPES.has(message.type);
+  }
+
   #onRegister(peer, text) {
-    const { capabilities } = parseJson(text);
+    const { workerId, capabilities, features: named, resume } = parseJson(text);
     // What was sent to the worker's old session comes before the answer to the new one.
     this.#submissions.cross();
     for (const record of this.#displace(peer)) {
       this.#logger.debug('Replacing existing worker connection', { workerId: record.id });
+      this.#requests.sessions.onLost(record, record.formerPeer !== peer && !record.isDismissed);
       // To the application that is an event, and the registration another.
-      this.#context.runApart(() => this.#handlers.replaced(record));
+      this.#events.runApart(() => this.#handlers.replaced(record));
     }
+    const features = sharedFeatures(named, this.#requests.sessions.offersResume);
+    const plan = this.#planOf(workerId, features, resume);
     // A handler may have stopped the server.
-    const registered = this.stopping ? null : this.#native.register(peer);
+    const registered = this.stopping ? null : this.#native.register(peer, features.length > 0, plan.members);
     if (registered === null) return;
-    const record = new WorkerRecord(peer, registered, capabilities, this.#readRow());
+    const record = new WorkerRecord(peer, registered, capabilities, features, this.#readRow());
     this.#workers.set(record.key, record);
     this.#byId.set(record.id, record);
     this.#byPeer.set(peer, record);
     this.#kept.delete(peer);
+    if (record.speaksRequests) this.#speakers.add(peer);
     this.#logger.debug('Worker registered', {
       workerId: record.id,
       workerName: record.name,
       models: capabilities.models.map((model) => model.modelId),
       maxConcurrentRequests: capabilities.maxConcurrentRequests,
     });
+    this.#requests.sessions.onRegistered(record, plan.resumed);
+    this.#giveSlots();
+    this.#drain?.tell(record);
     this.#handlers.connected(() => record.toInfo());
+  }
+
+  /** What the ack of a registration says beyond that of 1.0.12, and which requests go on. */
+  #planOf(workerId, features, resume) {
+    if (features.length === 0) return { members: '', resumed: [] };
+    const members = `,"features":${JSON.stringify(features)}`;
+    if (!features.includes(RESUME) || resume === undefined) return { members, resumed: [] };
+    const plan = this.#requests.sessions.plan(workerId, resume);
+    return { members: members + plan.members, resumed: plan.resumed };
   }
 
   /** The records of the workers that leave since a peer registers. */
@@ -408,6 +462,7 @@ class RunningServer {
 
   #onClosed(peer, code, reason) {
     this.#kept.delete(peer);
+    this.#speakers.delete(peer);
     const record = this.#byPeer.get(peer);
     const departed = this.#native.depart(peer);
     if (record === undefined) {
@@ -416,6 +471,7 @@ class RunningServer {
     }
     if (departed) record.update(this.#readRow(), 0);
     this.#remove(record);
+    this.#requests.sessions.onLost(record, code !== NORMAL_CLOSURE && !record.isDismissed);
     const workerId = record.id;
     const count = record.pendingRequests.size;
     if (count > 0) this.#logger.warn('Worker disconnected with pending requests', { workerId, count });
@@ -427,8 +483,10 @@ class RunningServer {
     this.#workers.delete(record.key);
     this.#byId.delete(record.id);
     this.#byPeer.delete(record.peer);
+    record.formerPeer = record.peer;
     record.peer = null;
-    this.#requests.forget(record);
+    this.#tracked.forget(record);
+    this.onLess();
   }
 }
 

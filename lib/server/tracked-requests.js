@@ -13,11 +13,11 @@ const RELEASED = 1;
 const COMPLETED = 2;
 
 /**
- * The requests that the workers of a server hold. Their ids stay here; the native side is told only whose count changes, and
+ * The requests that the application has tracked on the workers of a server. Their ids stay here; the native side is told only whose count changes, and
  * that by notes in memory which both sides see: it takes them when it is next asked for workers, at the latest at the end
  * of the turn.
  */
-class Requests {
+class TrackedRequests {
   #native;
   /** How many notes there are, and the notes. Where memory is not shared each note is passed by a call, and there is null. */
   #notes;
@@ -45,6 +45,28 @@ class Requests {
     if (record === undefined) return;
     const category = record.release(requestId, incrementCompleted);
     this.#note(record, category, incrementCompleted ? COMPLETED : RELEASED);
+  }
+
+  /** Whether the application has tracked a request with that id, on whichever worker. */
+  has(requestId) {
+    return this.#holders.has(requestId);
+  }
+
+  /** How many ids the application has tracked. */
+  get size() {
+    return this.#holders.size;
+  }
+
+  /** A request of `request()` goes on on a worker. */
+  begin(record, requestId, category) {
+    record.track(requestId, category);
+    this.#note(record, category, TRACKED);
+  }
+
+  /** A request of `request()` has ended on a worker. */
+  end(record, requestId, isCompleted) {
+    const category = record.release(requestId, isCompleted);
+    this.#note(record, category, isCompleted ? COMPLETED : RELEASED);
   }
 
   /** A worker has left, and what it held with it. */
@@ -113,4 +135,4 @@ class Requests {
 
 const isThere = (record) => record.peer !== null;
 
-module.exports = { Requests };
+module.exports = { TrackedRequests };

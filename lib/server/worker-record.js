@@ -4,6 +4,9 @@ const { beginRequest, endRequest } = require('../workers/request-counts.js');
 const { BUFFERED_AMOUNT_PAGE_SLOTS } = require('../native/addon.js');
 const { statusRulesFor } = require('../workers/status-rules.js');
 const { STATUSES, toWorkerInfo } = require('../workers/worker-info.js');
+const { RESUME } = require('../requests/wire.js');
+
+const NONE = Object.freeze(new Set());
 
 /**
  * JavaScript's side of a worker of the server: what only JavaScript can hold (its requests, its capabilities as
@@ -19,10 +22,14 @@ class WorkerRecord {
   /** As it came: the capabilities are the application's as well. */
   #max;
 
-  /** `row` is the worker's first state. */
-  constructor(peer, { workerId, workerName, sessionId, room }, capabilities, row) {
+  /** The requests of `request()` that it has. Made when there is one. */
+  #requests = NONE;
+
+  /** `row` is the worker's first state, `features` those that it shares with this server. */
+  constructor(peer, { workerId, workerName, sessionId, room }, capabilities, features, row) {
     /** Its connection, until it leaves. */
     this.peer = peer;
+    this.formerPeer = null;
     this.key = row[0];
     /** Its slot in the native side's memory, over all pages and in its own, which is looked up when it is needed. */
     this.room = room;
@@ -38,6 +45,13 @@ class WorkerRecord {
     this.capabilities = capabilities;
     this.#max = capabilities.maxConcurrentRequests;
     this.sessionId = sessionId;
+    /** It speaks of requests, and may come back and go on with them. */
+    this.speaksRequests = features.length > 0;
+    this.canResume = features.includes(RESUME);
+    /** It gets nothing new: its status stays what it is when requests come and go. */
+    this.drains = false;
+    /** This server has sent it away: it is not waited for. */
+    this.isDismissed = false;
     this.update(row, 0);
     this.connectedAt = this.lastHeartbeat;
   }
@@ -82,8 +96,30 @@ class WorkerRecord {
     this.#info = null;
   }
 
+  /** The requests of `request()` that it has. */
+  get requests() {
+    return this.#requests;
+  }
+
+  addRequest(request) {
+    if (this.#requests === NONE) this.#requests = new Set();
+    this.#requests.add(request);
+  }
+
+  removeRequest(request) {
+    if (this.#requests !== NONE) this.#requests.delete(request);
+  }
+
+  /** What the worker can do from now on. */
+  setCapabilities(capabilities) {
+    this.capabilities = capabilities;
+    this.#max = capabilities.maxConcurrentRequests;
+    this.places = null;
+    this.#info = null;
+  }
+
   track(requestId, category) {
-    beginRequest(this, statusRulesFor(this.#max), requestId, category);
+    beginRequest(this, this.drains ? null : statusRulesFor(this.#max), requestId, category);
     this.#info = null;
   }
 

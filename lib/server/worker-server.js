@@ -9,6 +9,12 @@ const { readPerMessageDeflate } = require('./per-message-deflate.js');
 const { Relay } = require('./relay.js');
 const { RunningServer } = require('./running-server.js');
 const { Serializer } = require('./serializer.js');
+const { SignalDrain } = require('./signal-drain.js');
+const { STATUSES } = require('./worker-changes.js');
+const { WorkerRequestError } = require('../requests/errors.js');
+const { readDemandOptions, readRequestOptions, requireDuration, requireSignal } = require('../requests/options.js');
+const { Request } = require('../requests/request.js');
+const { RequestStream, StreamSource } = require('../requests/stream.js');
 
 function requireString(value, name) {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value);
@@ -22,6 +28,24 @@ function optionalString(value, name) {
   return value.toWellFormed();
 }
 
+/** How long `drain` waits for what is under way. */
+const DEFAULT_DRAIN_MS = 25_000;
+/** Bytes that a close frame has for its reason (RFC 6455, section 5.5). */
+const MAX_REASON_BYTES = 123;
+
+/** What `disconnectWorker` closes with. */
+function readClosing(options) {
+  if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options);
+  const { code = 1000, reason = '' } = options;
+  if (!(code === 1000 || (Number.isInteger(code) && code >= 3000 && code <= 4999))) {
+    throw wrongType('options.code', '1000 or an integer from 3000 to 4999', code);
+  }
+  if (typeof reason !== 'string' || Buffer.byteLength(reason) > MAX_REASON_BYTES) {
+    throw wrongType('options.reason', `a string of at most ${MAX_REASON_BYTES} bytes`, reason);
+  }
+  return { code, reason };
+}
+
 /** See `index.d.ts` for what each member does. */
 class WorkerServer {
   #options;
@@ -33,11 +57,20 @@ class WorkerServer {
   #running = null;
   /** The start that is under way. */
   #starting = null;
+  #signalDrain;
 
   constructor(options) {
     this.#options = readOptions(options);
     this.#options.logging = this.#options.logger !== SILENT_LOGGER;
     this.#handlers = new Handlers(this.#options.logger);
+    this.#signalDrain = new SignalDrain(this, this.#options.drainOnSignals);
+  }
+
+  get state() {
+    if (this.#starting !== null) return 'starting';
+    if (this.#running === null) return 'stopped';
+    if (this.#running.stopping) return 'stopping';
+    return this.#running.isDraining ? 'draining' : 'running';
   }
 
   get port() {
@@ -74,6 +107,7 @@ class WorkerServer {
       options.logger.error('HTTP server error', { error: error.message });
       throw error;
     }
+    this.#signalDrain.listen();
     options.logger.debug('HTTP + WebSocket server started', { port: this.port });
   }
 
@@ -85,6 +119,7 @@ class WorkerServer {
     const first = !running.stopping;
     await running.stop();
     if (!first) return;
+    this.#signalDrain.close();
     this.#running = null;
     this.#endpoints.clear();
     this.#options.logger.debug('HTTP + WebSocket server stopped');
@@ -100,6 +135,73 @@ class WorkerServer {
 
   onWorkerMessage(type, handler) {
     return this.#handlers.onMessage(type, handler);
+  }
+
+  onWorkerUpdated(handler) {
+    return this.#handlers.onUpdated(handler);
+  }
+
+  /** Whether there is a running server, which judges by itself whether it takes requests. */
+  get #hasStarted() {
+    return this.#running !== null && this.#starting === null;
+  }
+
+  request(payload, options) {
+    if (this.#hasStarted) return this.#running.request(payload, options);
+    return this.#refuse(payload, options, false).promise;
+  }
+
+  stream(payload, options) {
+    if (this.#hasStarted) return this.#running.stream(payload, options);
+    const request = this.#refuse(payload, options, true);
+    return new RequestStream(request.buffer, new StreamSource(null, request), request.promise);
+  }
+
+  /** A request that comes while nothing runs: what is wrong with it is judged all the same, and first. */
+  #refuse(payload, options, isStream) {
+    try {
+      const { requestId } = readRequestOptions(options, this.#requestDefaults);
+      JSON.stringify(payload);
+      const details = { code: 'SERVER_STOPPING', requestId, attempts: 0, started: false };
+      return Request.refused(new WorkerRequestError('The server is not running', details), isStream, requestId);
+    } catch (error) {
+      return Request.refused(error, isStream);
+    }
+  }
+
+  get #requestDefaults() {
+    const { queue, modelMatch } = this.#options;
+    return { queueTimeoutMs: queue.timeoutMs, modelMatch };
+  }
+
+  getQueueInfo() {
+    return this.#running?.queueInfo() ?? { size: 0, bytes: 0, oldestMs: 0, byModel: Object.create(null) };
+  }
+
+  explain(options) {
+    const read = readDemandOptions(options, this.#requestDefaults);
+    return this.#running?.explain(read) ?? { text: 'no workers', workers: [] };
+  }
+
+  setWorkerStatus(workerId, status) {
+    if (!STATUSES.has(status)) throw wrongType('status', "'available' or 'draining'", status);
+    return typeof workerId === 'string' && (this.#running?.setWorkerStatus(workerId, status) ?? false);
+  }
+
+  disconnectWorker(workerId, options = {}) {
+    const { code, reason } = readClosing(options);
+    return typeof workerId === 'string' && (this.#running?.disconnectWorker(workerId, code, reason) ?? false);
+  }
+
+  async drain(options = {}) {
+    if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options);
+    const { timeoutMs = DEFAULT_DRAIN_MS, signal } = options;
+    requireDuration(timeoutMs, 'options.timeoutMs');
+    if (signal !== undefined) requireSignal(signal);
+    if (signal?.aborted) throw signal.reason;
+    const running = this.#running;
+    if (running === null || running.stopping) return { drained: true, remaining: 0 };
+    return running.drain({ timeoutMs, signal });
   }
 
   send(workerId, message) {

@@ -66,6 +66,7 @@ class Handlers {
   #logger;
   #connected = new Set();
   #disconnected = new Set();
+  #updated = new Set();
   #messages = new Map();
 
   constructor(logger = SILENT_LOGGER) {
@@ -78,6 +79,10 @@ class Handlers {
 
   onDisconnected(handler) {
     return subscribe(this.#disconnected, handler);
+  }
+
+  onUpdated(handler) {
+    return subscribe(this.#updated, handler);
   }
 
   onMessage(type, handler) {
@@ -103,6 +108,15 @@ class Handlers {
   disconnected(info, pendingRequestIds) {
     for (const handler of this.#disconnected) {
       this.#call('Error in disconnected handler', undefined, handler, info, pendingRequestIds);
+    }
+  }
+
+  /** `change` is what has changed in the worker: its `status` or its `capabilities`. */
+  updated(getInfo, change) {
+    if (this.#updated.size === 0) return;
+    const info = getInfo();
+    for (const handler of this.#updated) {
+      this.#call('Error in updated handler', undefined, handler, info, change);
     }
   }
 

@@ -2,7 +2,7 @@
 
 /**
  * What a request that begins does to its worker, a caller's own or a record of the server's: its count, its collections, and by
- * `statusRules` (see `status-rules.js`) its status.
+ * `statusRules` (see `status-rules.js`) its status; they are null for a worker that drains, whose status stays.
  */
 function beginRequest(worker, statusRules, requestId, category) {
   worker.activeRequests += 1;
@@ -11,7 +11,7 @@ function beginRequest(worker, statusRules, requestId, category) {
     worker.requestCategories.set(requestId, category);
     worker.categoryActiveRequests.set(category, countOf(worker, category) + 1);
   }
-  statusRules.track.apply(worker);
+  statusRules?.track.apply(worker);
 }
 
 /** The same for one that ends. Gives the category that it was tracked under. */

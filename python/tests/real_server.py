@@ -24,7 +24,6 @@ class NodeServer:
         threading.Thread(target=self._read, daemon=True).start()
         started = self.expect("started")
         self.port: int = started["port"]
-        self.has_requests: bool = started["requests"]
 
     @property
     def url(self) -> str:

@@ -441,6 +441,18 @@ class TestHeartbeats:
                 peer.heartbeats.get()
         assert server.nobody_comes_for(0.1)
 
+    def test_a_connection_whose_heartbeats_fail_is_given_up(
+        self, server: DifficultServer, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def fail() -> str:
+            raise RuntimeError("the clock is gone")
+
+        monkeypatch.setattr(session, "timestamp", fail)
+        start(echo_worker(server.url))
+        server.accept().register(interval=50)
+        server.accept().expect("worker_registration")
+        assert "the clock is gone" in caplog.text
+
     def test_a_half_open_connection_is_given_up_after_5_s(self, server: DifficultServer, start: Start) -> None:
         start(echo_worker(server.url))
         peer = server.accept()

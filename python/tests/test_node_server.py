@@ -102,6 +102,7 @@ def test_leaving_is_a_close_1000(listen: Listen, start: Start) -> None:
     server.expect("connected")
     asyncio.run(worker.drain())
     run.result()
+    assert server.expect("updated")["worker"]["status"] == "draining"
     server.expect("disconnected")
     server.tell("workers")
     assert server.expect("workers")["workers"] == []

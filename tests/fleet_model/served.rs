@@ -12,13 +12,13 @@ use proptest::prelude::*;
 use tokio_tungstenite::tungstenite::Message;
 use worker_server::events::Event;
 use worker_server::peer::PeerId;
+use worker_server::{Registered, Server};
 use worker_server_core::config::ServerConfig;
 use worker_server_core::protocol::registration_ack;
 use worker_server_core::rules::Status;
 use worker_server_core::worker::WorkerKey;
 
 use super::connection::{Connection, Deed, Said};
-use worker_server::server::{Registered, Server};
 
 const PEERS: usize = 4;
 const IDS: [&str; 3] = ["a", "b", "c"];
@@ -310,7 +310,7 @@ impl Fleet {
     fn joins(&mut self, at: usize, registered: &Registered, id: usize, registration: usize) {
         let connection = &mut self.connections[at];
         connection.worker = Some(registered.snapshot.key);
-        connection.sent.push_back(registration_ack(&registered.session_id, 15_000.0));
+        connection.sent.push_back(registration_ack(&registered.session_id, 15_000.0, ""));
         self.workers.push(Known { key: registered.snapshot.key, id, registration, pending: BTreeSet::new() });
     }
 

@@ -7,13 +7,20 @@ use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::soon;
+use super::{FEATURES, soon};
 
 /// A registration of the worker `id`.
 pub fn registration(id: &str) -> String {
     format!(
         r#"{{"type":"worker_registration","workerId":"{id}","workerName":"{id}","capabilities":{{"models":[{{"modelId":"m"}}],"maxConcurrentRequests":2}}}}"#
     )
+}
+
+/// A registration of the worker `id`, which takes requests.
+pub fn attentive_registration(id: &str) -> String {
+    let mut text = registration(id);
+    text.insert_str(text.len() - 1, FEATURES);
+    text
 }
 
 /// A heartbeat of the worker `id`.
@@ -35,6 +42,15 @@ impl Client {
         let mut client = Self::connect(port).await;
         let session = client.register(id).await;
         (client, session)
+    }
+
+    /// The same, of a worker that takes requests.
+    pub async fn registered_for_requests(port: u16, id: &str) -> (Self, String) {
+        let mut client = Self::connect(port).await;
+        client.send(&attentive_registration(id)).await;
+        let ack = client.json().await;
+        assert_eq!(ack["success"], true, "{ack}");
+        (client, ack["sessionId"].as_str().expect("a session id").to_owned())
     }
 
     pub async fn register(&mut self, id: &str) -> String {

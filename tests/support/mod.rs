@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use worker_server::Server;
 use worker_server::accept::handover::Descriptor;
 use worker_server::events::Event;
+use worker_server::membership::Features;
 use worker_server::peer::{Peer, PeerId};
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
@@ -25,6 +26,9 @@ pub const DEADLINE: Duration = Duration::from_secs(10);
 
 /// A message type that no handler of the stand-in takes.
 pub const UNTAKEN: &str = r#"{"type":"untaken"}"#;
+
+/// What a worker that takes requests has in its registration, and in the ack.
+pub const FEATURES: &str = r#","features":["request"]"#;
 
 /// What the application's thread was told, in order. `worker` is the id of the worker that it came from, if any.
 #[derive(Debug)]
@@ -41,6 +45,10 @@ pub enum Seen {
     Connection { socket: Descriptor, head: Vec<u8> },
     /// A log line.
     Log { level: Level, message: &'static str, context: Value },
+    /// A slot has become free that somebody waits for.
+    Slots,
+    /// All that was in a lane came before this.
+    Barrier { number: u64 },
     /// The end of the server.
     Stopped,
 }
@@ -170,6 +178,14 @@ impl App {
         while !matches!(self.next().await, Seen::Stopped) {}
     }
 
+    /// What was seen of all that has happened up to now, and not yet asked for.
+    pub async fn all(&mut self) -> Vec<Seen> {
+        eventually(|| self.server.barrier(0) == 0).await;
+        // What was drained last is handled then.
+        self.run(|_| ()).await;
+        self.rest()
+    }
+
     /// What was seen up to now and not yet asked for.
     pub fn rest(&mut self) -> Vec<Seen> {
         std::iter::from_fn(|| self.seen.try_recv().ok()).collect()
@@ -221,7 +237,7 @@ impl Application {
 
     fn handle(&mut self, event: Event) {
         let seen = match event {
-            Event::Register { peer, .. } => return self.register(&peer),
+            Event::Register { peer, text, .. } => return self.register(&peer, &text),
             Event::Message { peer, text } => {
                 if text.as_str() != UNTAKEN && !self.workers.contains_key(&peer.id) {
                     self.server.keep_unregistered(peer.id);
@@ -243,18 +259,22 @@ impl Application {
             }
             Event::Connection { socket, head } => Seen::Connection { socket, head: head.to_vec() },
             Event::Log { line, .. } => Seen::Log { level: line.level, message: line.message, context: line.context },
+            Event::Slots { .. } => Seen::Slots,
+            Event::Barrier { number, .. } => Seen::Barrier { number },
             Event::Stopped => Seen::Stopped,
         };
         self.tell.send(seen).ok();
     }
 
-    fn register(&mut self, peer: &Peer) {
+    fn register(&mut self, peer: &Peer, text: &str) {
         for displaced in self.server.displace(peer.id) {
             let found = self.workers.iter().find(|(_, (key, _))| *key == displaced.key).map(|(&peer, _)| peer);
             let (_, id) = found.and_then(|peer| self.workers.remove(&peer)).expect("a displaced worker is known");
             self.tell.send(Seen::Replaced { id, count: self.server.worker_count() }).ok();
         }
-        let Some(registered) = self.server.register(peer.id) else { return };
+        let takes_requests = text.contains(FEATURES);
+        let features = Features { takes_requests, ack_members: if takes_requests { FEATURES } else { "" } };
+        let Some(registered) = self.server.register_with(peer.id, &features) else { return };
         let id = registered.worker_id;
         self.workers.insert(peer.id, (registered.snapshot.key, id.clone()));
         let count = self.server.worker_count();

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::health;
+use super::models::ModelMatch;
+use super::requests::QueueLimits;
 
 /// Limits that protect the server from its peers. Crossing one costs that connection at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,6 +78,12 @@ pub struct ServerConfig {
     pub logging: bool,
     /// The loopback port to which connections that are Node's are relayed. `None`: they change hands as descriptors.
     pub relay_port: Option<u16>,
+    /// How many requests may wait for a worker.
+    pub queue: QueueLimits,
+    /// How the selectors compare models. Default: loose.
+    pub model_match: ModelMatch,
+    /// Whether workers that named no feature take requests too, those whose payload is a plain object. Default: no.
+    pub has_request_types: bool,
     /// See [`Limits`].
     pub limits: Limits,
 }
@@ -119,6 +127,9 @@ impl Default for ServerConfig {
             ping_interval: None,
             logging: true,
             relay_port: None,
+            queue: QueueLimits::default(),
+            model_match: ModelMatch::Loose,
+            has_request_types: false,
             limits: Limits::default(),
         }
     }

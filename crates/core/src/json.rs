@@ -129,6 +129,20 @@ pub fn string(raw: &str) -> Option<String> {
     serde_json::from_str(raw).ok()
 }
 
+/// A JSON string as it can be shown: with U+FFFD for each half of a surrogate pair. `None` for other values.
+pub fn shown_string(raw: &str) -> Option<String> {
+    let bytes = string_bytes(raw)?;
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        shown.push_str(chunk.valid());
+        // The three bytes of such a half come one by one.
+        if chunk.invalid().first() == Some(&0xed) {
+            shown.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    Some(shown)
+}
+
 /// A JSON number as JavaScript reads it: beyond a double's range it is infinite. `None` for other values.
 pub fn number(raw: &str) -> Option<f64> {
     raw.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then(|| raw.parse().ok())?
@@ -231,5 +245,7 @@ mod tests {
     fn a_lone_surrogate_is_a_string_but_not_well_formed() {
         assert!(string_bytes(r#""\ud800""#).is_some());
         assert_eq!(string(r#""\ud800""#), None);
+        assert_eq!(shown_string(r#""a\ud800b\udfff\ud83d\ude00""#).as_deref(), Some("a\u{fffd}b\u{fffd}\u{1f600}"));
+        assert_eq!(shown_string("7"), None);
     }
 }

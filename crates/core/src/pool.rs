@@ -161,7 +161,11 @@ impl<P> Pool<P> {
 
     /// A heartbeat that names `id`. False if there is no such worker, or its socket closed.
     pub fn heartbeat(&mut self, id: &str, now: Moment) -> bool {
-        let Some(key) = self.key_of(id) else { return false };
+        self.key_of(id).is_some_and(|key| self.touch(key, now))
+    }
+
+    /// A worker gave a sign of life. False if there is no such worker, or its socket closed.
+    pub fn touch(&mut self, key: WorkerKey, now: Moment) -> bool {
         let Some(worker) = self.workers.get_mut(&key).filter(|worker| !worker.closed) else {
             return false;
         };

@@ -73,8 +73,13 @@ pub fn classify(text: &str) -> Inbound<'_> {
     }
 }
 
-/// The answer to a registration that was accepted.
-pub fn registration_ack(session_id: &str, heartbeat_interval_ms: f64) -> String {
+/// Whether a heartbeat says what its worker works on: whether it has a member `active`, whatever that is.
+pub fn names_active(heartbeat: &str) -> bool {
+    matches!(json::fields(heartbeat, ["active"]), Ok([Some(_)]))
+}
+
+/// The answer to a registration that was accepted. `more_members` come last, as they are: each with a comma before it.
+pub fn registration_ack(session_id: &str, heartbeat_interval_ms: f64, more_members: &str) -> String {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Ack<'a> {
@@ -85,7 +90,10 @@ pub fn registration_ack(session_id: &str, heartbeat_interval_ms: f64) -> String 
     }
     // JavaScript writes 15000, not 15000.0.
     let interval = RawValue::from_string(format!("{heartbeat_interval_ms}")).unwrap_or_default();
-    write(&Ack { r#type: "worker_registration_ack", success: true, session_id, heartbeat_interval_ms: &interval })
+    let ack = Ack { r#type: "worker_registration_ack", success: true, session_id, heartbeat_interval_ms: &interval };
+    let mut ack = write(&ack);
+    ack.insert_str(ack.len().saturating_sub(1), more_members);
+    ack
 }
 
 /// The answer to a registration that was refused.
@@ -147,8 +155,12 @@ mod tests {
     #[test]
     fn answers_have_their_keys_in_the_documented_order() {
         assert_eq!(
-            registration_ack("s", 15_000.0),
+            registration_ack("s", 15_000.0, ""),
             r#"{"type":"worker_registration_ack","success":true,"sessionId":"s","heartbeatIntervalMs":15000}"#
+        );
+        assert_eq!(
+            registration_ack("s", 0.5, r#","features":["request"]"#),
+            r#"{"type":"worker_registration_ack","success":true,"sessionId":"s","heartbeatIntervalMs":0.5,"features":["request"]}"#
         );
         assert_eq!(
             registration_refusal("no \"entry\""),

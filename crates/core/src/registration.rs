@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 
 use super::json;
+use super::metadata::Metadata;
 
 /// Most models and most category limits of one worker. All models are listed when it comes and struck out when it goes, all
 /// limits are looked at after it got a request, and nobody else should feel that.
@@ -20,6 +21,8 @@ pub struct Registration {
     pub worker_name: String,
     /// What selection needs of `capabilities`.
     pub capabilities: Capabilities,
+    /// `capabilities.metadata`.
+    pub metadata: Metadata,
 }
 
 /// The part of a worker's capabilities that selection uses. The rest belongs to the application.
@@ -61,7 +64,9 @@ impl Registration {
             Some(raw) => string("workerName", Some(raw))?,
             None => worker_id.clone(),
         };
-        Ok(Self { worker_id, worker_name, capabilities: Capabilities::read("capabilities", capabilities)? })
+        let metadata = capabilities.map(Metadata::of_capabilities).unwrap_or_default();
+        let capabilities = Capabilities::read("capabilities", capabilities)?;
+        Ok(Self { worker_id, worker_name, capabilities, metadata })
     }
 }
 
@@ -184,7 +189,12 @@ mod tests {
             max: 2.5,
             limits: vec![("chat".into(), 3.0), ("embed".into(), -1.0)],
         };
-        let expected = Registration { worker_id: "w".into(), worker_name: "W".into(), capabilities };
+        let expected = Registration {
+            worker_id: "w".into(),
+            worker_name: "W".into(),
+            capabilities,
+            metadata: Metadata::default(),
+        };
         assert_eq!(read(text), Ok(expected));
     }
 
@@ -205,7 +215,12 @@ mod tests {
         );
         let limits = vec![("chat".into(), 1.0), ("embed".into(), 2.0)];
         let capabilities = Capabilities { models: vec!["m".into()], max: 2.0, limits };
-        let expected = Registration { worker_id: "w".into(), worker_name: "w".into(), capabilities };
+        let expected = Registration {
+            worker_id: "w".into(),
+            worker_name: "w".into(),
+            capabilities,
+            metadata: Metadata::default(),
+        };
         assert_eq!(read(&text), Ok(expected));
         assert_eq!(
             read(

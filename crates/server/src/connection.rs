@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
+use crate::end_guard::EndGuard;
 use crate::events::Event;
 use crate::events::text_batch::TextBatch;
 use crate::outbox::Sent;
@@ -20,7 +21,7 @@ use crate::websocket::decoder::Violation;
 use crate::websocket::frame::encode;
 use crate::websocket::socket::{Consumer, End, SocketLimits, WebSocket};
 use worker_server_core::log::Line;
-use worker_server_core::protocol::{Closing, heartbeat_ack};
+use worker_server_core::protocol::{Closing, heartbeat_ack, names_active};
 use worker_server_core::session::{self, Action, Session};
 
 /// How often a deadline is looked at again while a peer waits for this server.
@@ -46,10 +47,10 @@ pub struct Setup {
 pub fn run(admission: Admission, setup: Box<Setup>) -> impl Future<Output = ()> + Send {
     async move {
         // Whatever happens in this task, a panic included, the end of the connection is told.
-        let mut guard = EndGuard { admission: &admission, code: 1006, reason: Utf8Bytes::default(), is_told: false };
+        let mut guard = EndGuard::new(&admission);
         let Some(mut socket) = upgrade(&admission, setup).await else { return };
         match socket.run(&mut WorkerConsumer::new(&admission.shared, &admission.peer)).await {
-            End::Closed(code, reason) => (guard.code, guard.reason) = (code, reason),
+            End::Closed(code, reason) => guard.set_close(code, reason),
             End::Lost => {}
             End::Broken(closing) => {
                 admission.shared.shut(&admission.peer);
@@ -70,33 +71,6 @@ async fn upgrade(Admission { shared, peer, .. }: &Admission, setup: Box<Setup>) 
     Some(WebSocket::new(stream, early, &peer.outbox, limits))
 }
 
-struct EndGuard<'a> {
-    admission: &'a Admission,
-    code: u16,
-    reason: Utf8Bytes,
-    is_told: bool,
-}
-
-impl EndGuard<'_> {
-    /// Tells the application that the connection is gone.
-    fn tell(&mut self) {
-        if !std::mem::replace(&mut self.is_told, true) {
-            let Admission { shared, peer, .. } = self.admission;
-            let reason = std::mem::take(&mut self.reason);
-            shared.events.push(Event::Closed { peer: Arc::clone(peer), code: self.code, reason });
-        }
-    }
-}
-
-impl Drop for EndGuard<'_> {
-    fn drop(&mut self) {
-        let Admission { shared, peer, .. } = self.admission;
-        shared.shut(peer);
-        peer.outbox.detach();
-        self.tell();
-    }
-}
-
 /// Gives a worker's messages to the session, and does what it says.
 struct WorkerConsumer<'a> {
     shared: &'a Shared,
@@ -111,7 +85,19 @@ struct WorkerConsumer<'a> {
     judged_from: Option<Instant>,
     /// Nothing was read of it for a while.
     is_held: bool,
+    /// What it said in what is being read.
+    life: Life,
     ping: Option<Ping>,
+}
+
+/// Whether what is being read has shown that a worker which takes requests is alive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Silent,
+    /// It has, and its pool entry does not show it.
+    Heard,
+    /// Its pool entry shows it.
+    Shown,
 }
 
 /// When a peer is pinged, so that one whose machine is gone is noticed.
@@ -133,6 +119,7 @@ impl<'a> WorkerConsumer<'a> {
             heard_at: now,
             judged_from: None,
             is_held: false,
+            life: Life::Silent,
             ping: shared.config.ping_interval.map(|interval| Ping { next: now + interval, asked_at: None }),
         }
     }
@@ -149,9 +136,19 @@ impl<'a> WorkerConsumer<'a> {
     /// Puts the messages that were read into the queue. Before anything else that is told of this peer, so that the order is
     /// kept.
     fn push_texts(&mut self) {
+        self.show_life();
         if !self.texts.is_empty() {
             let texts = std::mem::take(&mut self.texts);
             self.shared.events.push(Event::TextBatch { peer: Arc::clone(self.peer), texts });
+        }
+    }
+
+    /// All that a worker says which takes requests is a sign of life. Noted once for all that is read at once, and before the application
+    /// sees any of it (I3).
+    fn show_life(&mut self) {
+        if self.life == Life::Heard {
+            self.life = Life::Shown;
+            self.shared.touch(self.peer);
         }
     }
 
@@ -174,7 +171,7 @@ impl<'a> WorkerConsumer<'a> {
 
     fn on_heartbeat(&mut self, worker_id: Option<&str>, named: Option<Value>, timestamp: Option<&str>) {
         let now = self.shared.clock.now();
-        if worker_id.is_some_and(|id| self.shared.pool.lock().heartbeat(id, now)) {
+        if worker_id.is_some_and(|id| self.shared.heartbeat(id, now)) {
             let ack = heartbeat_ack(timestamp, now, self.shared.config.heartbeat_timeout_ms);
             self.shared.take_submissions_early();
             if self.peer.outbox.send(ack.into()) == Sent::Full {
@@ -296,6 +293,10 @@ impl Consumer for WorkerConsumer<'_> {
         if peer.is_dismissed() {
             return;
         }
+        let is_attentive = peer.is_attentive();
+        if is_attentive && self.life == Life::Silent {
+            self.life = Life::Heard;
+        }
         match self.session.on_text(&text, self.shared.config.auth_tokens.as_deref()) {
             Action::Deliver | Action::Heartbeat { .. } if !self.is_heard() => {
                 let line = Line::warn("Message from unregistered connection", json!(null));
@@ -304,6 +305,9 @@ impl Consumer for WorkerConsumer<'_> {
             Action::Deliver => self.deliver(text),
             Action::Heartbeat { worker_id, named, timestamp } => {
                 self.on_heartbeat(worker_id.as_deref(), named, timestamp);
+                if is_attentive && names_active(&text) {
+                    self.deliver(text);
+                }
             }
             // Whoever is being closed can't be told that it is registered, and what it says from now on is of a session that
             // never begins.
@@ -344,7 +348,12 @@ impl Consumer for WorkerConsumer<'_> {
             self.heard_at = Instant::now();
         }
         self.push_texts();
+        self.life = Life::Silent;
         self.shared.notifier.on_progress();
+    }
+
+    fn on_room(&mut self) {
+        self.shared.on_room(self.peer);
     }
 
     fn on_unwritable(&mut self) {

@@ -7,7 +7,10 @@
 //!
 //! | module | what it is for |
 //! | --- | --- |
-//! | [`server`] | the handle that the application's thread holds: start, drain, register, send, select, stop |
+//! | [`server`] | the handle that the application's thread holds: start, drain, send, select, stop |
+//! | [`membership`] | the same: who joins and leaves the pool |
+//! | [`requests`] | the same: requests that look for a worker |
+//! | [`fleet`] | workers and requests, behind one lock |
 //! | [`accept`] | from the listening socket to an upgraded worker, or to Node |
 //! | [`websocket`] | frames and the state of any WebSocket |
 //! | [`connection`] | what a worker's messages mean to the server |
@@ -18,12 +21,17 @@
 
 pub mod accept;
 pub mod connection;
+mod end_guard;
 pub mod events;
+pub mod fleet;
+pub mod membership;
 pub mod outbox;
 pub mod peer;
+pub mod requests;
 pub mod server;
 pub mod shared;
 pub mod wakeup;
 pub mod websocket;
 
-pub use server::{Registered, Server};
+pub use membership::Registered;
+pub use server::Server;

@@ -38,6 +38,8 @@ pub struct Peer {
     in_use: AtomicBool,
     /// It has been a worker, and so has given the token.
     registered: AtomicBool,
+    /// Its worker takes requests: see [`crate::membership::Features`].
+    attentive: AtomicBool,
     registering: AtomicBool,
     proposal: Mutex<Proposal>,
     /// Nothing that it says is listened to any more.
@@ -62,6 +64,7 @@ impl Peer {
             stranger: AtomicBool::new(true),
             in_use: AtomicBool::new(false),
             registered: AtomicBool::new(false),
+            attentive: AtomicBool::new(false),
             registering: AtomicBool::new(false),
             proposal: Mutex::default(),
             dismissed: AtomicBool::new(false),
@@ -212,6 +215,16 @@ impl Peer {
     /// It is a worker.
     pub fn set_registered(&self) {
         self.registered.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether its worker takes requests.
+    pub fn is_attentive(&self) -> bool {
+        self.attentive.load(Ordering::SeqCst)
+    }
+
+    /// Its worker takes requests, or takes none. Before its registration is settled.
+    pub fn set_attentive(&self, attentive: bool) {
+        self.attentive.store(attentive, Ordering::SeqCst);
     }
 
     /// Whether nothing that it says is listened to.

@@ -12,7 +12,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use uuid::Uuid;
 
 use crate::accept::handover::Addresses;
 use crate::accept::{handover, listener};
@@ -24,7 +23,7 @@ use crate::shared::Shared;
 use crate::wakeup::notifier::Notifier;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
-use worker_server_core::protocol::{Closing, registration_ack};
+use worker_server_core::protocol::Closing;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
 /// Most threads for sockets. One serves many thousands of workers.
@@ -32,25 +31,10 @@ const MAX_THREADS: usize = 4;
 /// How long the end of a runtime that has hardly begun is waited for.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A worker that was registered.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Registered {
-    /// Its state.
-    pub snapshot: Snapshot,
-    /// The session id that it was told.
-    pub session_id: String,
-    /// Its id.
-    pub worker_id: String,
-    /// Its name.
-    pub worker_name: String,
-    /// Where the application can read how much waits for it: a slot of [`Server::buffered_amount_page`].
-    pub room: usize,
-}
-
 /// A running server. Its methods are for the application's thread and never wait.
 #[derive(Debug)]
 pub struct Server {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     port: u16,
     runtime: Mutex<Option<Runtime>>,
     /// Addresses when all connections are gone.
@@ -120,73 +104,6 @@ impl Server {
         self.shared.admits_line(level, message)
     }
 
-    /// First half of settling a registration: takes out the workers that it displaces, closing their sockets where
-    /// they are others. Gives their last state; the application must be told of them before [`Server::register`].
-    /// A registration whose own socket is closing displaces nobody, and is not settled.
-    pub fn displace(&self, id: PeerId) -> Vec<Snapshot> {
-        let Some(peer) = self.shared.peer(id) else { return Vec::new() };
-        let Some(registration) = peer.begin_settling() else { return Vec::new() };
-        let mut replaced = Vec::new();
-        let mut pool = self.shared.pool.lock();
-        let same_id = pool.key_of(&registration.worker_id);
-        let same_peer = peer.worker().filter(|key| Some(*key) != same_id);
-        let mut displaced = Vec::new();
-        for key in same_peer.into_iter().chain(same_id) {
-            if let Some(worker) = pool.remove(key) {
-                displaced.push(Snapshot::of(key, &worker));
-                worker.peer.forget_worker();
-                if worker.peer.id != id {
-                    replaced.push(worker.peer);
-                }
-            }
-        }
-        drop(pool);
-        for peer in replaced {
-            self.shared.close(&peer, Closing::REPLACED);
-        }
-        displaced
-    }
-
-    /// Second half of settling a registration: the pool entry, then the ack. `None` if the connection is not known
-    /// any more, or its registration is not settled.
-    pub fn register(&self, id: PeerId) -> Option<Registered> {
-        let peer = self.shared.peer(id)?;
-        let registration = peer.settling()?;
-        let session_id = Uuid::new_v4().to_string();
-        let snapshot = {
-            let mut pool = self.shared.pool.lock();
-            let now = self.shared.clock.now();
-            let key = pool.add(&registration.worker_id, &registration.capabilities, Arc::clone(&peer), now);
-            peer.set_worker(Some(key));
-            peer.set_registered();
-            if !peer.is_open() {
-                pool.mark_closed(key);
-            }
-            pool.get(key).map(|worker| Snapshot::of(key, worker))?
-        };
-        self.shared.forget_stranger(&peer);
-        let room = self.shared.buffered_amounts.take();
-        let slot = room.index();
-        peer.outbox.publish_in(Some(room));
-        self.shared.send_to(&peer, &registration_ack(&session_id, self.shared.config.heartbeat_interval_ms).into());
-        peer.settle();
-        Some(Registered {
-            snapshot,
-            session_id,
-            worker_id: registration.worker_id,
-            worker_name: registration.worker_name,
-            room: slot,
-        })
-    }
-
-    /// The end of a connection is being told: takes its worker out. The snapshot is the worker's last.
-    pub fn depart(&self, id: PeerId) -> Option<Snapshot> {
-        let peer = self.shared.forget(id)?;
-        let key = peer.worker()?;
-        peer.forget_worker();
-        self.shared.pool.lock().remove(key).map(|worker| Snapshot::of(key, &worker))
-    }
-
     /// A handler took a message of this connection: it may stay without registering.
     pub fn keep_unregistered(&self, id: PeerId) {
         if let Some(peer) = self.shared.peer(id) {
@@ -200,7 +117,7 @@ impl Server {
     /// Sends a text message to a worker. False if there is none of that id, its socket is not open, or too much
     /// is waiting for it. It leaves with [`Server::flush`].
     pub fn send(&self, worker_id: &str, text: String) -> bool {
-        let pool = self.shared.pool.lock();
+        let pool = self.shared.pool();
         let peer = pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| Arc::clone(&worker.peer));
         drop(pool);
         let text = text.into();
@@ -219,7 +136,7 @@ impl Server {
     }
 
     /// The slots of some workers, a double for each: the bytes that wait for it, or infinity when nothing can be sent to it. See
-    /// [`Registered::room`].
+    /// [`Registered::room`](crate::Registered::room).
     pub fn buffered_amount_page(&self, number: usize) -> Option<Page> {
         self.shared.buffered_amounts.page(number)
     }
@@ -242,58 +159,58 @@ impl Server {
 
     /// See [`worker_server_core::pool::Pool::select`].
     pub fn select(&self, model: &str, category: Option<&str>) -> Option<Snapshot> {
-        let mut pool = self.shared.pool.lock();
+        let mut pool = self.shared.pool();
         let key = pool.select(model, category)?;
         pool.get(key).map(|worker| Snapshot::of(key, worker))
     }
 
     /// See [`worker_server_core::pool::Pool::select_any`].
     pub fn select_any(&self) -> Option<Snapshot> {
-        let mut pool = self.shared.pool.lock();
+        let mut pool = self.shared.pool();
         let key = pool.select_any()?;
         pool.get(key).map(|worker| Snapshot::of(key, worker))
     }
 
     /// See [`worker_server_core::pool::Pool::free_slots`].
     pub fn free_slots(&self, model: &str, category: Option<&str>) -> f64 {
-        self.shared.pool.lock().free_slots(model, category)
+        self.shared.pool().free_slots(model, category)
     }
 
     /// How many workers there are.
     pub fn worker_count(&self) -> usize {
-        self.shared.pool.lock().len()
+        self.shared.pool().len()
     }
 
     /// How many workers are available.
     pub fn available_count(&self) -> usize {
-        self.shared.pool.lock().available()
+        self.shared.pool().available()
     }
 
     /// All workers in the order of their registration.
     pub fn workers(&self) -> Vec<Snapshot> {
-        self.shared.pool.lock().iter().map(|(key, worker)| Snapshot::of(key, worker)).collect()
+        self.shared.pool().iter().map(|(key, worker)| Snapshot::of(key, worker)).collect()
     }
 
     /// One worker.
     pub fn worker(&self, key: WorkerKey) -> Option<Snapshot> {
-        self.shared.pool.lock().get(key).map(|worker| Snapshot::of(key, worker))
+        self.shared.pool().get(key).map(|worker| Snapshot::of(key, worker))
     }
 
     /// The categories that a worker limits. Their places are those in [`worker_server_core::worker::Worker::limits`].
     pub fn limited(&self, key: WorkerKey) -> Vec<Arc<str>> {
-        let pool = self.shared.pool.lock();
+        let pool = self.shared.pool();
         let limits = pool.get(key).map(|worker| &*worker.limits).unwrap_or_default();
         limits.iter().map(|limit| Arc::clone(&limit.category)).collect()
     }
 
     /// See [`worker_server_core::pool::Pool::track`].
     pub fn track(&self, key: WorkerKey, limit: Option<usize>) -> bool {
-        self.shared.pool.lock().track(key, limit)
+        self.shared.pool().track(key, limit)
     }
 
     /// See [`worker_server_core::pool::Pool::release`].
     pub fn release(&self, key: WorkerKey, limit: Option<usize>, increment_completed: bool) -> bool {
-        self.shared.pool.lock().release(key, limit, increment_completed)
+        self.shared.pool().release(key, limit, increment_completed)
     }
 
     /// WebSocket upgrades of this path are the application's own from now on.
@@ -327,7 +244,7 @@ impl Server {
         let Some(mut gone) = self.gone.lock().take() else { return };
         self.shared.events.close();
         self.shared.begin_stop();
-        self.shared.pool.lock().clear();
+        self.shared.fleet.lock().clear();
         for peer in self.shared.forget_all() {
             peer.forget_worker();
             self.shared.close(&peer, Closing::GOING_AWAY);

@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::accept::handover::Addresses;
 use crate::events::{Event, ServerEvents};
+use crate::fleet::Fleet;
 use crate::outbox::buffered_amounts::BufferedAmounts;
 use crate::outbox::flusher::Flusher;
 use crate::peer::{Peer, PeerId};
@@ -21,21 +22,25 @@ use crate::wakeup::notifier::Notifier;
 use worker_server_core::clock::{Clock, Moment};
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::{Level, Line, LogLimiter};
-use worker_server_core::pool::{Finding, Pool};
+use worker_server_core::pool::Finding;
 use worker_server_core::protocol::Closing;
 use worker_server_core::suspension::Suspension;
 
 /// The state of one server, from its start to its stop.
 ///
-/// Locks are taken in the order `pool`, then a peer's own; no lock is held across an await.
+/// Locks are taken in the order `fleet`, then a peer's own; no lock is held across an await.
 #[derive(Debug)]
 pub struct Shared {
     /// What the server was told.
     pub config: ServerConfig,
     /// Its clock.
     pub clock: Clock,
-    /// Its registered workers. Entries come and go on the application's thread alone.
-    pub pool: Mutex<Pool<Arc<Peer>>>,
+    /// Its registered workers, and the requests that look for one.
+    pub fleet: Mutex<Fleet>,
+    /// An [`Event::Slots`] is on its way.
+    pub slots_pending: Arc<AtomicBool>,
+    /// While the server drains: the seconds after which a worker that is not let in may try again.
+    pub retry_after: Mutex<Option<u32>>,
     /// What the application's thread will be told.
     pub events: ServerEvents,
     /// When it is told.
@@ -102,9 +107,11 @@ impl Shared {
         let clock = Clock::start();
         let suspension = Suspension::new(config.shortest_limit(), clock.now());
         let shared = Self {
+            fleet: Mutex::new(Fleet::new(&config)),
+            slots_pending: Arc::default(),
+            retry_after: Mutex::default(),
             config,
             clock,
-            pool: Mutex::new(Pool::new()),
             events: ServerEvents::new(move || queue_waker.notify_soon()),
             notifier,
             buffered_amounts: Arc::default(),
@@ -203,7 +210,7 @@ impl Shared {
 
     /// The connection of a worker.
     pub fn peer_of(&self, worker_id: &str) -> Option<PeerId> {
-        let pool = self.pool.lock();
+        let pool = self.pool();
         pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| worker.peer.id)
     }
 
@@ -239,7 +246,7 @@ impl Shared {
     pub fn shut(&self, peer: &Peer) {
         peer.set_closed();
         peer.outbox.shut();
-        let mut pool = self.pool.lock();
+        let mut pool = self.pool();
         if let Some(key) = peer.worker() {
             pool.mark_closed(key);
         }
@@ -249,17 +256,6 @@ impl Shared {
     pub fn close(&self, peer: &Peer, closing: Closing) {
         self.shut(peer);
         peer.outbox.close(closing);
-    }
-
-    /// The peer's worker, if any, gave a sign of life.
-    pub fn touch(&self, peer: &Peer) {
-        if let Some(key) = peer.worker() {
-            let mut pool = self.pool.lock();
-            let id = pool.get(key).map(|worker| Arc::clone(&worker.id));
-            if let Some(id) = id {
-                pool.heartbeat(&id, self.clock.now());
-            }
-        }
     }
 
     /// Presumes a peer to be dead. The application is told now, with this closing, and not when the peer has answered a close
@@ -295,7 +291,7 @@ impl Shared {
         let timeout_ms = self.config.heartbeat_timeout_ms;
         let awake_since = self.observe_time();
         let findings = {
-            let mut pool = self.pool.lock();
+            let mut pool = self.pool();
             pool.count_silence_from(awake_since);
             pool.check_health(self.clock.now(), timeout_ms, |peer| peer.is_unread())
         };
@@ -307,7 +303,7 @@ impl Shared {
                 )),
                 Finding::Dead { key, id } => {
                     self.log(Line::warn("Worker connection presumed dead, closing", json!({ "workerId": *id })));
-                    let peer = self.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
+                    let peer = self.pool().get(key).map(|worker| Arc::clone(&worker.peer));
                     if let Some(peer) = peer {
                         self.give_up(&peer, Closing::HEARTBEAT_TIMEOUT);
                         peer.outbox.close(Closing::HEARTBEAT_TIMEOUT);
@@ -384,7 +380,7 @@ impl Shared {
 
     /// Names a peer's worker for the log.
     pub fn describe(&self, peer: &Peer) -> Value {
-        let pool = self.pool.lock();
+        let pool = self.pool();
         match peer.worker().and_then(|key| pool.get(key)) {
             Some(worker) => json!({ "workerId": *worker.id }),
             None => json!({}),

@@ -59,7 +59,9 @@ class Draining {
     if (!this.#started) return;
     const { attempts, session, leave } = this.#options;
     const current = session();
-    if (!current?.registered) {
+    // The server may have let the worker in, and given it requests, by the time that its ack comes.
+    if (current !== null && !current.registered) return;
+    if (current === null) {
       // What runs or isn't delivered yet goes on with the next connection.
       if (!attempts.alive) leave();
     } else if (!current.features.request) leave();

@@ -124,7 +124,6 @@ class Link:
 
     def _run_thread(self) -> None:
         block_signals_in_this_thread()
-        asyncio.set_event_loop(self._loop)
         error: BaseException | None = None
         try:
             self._loop.run_until_complete(self._connector.run())

@@ -80,6 +80,8 @@ class Session:
             self._beats = Heartbeats(interval_from_ms(ack.heartbeat_interval_ms), self._loop.time())
             self._on_registered(ack)
             tasks = [self._loop.create_task(self._write()), self._loop.create_task(self._beat(self._beats))]
+            for task in tasks:
+                task.add_done_callback(self._task_done)
             while True:
                 self._dispatch(await self._socket.recv())
         except ConnectionClosed as closed:
@@ -98,6 +100,13 @@ class Session:
             self._backlog.remove(sum(len(frame) for frame, _ in self._outbox))
             self._outbox.clear()
             self._flushed.set()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        """A connection whose writing or heartbeats have failed is of no use, although it is open."""
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._log.error("The connection is given up", error=error)
+            self._socket.transport.abort()
 
     # Registering
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::selector::Selector;
+use crate::json;
 use crate::models::ModelMatch;
 use crate::rules::supports;
 use crate::worker::{Takes, Worker};
@@ -23,6 +24,11 @@ impl Name {
     /// A name with half a surrogate pair, which nothing is called, as it is shown to people.
     pub fn ill_formed(shown: &str) -> Self {
         Self { text: shown.into(), is_well_formed: false }
+    }
+
+    /// Reads a raw JSON string. `None` for other values.
+    fn read(raw: &str) -> Option<Self> {
+        json::string(raw).map(|text| Self::new(&text)).or_else(|| Some(Self::ill_formed(&json::shown_string(raw)?)))
     }
 
     /// What somebody may be called. `None` if nobody can.
@@ -67,6 +73,22 @@ impl Demand {
         }
     }
 
+    /// Reads it from an object that JavaScript made: `{ model?, exact, category?, workerId?, where?, objects }`, where `objects` tells that
+    /// the payload is a plain object. `None` if it is no such object.
+    pub fn read(text: &str) -> Option<Self> {
+        let names = ["model", "exact", "category", "workerId", "where", "objects"];
+        let [model, exact, category, worker_id, selector, objects] = json::fields(text, names).ok()?;
+        let is_true = |raw: Option<&str>| raw == Some("true");
+        Some(Self {
+            model: read(model, Name::read).ok()?,
+            model_match: if is_true(exact) { ModelMatch::Exact } else { ModelMatch::Loose },
+            category: category.and_then(json::string).map(Into::into),
+            worker_id: read(worker_id, Name::read).ok()?,
+            selector: read(selector, Selector::read).ok()?.map(Arc::new),
+            needs: if is_true(objects) { Takes::Objects } else { Takes::Anything },
+        })
+    }
+
     /// The bytes of its texts.
     pub fn bytes(&self) -> usize {
         let names = [&self.model, &self.worker_id].into_iter().flatten().map(|name| name.shown().len());
@@ -106,5 +128,53 @@ impl Demand {
             && self.names(worker)
             && self.selects(worker)
             && self.is_served_by(&worker.models)
+    }
+}
+
+/// Reads a field that may be missing.
+///
+/// # Errors
+/// It is there and can't be read.
+fn read<T>(raw: Option<&str>, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Unreadable> {
+    raw.map(|raw| read(raw).ok_or(Unreadable)).transpose()
+}
+
+struct Unreadable;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demand_is_read_from_the_object_that_javascript_makes() {
+        let text =
+            r#"{"model":"m","exact":true,"category":"chat","workerId":"w","where":{"gpu":"a100"},"objects":true}"#;
+        let selector = Selector::read(r#"{"gpu":"a100"}"#).map(Arc::new);
+        let expected = Demand {
+            model: Some(Name::new("m")),
+            model_match: ModelMatch::Exact,
+            category: Some("chat".into()),
+            worker_id: Some(Name::new("w")),
+            selector,
+            needs: Takes::Objects,
+        };
+        assert_eq!(Demand::read(text), Some(expected));
+        let any = Demand { needs: Takes::Anything, ..Demand::any() };
+        assert_eq!(Demand::read(r#"{"exact":false,"objects":false}"#), Some(any));
+    }
+
+    #[test]
+    fn a_name_with_half_a_surrogate_pair_matches_nothing_and_such_a_category_is_none() {
+        let text = r#"{"model":"m\ud800","category":"\ud800","workerId":"\udfff","exact":false,"objects":false}"#;
+        let demand = Demand::read(text).expect(text);
+        assert_eq!((demand.model, demand.category), (Some(Name::ill_formed("m\u{fffd}")), None));
+        assert_eq!(demand.worker_id.as_ref().map(Name::get), Some(None));
+    }
+
+    #[test]
+    fn what_is_no_demand_is_none() {
+        for text in ["", "[]", r#"{"model":7}"#, r#"{"workerId":null}"#, r#"{"where":[]}"#, r#"{"where":{"n":{}}}"#] {
+            assert_eq!(Demand::read(text), None, "{text}");
+        }
     }
 }

@@ -194,6 +194,11 @@ impl Requests {
         id
     }
 
+    /// What a number stands for. `None` if it counts no longer.
+    pub fn demand(&self, id: DemandId) -> Option<&Arc<Demand>> {
+        self.demands.find(id).map(|(_, demand)| demand)
+    }
+
     /// How many wait.
     pub fn size(&self) -> usize {
         self.waiting.len()

@@ -201,6 +201,12 @@ async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<S
         Ok(response) => response,
         Err(response) => return respond_and_linger(&mut stream, &response).await,
     };
+    let retry_after = *shared.retry_after.lock();
+    if let Some(seconds) = retry_after {
+        let retry_after = format!("Retry-After: {seconds}\r\n");
+        let response = request_head::response("503 Service Unavailable", &retry_after, "Server draining");
+        return respond_and_linger(&mut stream, &response).await;
+    }
     let Some(admission) = shared.admit() else {
         let response = request_head::response("503 Service Unavailable", "", "Too many connections");
         return respond_and_linger(&mut stream, &response).await;

@@ -68,6 +68,11 @@ impl<E: Entry> FairQueue<E> {
         self.entries.iter().map(|(_, waiting)| &waiting.entry)
     }
 
+    /// The lanes that have something.
+    pub fn lanes(&self) -> Vec<u64> {
+        self.ring.iter().copied().collect()
+    }
+
     /// Puts an entry at the end of its lane.
     pub fn push(&mut self, entry: E) {
         let id = entry.lane();

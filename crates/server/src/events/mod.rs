@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use self::event_queue::{Charge, Entry, EventQueue};
 use self::text_batch::{EVENT_BYTES, TextBatch};
 use crate::accept::handover::Descriptor;
+use crate::fleet::SlotsPending;
 use crate::peer::{Peer, PeerId};
 use worker_server_core::log::Line;
 
@@ -84,6 +85,18 @@ pub enum Event {
         /// The peer that caused it, on whose account it waits.
         peer: Option<Arc<Peer>>,
     },
+    /// A slot has become free that somebody waits for, and not by something that the application did.
+    Slots {
+        /// Until it is dropped no second one comes.
+        pending: SlotsPending,
+    },
+    /// All that was in a lane when [`Server::barrier`](crate::Server::barrier) was called came before this.
+    Barrier {
+        /// The number that it was called with.
+        number: u64,
+        /// The lane.
+        lane: PeerId,
+    },
     /// `stop` is done: every worker connection is gone. The last event of a server.
     Stopped,
 }
@@ -98,7 +111,8 @@ impl Entry for Event {
             | Self::TextBatch { peer, .. }
             | Self::Closed { peer, .. }
             | Self::Log { peer: Some(peer), .. } => peer.id,
-            Self::Connection { .. } | Self::Log { peer: None, .. } | Self::Stopped => SERVER_LANE,
+            Self::Connection { .. } | Self::Log { peer: None, .. } | Self::Slots { .. } | Self::Stopped => SERVER_LANE,
+            Self::Barrier { lane, .. } => *lane,
         }
     }
 
@@ -140,7 +154,11 @@ impl Entry for Event {
             | Self::Message { peer, .. }
             | Self::TextBatch { peer, .. }
             | Self::Log { peer: Some(peer), .. } => !peer.has_ended(),
-            Self::Connection { .. } | Self::Log { peer: None, .. } | Self::Stopped => true,
+            Self::Connection { .. }
+            | Self::Log { peer: None, .. }
+            | Self::Slots { .. }
+            | Self::Barrier { .. }
+            | Self::Stopped => true,
         }
     }
 }
@@ -327,6 +345,35 @@ mod tests {
         queue.push(Event::Register { peer: Arc::clone(&new), text, replaces: Some(old.id) });
         let drained = lanes(&drained(&queue, 512));
         assert_eq!(drained.iter().position(|&lane| lane == new.id), Some(1_000));
+    }
+
+    #[test]
+    fn a_barrier_comes_behind_all_that_was_in_its_lane_and_lanes_with_nothing_have_none() {
+        let (queue, wakes) = queue();
+        let peers = [1, 2, 3].map(|id| Arc::new(Peer::new(id, 0)));
+        let barrier = |number| queue.push_behind_each(|lane| Event::Barrier { number, lane });
+        assert_eq!(barrier(1), 0);
+        assert_eq!(wakes.load(Ordering::SeqCst), 0);
+        for peer in &peers[..2] {
+            (0..1_000).for_each(|_| queue.push(message(peer, "x")));
+        }
+        queue.push(Event::Closed { peer: Arc::clone(&peers[0]), code: 1000, reason: Utf8Bytes::default() });
+        queue.push(Event::Log { line: Line::warn("x", Value::Null), peer: None });
+        assert_eq!(barrier(2), 3);
+        peers[1..].iter().for_each(|peer| queue.push(message(peer, "later")));
+        let mut before = std::collections::HashMap::new();
+        let mut barriers = Vec::new();
+        for event in drained(&queue, 7) {
+            match event {
+                Event::Barrier { number: 2, lane } => barriers.push((lane, before.get(&lane).copied())),
+                event => *before.entry(event.lane()).or_insert(0) += 1,
+            }
+        }
+        barriers.sort_unstable();
+        assert_eq!(barriers, [(SERVER_LANE, Some(1)), (1, Some(1_001)), (2, Some(1_000))]);
+        queue.push(message(&peers[1], "x"));
+        queue.close();
+        assert_eq!(barrier(3), 0);
     }
 
     #[test]

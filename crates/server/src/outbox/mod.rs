@@ -6,6 +6,7 @@
 pub mod buffer_pool;
 pub mod buffered_amounts;
 pub mod flusher;
+mod queue;
 pub mod sending;
 pub mod submissions;
 pub mod write_buffer;
@@ -25,7 +26,8 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 
 use self::buffered_amounts::BufferedAmount;
-use self::write_buffer::{SpareBuffer, WriteBuffer};
+use self::queue::{Queue, Room};
+use self::write_buffer::SpareBuffer;
 use crate::websocket::frame::{encode, text_header};
 use worker_server_core::protocol::Closing;
 
@@ -33,8 +35,6 @@ use worker_server_core::protocol::Closing;
 const COPIED_BYTES: usize = 4 << 10;
 /// While more than this waits, only the last ping is answered (RFC 6455, section 5.5.3).
 const PONG_BYTES: usize = 64 << 10;
-/// When more waits it should be written soon.
-const MUCH_BYTES: usize = 256 << 10;
 /// How often one call goes back to what was put in while it wrote, before it lets others have their turn.
 const ROUNDS: usize = 4;
 
@@ -63,6 +63,8 @@ pub struct Outgoing {
     pub closed_at: Option<Instant>,
     /// The socket failed: nothing will ever leave.
     pub has_failed: bool,
+    /// See [`Outbox::take_room`].
+    pub has_room: bool,
 }
 
 /// The outgoing frames of one connection, bounded in bytes.
@@ -71,84 +73,6 @@ pub struct Outbox {
     max_bytes: usize,
     queue: Mutex<Queue>,
     attention: Notify,
-}
-
-#[derive(Debug, Default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is true or false for reasons of its own")]
-struct Queue {
-    /// `None` before the connection is upgraded, and when it is gone.
-    socket: Option<Arc<OwnedWriteHalf>>,
-    write_buffer: WriteBuffer,
-    /// Bytes that wait, those included that are being written just now.
-    bytes: usize,
-    /// Somebody is writing, and will look again for what is put in meanwhile.
-    writing: bool,
-    blocked_since: Option<Instant>,
-    late_pong: Option<Vec<u8>>,
-    /// That it is full was noted, and there has not been much room since.
-    noted_full: bool,
-    closed_at: Option<Instant>,
-    has_failed: bool,
-    /// Where the application reads how much waits, while the peer is a worker.
-    buffered_amount: Option<BufferedAmount>,
-    /// The application may send nothing more.
-    shut: bool,
-}
-
-impl Queue {
-    fn is_closed(&self) -> bool {
-        self.closed_at.is_some() || self.has_failed
-    }
-
-    /// Copies a short frame, given in parts, to the end.
-    fn copy(&mut self, parts: &[&[u8]]) {
-        self.copy_into_spare(parts, &mut Vec::new());
-    }
-
-    /// The same, into memory that was used before, if it is the first.
-    fn copy_into_spare(&mut self, parts: &[&[u8]], spares: &mut Vec<SpareBuffer>) {
-        self.bytes += self.write_buffer.copy(parts, spares);
-    }
-
-    fn share(&mut self, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.write_buffer.share(bytes);
-    }
-
-    /// Puts something in if there is room for so much more. A message larger than the bound still passes when nothing else waits.
-    fn admit(&mut self, length: usize, max_bytes: usize, put: impl FnOnce(&mut Self)) -> Sent {
-        if self.is_closed() {
-            Sent::Closed
-        } else if self.bytes > 0 && self.bytes + length > max_bytes {
-            Sent::Full
-        } else {
-            put(self);
-            self.publish();
-            Sent::Queued { is_much: self.is_much() }
-        }
-    }
-
-    fn fail(&mut self) {
-        self.has_failed = true;
-        self.write_buffer = WriteBuffer::default();
-        (self.bytes, self.blocked_since) = (0, None);
-        self.publish();
-    }
-
-    /// Shows the application how things stand. After each change of that.
-    fn publish(&self) {
-        match &self.buffered_amount {
-            Some(buffered_amount) if self.shut || self.is_closed() => buffered_amount.close(),
-            Some(buffered_amount) => buffered_amount.set(self.bytes),
-            None => {}
-        }
-    }
-
-    /// Whether more waits by now than should be put off to the end of the turn. While somebody writes, or nothing can be
-    /// written, there is nothing that could be done about it.
-    fn is_much(&self) -> bool {
-        !self.writing && self.blocked_since.is_none() && self.bytes > MUCH_BYTES
-    }
 }
 
 impl Outbox {
@@ -199,7 +123,7 @@ impl Outbox {
         })
     }
 
-    /// Queues a text message, in UTF-8, for which there was room when the application looked. Nothing becomes of it if the connection is
+    /// Queues a text message, in UTF-8, for which there was buffered_amount when the application looked. Nothing becomes of it if the connection is
     /// closing.
     pub fn send_promised(&self, text: &[u8], spares: &mut Vec<SpareBuffer>) -> Sent {
         let header = text_header(text.len());
@@ -234,12 +158,17 @@ impl Outbox {
     /// Queues the close frame behind what waits, and alerts the connection's task. Nothing can be queued after it. False if
     /// that was so already.
     pub fn close(&self, closing: Closing) -> bool {
-        self.close_with(&close_frame(closing), |_| {})
+        self.close_as(closing.code, closing.reason)
+    }
+
+    /// The same, with a code and a reason of the application's.
+    pub fn close_as(&self, code: u16, reason: &str) -> bool {
+        self.close_with(&close_frame(code, reason), |_| {})
     }
 
     /// Drops what waits, but for a frame of which a part has left, and queues the close frame.
     pub fn cut(&self, closing: Closing) {
-        self.close_with(&close_frame(closing), |queue| {
+        self.close_with(&close_frame(closing.code, closing.reason), |queue| {
             queue.bytes = queue.write_buffer.cut();
         });
     }
@@ -272,10 +201,30 @@ impl Outbox {
             blocked_since: queue.blocked_since,
             closed_at: queue.closed_at,
             has_failed: queue.has_failed,
+            has_room: queue.room == Room::Found,
         }
     }
 
-    /// Notes that something was refused. True for the first time since there was room, so that it can be logged once.
+    /// A message was refused. Whoever is concerned wants to know when there is room again: the connection's task is alerted then. True
+    /// if there is room already, and nobody will be.
+    pub fn await_room(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let has_room = queue.has_room(self.max_bytes);
+        queue.room = if has_room { Room::NotAwaited } else { Room::Awaited };
+        has_room
+    }
+
+    /// Whether there is room that was awaited. True once.
+    pub fn take_room(&self) -> bool {
+        let mut queue = self.queue.lock();
+        let is_found = queue.room == Room::Found;
+        if is_found {
+            queue.room = Room::NotAwaited;
+        }
+        is_found
+    }
+
+    /// Notes that something was refused. True for the first time since there was buffered_amount, so that it can be logged once.
     pub fn note_full(&self) -> bool {
         !std::mem::replace(&mut self.queue.lock().noted_full, true)
     }
@@ -354,13 +303,17 @@ impl Outbox {
         // to be sent before the connection closes, and it may be somebody else who wrote the last of that.
         let is_blocked = queue.blocked_since.is_some() && !was_blocked;
         let is_finished = queue.closed_at.is_some() && queue.bytes == 0 && total > 0;
-        if is_blocked || is_finished || queue.has_failed {
+        let has_room = queue.room == Room::Awaited && queue.has_room(self.max_bytes);
+        if has_room {
+            queue.room = Room::Found;
+        }
+        if is_blocked || is_finished || has_room || queue.has_failed {
             self.alert();
         }
         spare
     }
 
-    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one waker.
+    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one notifier.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let socket = self.queue.lock().socket.clone();
         match socket {
@@ -381,9 +334,8 @@ impl Outbox {
     }
 }
 
-fn close_frame(closing: Closing) -> Vec<u8> {
-    let frame = Frame::close(Some(CloseFrame { code: closing.code.into(), reason: closing.reason.into() }));
-    encode(frame)
+fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    encode(Frame::close(Some(CloseFrame { code: code.into(), reason: reason.into() })))
 }
 
 #[cfg(test)]

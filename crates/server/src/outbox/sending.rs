@@ -21,7 +21,7 @@ impl Shared {
     /// Sends a text message to all workers.
     pub fn send_to_all(&self, text: &str) {
         let frame = text_frame(text);
-        let peers: Vec<_> = self.pool.lock().iter().map(|(_, worker)| Arc::clone(&worker.peer)).collect();
+        let peers: Vec<_> = self.pool().iter().map(|(_, worker)| Arc::clone(&worker.peer)).collect();
         for peer in peers {
             self.put_out(&peer, |outbox| outbox.send_frame(&frame));
         }
@@ -66,7 +66,7 @@ impl Shared {
         let Flusher { submissions, buffer_pool, .. } = &*self.flusher;
         let mut kept = None;
         take(submissions, &mut |key, text| {
-            let peer = self.pool.lock().get(key).map(|worker| Arc::clone(&worker.peer));
+            let peer = self.pool().get(key).map(|worker| Arc::clone(&worker.peer));
             if let Some(peer) = peer {
                 let buffer_pool = kept.get_or_insert_with(|| buffer_pool.take());
                 self.put_out(&peer, |outbox| outbox.send_promised(text, buffer_pool));

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 
+use super::queue::MUCH_BYTES;
 use super::*;
 use crate::websocket::frame::text_frame;
 
@@ -84,6 +85,36 @@ async fn when_half_has_left_a_refusal_is_news_again() {
     assert_eq!(read(&mut peer, 10).await, b"\x81\x0812345678");
     assert_eq!(outbox.send("12345678".into()), QUEUED);
     assert_eq!((outbox.send("1".into()), outbox.note_full()), (Sent::Full, true));
+}
+
+#[tokio::test]
+async fn room_that_is_awaited_is_told_once_when_it_is_there() {
+    let (outbox, _peer, _reader) = open(10).await;
+    outbox.send("12345678".into());
+    assert_eq!(outbox.send("1".into()), Sent::Full);
+    assert!(!outbox.await_room() && !outbox.outgoing().has_room && !outbox.take_room());
+    outbox.write();
+    outbox.attention().await;
+    assert!(outbox.outgoing().has_room);
+    assert_eq!([outbox.take_room(), outbox.take_room()], [true, false]);
+    assert!(outbox.await_room(), "there is room already");
+    outbox.send("1".into());
+    outbox.write();
+    assert!(!outbox.take_room(), "nobody waits");
+}
+
+#[tokio::test]
+async fn there_is_no_room_while_what_was_refused_would_be_refused_again_nor_in_what_is_closed() {
+    let (outbox, _peer, _reader) = open(100).await;
+    outbox.send("x".repeat(30).into());
+    assert_eq!(outbox.send("x".repeat(80).into()), Sent::Full);
+    assert!(!outbox.await_room(), "less than half waits, and yet it would not fit");
+    outbox.write();
+    assert!(outbox.take_room());
+    outbox.close(Closing::REPLACED);
+    assert!(!outbox.await_room());
+    outbox.write();
+    assert!(!outbox.take_room());
 }
 
 #[tokio::test]

@@ -53,6 +53,9 @@ pub trait Consumer {
     /// All that was read at once has been given.
     fn on_pause(&mut self) {}
 
+    /// The outbox has room again, for which somebody waits: see [`Outbox::await_room`].
+    fn on_room(&mut self) {}
+
     /// Nothing that is sent will reach the peer any more: it has sent its close frame, or the socket failed.
     fn on_unwritable(&mut self) {}
 
@@ -162,6 +165,9 @@ impl<'a> WebSocket<'a> {
         }
         outbox.write();
         let outgoing = outbox.outgoing();
+        if outgoing.has_room {
+            consumer.on_room();
+        }
         if outgoing.has_failed {
             match last_reads {
                 None => consumer.on_unwritable(),

@@ -1,0 +1,46 @@
+//! The end of a connection, which the application must hear of.
+
+use std::sync::Arc;
+
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+use crate::events::Event;
+use crate::shared::Admission;
+
+/// However a connection's task ends, a panic included, the end of the connection is told when this is dropped, if not before.
+pub struct EndGuard<'a> {
+    admission: &'a Admission,
+    code: u16,
+    reason: Utf8Bytes,
+    is_told: bool,
+}
+
+impl<'a> EndGuard<'a> {
+    /// Of a connection that is lost, unless it is closed before.
+    pub fn new(admission: &'a Admission) -> Self {
+        Self { admission, code: 1006, reason: Utf8Bytes::default(), is_told: false }
+    }
+
+    /// The peer closed the connection.
+    pub fn set_close(&mut self, code: u16, reason: Utf8Bytes) {
+        (self.code, self.reason) = (code, reason);
+    }
+
+    /// Tells the application that the connection is gone.
+    pub fn tell(&mut self) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            let Admission { shared, peer, .. } = self.admission;
+            let reason = std::mem::take(&mut self.reason);
+            shared.events.push(Event::Closed { peer: Arc::clone(peer), code: self.code, reason });
+        }
+    }
+}
+
+impl Drop for EndGuard<'_> {
+    fn drop(&mut self) {
+        let Admission { shared, peer, .. } = self.admission;
+        shared.shut(peer);
+        peer.outbox.detach();
+        self.tell();
+    }
+}

@@ -1,0 +1,117 @@
+'use strict';
+
+const { now } = require('./deadlines.js');
+const { HELD, RUNNING } = require('./request.js');
+const { malformedMember, readError, settledText } = require('./wire.js');
+
+/**
+ * Handles what a worker says about a request. Only what belongs to the attempt that is under way on that very session
+ * counts: a worker that was given up may still talk, and the request may run elsewhere by now.
+ */
+class Answers {
+  #dispatcher;
+  #host;
+
+  constructor(dispatcher, host) {
+    this.#dispatcher = dispatcher;
+    this.#host = host;
+  }
+
+  /**
+   * @param record The worker's
+   * @param message A message of one of the types in `ANSWER_TYPES`
+   * @param bytes The length of its text
+   */
+  handle(record, message, bytes) {
+    const { type } = message;
+    const field = malformedMember(message);
+    if (field !== null) {
+      this.#host.limitedLogger.warn('Malformed answer from worker', { workerId: record.id, type, field });
+      return;
+    }
+    const { requestId, attempt } = message;
+    const isEnd = type === 'request_result' || type === 'request_error';
+    // Stale or not, the worker need not keep it any longer.
+    if (isEnd && record.canResume) this.#host.send(record, settledText(JSON.stringify(requestId), attempt));
+    const request = this.#dispatcher.get(requestId);
+    const belongs = request !== undefined && request.record === record && request.attempt === attempt;
+    if (belongs && request.state === RUNNING) this.#handleRunning(request, message, bytes);
+    else if (belongs && request.state === HELD) this.#handleHeld(request, type);
+    else this.#host.limitedLogger.debug('Stale answer from worker', { workerId: record.id, requestId, type });
+  }
+
+  /** The caller has had its end. All that counts is whether the worker is done. */
+  #handleHeld(request, type) {
+    if (type === 'request_result' || type === 'request_error' || type === 'request_reject') {
+      this.#dispatcher.confirm(request);
+    } else {
+      acknowledge(request);
+    }
+  }
+
+  #handleRunning(request, message, bytes) {
+    const dispatcher = this.#dispatcher;
+    request.heardAt = now();
+    if (message.type === 'request_reject') {
+      dispatcher.onRejected(request);
+      return;
+    }
+    acknowledge(request);
+    switch (message.type) {
+      case 'request_progress':
+        dispatcher.call(request, 'onProgress', message.data);
+        break;
+      case 'request_chunk':
+        if (request.isStream) this.#handleChunk(request, message, bytes);
+        break;
+      case 'request_result':
+        dispatcher.complete(request, message.data);
+        break;
+      case 'request_error':
+        this.onError(request, message.error);
+        break;
+    }
+  }
+
+  #handleChunk(request, { seq, data }, bytes) {
+    if (seq < request.nextSeq) return;
+    if (seq > request.nextSeq) {
+      this.#failAndCancel(request, 'WORKER_ERROR', `The worker skipped chunk ${request.nextSeq}`);
+      return;
+    }
+    request.nextSeq += 1;
+    this.takeChunk(request, data, bytes);
+  }
+
+  /** A chunk goes to the caller, or is one too many for it. */
+  takeChunk(request, data, bytes) {
+    request.hasChunks = true;
+    if (request.buffer.push(data, bytes)) return;
+    this.#failAndCancel(request, 'STREAM_OVERFLOW', 'More chunks wait to be read than limits.maxStreamBytes allows');
+  }
+
+  #failAndCancel(request, code, message) {
+    this.#dispatcher.cancel(request, this.#dispatcher.error(request, code, message), 'aborted');
+  }
+
+  /** `error` is what the worker said, whatever that is. */
+  onError(request, error) {
+    const { message, retryable } = readError(error);
+    this.endWithError(request, message, retryable, error);
+  }
+
+  endWithError(request, message, isRetryable, data) {
+    const dispatcher = this.#dispatcher;
+    const error = dispatcher.error(request, 'WORKER_ERROR', message, data);
+    dispatcher.release(request);
+    if (isRetryable) dispatcher.retry(request, error);
+    else dispatcher.fail(request, error);
+    dispatcher.dispatch();
+  }
+}
+
+function acknowledge(request) {
+  request.isAcknowledged = true;
+}
+
+module.exports = { Answers };

@@ -1,0 +1,442 @@
+'use strict';
+
+const { describeError } = require('../workers/handlers.js');
+const { Deadlines, now } = require('./deadlines.js');
+const { WorkerRequestError } = require('./errors.js');
+const { readRequestOptions } = require('./options.js');
+const { DONE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
+const { Signals } = require('./signals.js');
+const { FULL, NEVER_WAITS, NO_WORKER, OWED, TAKEN, WAITS } = require('./outcomes.js');
+const { RequestStream, StreamSource } = require('./stream.js');
+
+/** The pause before attempt n + 1 lies between 0 and this, doubled for each attempt before, at most `MAX_PAUSE_MS`. */
+const FIRST_PAUSE_MS = 50;
+const MAX_PAUSE_MS = 2_000;
+
+/**
+ * The life of every request from the call to its end: it waits for a slot, runs on a worker, is tried again where that is
+ * allowed, and its caller learns of the end exactly once.
+ *
+ * Which request is next, and which worker it gets, the native queue decides (`slots`); promises, signals, callbacks and time
+ * are here. What workers say is in `answers.js`, and what becomes of requests whose session ends in `sessions.js`.
+ */
+class Dispatcher {
+  /** Requests under way by id. */
+  #requests = new Map();
+  #deadlines = new Deadlines((items) => this.#onDue(items));
+  #signals = new Signals((request, reason) => this.cancel(request, reason, 'aborted'));
+  /** Those that wait, by the number that the native queue gave them. */
+  #waiting = new Map();
+  /** Stands among the deadlines for the next time that a pause after a rejection ends. */
+  #wake = { dueAt: Infinity, place: -1 };
+  /** How many callers have not got their end. */
+  #unsettled = 0;
+  #options;
+  #host;
+  #slots;
+
+  /**
+   * @param options `queue`, `modelMatch`, `requestTypes` as their readers return them, and the limits `cancelGraceMs`,
+   *   `maxStreamBytes`, `maxQueuedBytes`
+   * @param host What the running server does for requests: see `RequestHost` in `lib/server/request-host.js`.
+   */
+  constructor(options, host) {
+    this.#options = options;
+    this.#host = host;
+    this.#slots = host.slots;
+  }
+
+  get host() {
+    return this.#host;
+  }
+
+  // ---- Calls ----
+
+  request(payload, options) {
+    return this.#begin(payload, options, false).promise;
+  }
+
+  stream(payload, options) {
+    const request = this.#begin(payload, options, true);
+    const source = new StreamSource(this, request);
+    return new RequestStream(request.buffer, source, request.promise);
+  }
+
+  /** Whether a request with that id is under way. */
+  has(requestId) {
+    return this.#requests.has(requestId);
+  }
+
+  get(requestId) {
+    return this.#requests.get(requestId);
+  }
+
+  /** How many callers have not got their end. */
+  get unsettled() {
+    return this.#unsettled;
+  }
+
+  /** Whether somebody waits for a slot. */
+  get hasWaiting() {
+    return this.#waiting.size > 0;
+  }
+
+  #begin(payload, options, isStream) {
+    const { defaults } = this.#options;
+    let request;
+    try {
+      const read = readRequestOptions(options, defaults);
+      const payloadText = JSON.stringify(payload);
+      request = new Request(read, payloadText, isStream, this.#options.maxStreamBytes);
+      this.#host.prepare(request);
+    } catch (error) {
+      return Request.refused(error, isStream);
+    }
+    const { signal, requestId } = request;
+    if (!this.#host.isRunning) this.#refuse(request, 'SERVER_STOPPING', 'The server is not running');
+    else if (signal?.aborted) request.reject(signal.reason);
+    else if (this.#requests.has(requestId) || this.#host.isTracked(requestId)) {
+      this.#refuse(request, 'DUPLICATE_ID', `A request with the id ${request.idText} is under way`);
+    } else this.#enter(request);
+    return request;
+  }
+
+  #refuse(request, code, message) {
+    request.reject(this.error(request, code, message));
+  }
+
+  #enter(request) {
+    this.#requests.set(request.requestId, request);
+    this.#unsettled += 1;
+    this.#signals.add(request);
+    request.timeoutAt = now() + request.options.timeoutMs;
+    this.submit(request);
+  }
+
+  // ---- Waiting ----
+
+  /** A request, new or on its way to a further attempt, gets a free slot or waits for one. */
+  submit(request) {
+    for (;;) {
+      const outcome = this.#slots.submit(request);
+      switch (outcome) {
+        case TAKEN:
+          if (this.#start(request)) return;
+          // Its worker takes nothing at present: another one may.
+          break;
+        case OWED:
+          this.dispatch();
+          break;
+        case WAITS:
+          this.#wait(request);
+          return;
+        case NO_WORKER:
+          this.#endWithNoWorker(request);
+          return;
+        case NEVER_WAITS:
+          this.#endWithoutSlot(request);
+          return;
+        case FULL:
+          this.#endWithFullQueue(request);
+          return;
+      }
+    }
+  }
+
+  #wait(request) {
+    const isFirstWait = !request.hasWaited;
+    request.hasWaited = true;
+    request.state = WAITING;
+    request.stateEndsAt = Infinity;
+    request.queuedAt = now();
+    request.queueAt = request.queuedAt + request.queueLeftMs;
+    this.#waiting.set(request.ticket, request);
+    this.schedule(request);
+    if (request.rejectedBy !== null) this.#scheduleWake();
+    if (isFirstWait) this.call(request, 'onQueued', { position: request.position, size: this.#waiting.size });
+  }
+
+  /** It waits no longer. */
+  #leaveQueue(request) {
+    this.#waiting.delete(request.ticket);
+    request.ticket = null;
+    request.queueLeftMs = Math.max(0, request.queueLeftMs - (now() - request.queuedAt));
+    request.queueAt = Infinity;
+  }
+
+  #withdraw(request) {
+    this.#slots.withdraw(request);
+    this.#leaveQueue(request);
+  }
+
+  /** Gives free slots to those that wait, until there is none for any of them. To be called whenever a slot may be free. */
+  dispatch() {
+    while (this.#waiting.size > 0) {
+      const ticket = this.#slots.dispatchNext();
+      if (ticket === null) return;
+      const request = this.#waiting.get(ticket);
+      this.#leaveQueue(request);
+      this.#slots.give(request);
+      if (!this.#start(request)) this.submit(request);
+    }
+  }
+
+  /** Who was rejected by a worker may go to it again after a pause: then there is something to give away though nothing happened. */
+  #scheduleWake() {
+    this.#deadlines.set(this.#wake, now() + this.#slots.nextWakeMs());
+  }
+
+  // ---- Running ----
+
+  /** Sends a request to the worker whose slot it was given. False if the worker could not be sent to. */
+  #start(request) {
+    const { granted: record } = request;
+    request.attempt += 1;
+    if (!this.#host.send(record, this.#host.textFor(request, record, request.timeoutAt - now()))) {
+      this.#slots.giveBack(request);
+      return false;
+    }
+    request.state = RUNNING;
+    request.attempts += 1;
+    request.record = record;
+    request.lastRecord = record;
+    request.isAcknowledged = false;
+    request.missedBeats = 0;
+    request.heardAt = now();
+    request.nextSeq = 0;
+    request.stateEndsAt = Infinity;
+    this.#host.occupy(record, request);
+    this.schedule(request);
+    if (request.options.onStarted !== undefined) this.call(request, 'onStarted', record.toInfo(), request.attempt);
+    return true;
+  }
+
+  /** Its slot is free again; what waits gets it before this returns. `completed`: the worker did what it was asked to. */
+  release(request, completed = false) {
+    this.#host.vacate(request.record, request, completed);
+    request.record = null;
+  }
+
+  /** The attempt failed in a way that allows a further one: after a pause, if there is one left. Else `error` is the end. */
+  retry(request, error) {
+    if (request.isSettled) {
+      this.forget(request);
+    } else if (request.attempts >= request.options.maxAttempts || request.hasChunks) {
+      this.#end(request, error);
+    } else {
+      request.triedOn ??= new Map();
+      request.triedOn.set(request.lastRecord.id, request.attempt);
+      request.state = PAUSING;
+      const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (request.attempts - 1));
+      request.stateEndsAt = now() + Math.random() * longest;
+      request.queueLeftMs = request.options.queueTimeoutMs;
+      this.schedule(request);
+    }
+  }
+
+  /** Its worker has it no more, or does not come back in time. */
+  lose(request) {
+    const { record } = request;
+    if (record !== null) this.release(request);
+    else if (request.state === SUSPENDED) this.#host.leaveSuspended(request);
+    this.retry(request, this.error(request, 'WORKER_LOST', 'The worker was lost'));
+    if (record !== null) this.dispatch();
+  }
+
+  /** A worker has not taken the request: it goes to another one, or waits again. */
+  onRejected(request) {
+    const { id } = request.record;
+    request.attempts -= 1;
+    request.rejectedBy ??= new Map();
+    const times = (request.rejectedBy.get(id)?.times ?? 0) + 1;
+    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (times - 1));
+    request.rejectedBy.set(id, { times, until: now() + Math.random() * longest });
+    this.release(request);
+    this.submit(request);
+    this.dispatch();
+  }
+
+  // ---- Ends ----
+
+  complete(request, value) {
+    this.release(request, true);
+    this.#settle(request);
+    request.resolve(value);
+    this.forget(request);
+    this.dispatch();
+  }
+
+  /** The caller gets an error, and nobody anything more of the request. */
+  fail(request, error) {
+    this.#end(request, error);
+  }
+
+  #end(request, error) {
+    this.#settle(request);
+    request.reject(error);
+    this.forget(request);
+  }
+
+  /** The caller gets an error at once; if a worker has the request it is told, and keeps the slot until it confirms. */
+  cancel(request, error, reason) {
+    if (request.isSettled) return;
+    this.#settle(request);
+    request.reject(error, true);
+    if (request.state !== RUNNING) {
+      if (request.state === WAITING) this.#withdraw(request);
+      this.forget(request);
+      return;
+    }
+    request.state = HELD;
+    this.#host.sendCancel(request, reason);
+    request.stateEndsAt = now() + this.#host.graceFor(request.record);
+    if (request.stateEndsAt <= now()) this.#freeUnconfirmed(request);
+    else this.schedule(request);
+  }
+
+  /** What a worker said, or that it left, ends the wait for its confirmation. */
+  confirm(request) {
+    this.release(request);
+    this.forget(request);
+    this.dispatch();
+  }
+
+  #freeUnconfirmed(request) {
+    this.#host.logger.warn('Worker did not confirm cancellation', {
+      workerId: request.record.id,
+      requestId: request.requestId,
+    });
+    this.confirm(request);
+  }
+
+  /** The caller is about to get its end. */
+  #settle(request) {
+    this.#unsettled -= 1;
+    this.#signals.delete(request);
+  }
+
+  forget(request) {
+    if (request.state === SUSPENDED) this.#host.leaveSuspended(request);
+    request.state = DONE;
+    this.#deadlines.delete(request);
+    this.#requests.delete(request.requestId);
+    this.#host.onLess();
+  }
+
+  /** The server stops: every caller is rejected, and every worker told. */
+  stop() {
+    for (const request of [...this.#requests.values()]) {
+      if (!request.isSettled) this.#settle(request);
+      request.reject(this.error(request, 'SERVER_STOPPING', 'The server stops'), true);
+      if (request.state === RUNNING) this.#host.sendCancel(request, 'stopping');
+      request.state = DONE;
+    }
+    this.#requests.clear();
+    this.#waiting.clear();
+    this.#deadlines.clear();
+  }
+
+  // ---- Time ----
+
+  schedule(request) {
+    this.#deadlines.set(request, request.nextDueAt);
+  }
+
+  /**
+   * Something of these requests may be due. What the server received before counts, even if JavaScript has been too busy to look
+   * at it: so that is handled first.
+   */
+  #onDue(items) {
+    this.#host.afterReceived(() => {
+      for (const item of items) {
+        if (item === this.#wake) this.#onWake();
+        else this.#expire(item);
+      }
+    });
+  }
+
+  #onWake() {
+    this.dispatch();
+    if (this.hasWaiting) this.#scheduleWake();
+  }
+
+  #expire(request) {
+    const time = now();
+    if (request.state === DONE) return;
+    if (request.nextDueAt > time) {
+      this.schedule(request);
+    } else if (request.state === HELD) {
+      this.#freeUnconfirmed(request);
+    } else if (request.timeoutAt <= time && request.timeoutAt <= Math.min(request.queueAt, request.stateEndsAt)) {
+      this.#timeOut(request, `No result within ${request.options.timeoutMs} ms`);
+    } else if (request.state === WAITING) {
+      this.#withdraw(request);
+      this.#endWithoutSlot(request);
+    } else if (request.state === PAUSING) {
+      this.submit(request);
+    } else if (request.stateEndsAt <= time) {
+      this.lose(request);
+    } else {
+      this.#timeOut(request, `Nothing was heard of the request for ${request.options.idleTimeoutMs} ms`);
+    }
+  }
+
+  #timeOut(request, message) {
+    this.cancel(request, this.error(request, 'TIMEOUT', message), 'timeout');
+  }
+
+  /** The time for waiting is up. */
+  #endWithoutSlot(request) {
+    if (!this.#slots.hasWorkerFor(request)) {
+      this.#endWithNoWorker(request);
+      return;
+    }
+    const explanation = this.#slots.explainRequest(request);
+    const message = `No slot was free within ${request.options.queueTimeoutMs} ms: ${explanation}`;
+    this.#end(request, this.error(request, 'QUEUE_TIMEOUT', message));
+  }
+
+  #endWithFullQueue(request) {
+    this.#end(request, this.error(request, 'QUEUE_FULL', `The queue is full: ${this.#slots.explainRequest(request)}`));
+  }
+
+  #endWithNoWorker(request) {
+    const message = `No worker could take the request: ${this.#slots.explainRequest(request)}`;
+    this.#end(request, this.error(request, 'NO_WORKER', message));
+  }
+
+  // ---- For both ----
+
+  /** @returns {WorkerRequestError} */
+  error(request, code, message, data) {
+    const isAGuess = code === 'QUEUE_FULL' || code === 'NO_WORKER';
+    return new WorkerRequestError(message, {
+      code,
+      requestId: request.requestId,
+      attempts: request.attempts,
+      workerId: request.lastRecord?.id,
+      started: request.attempts > 0,
+      data,
+      retryAfterMs: isAGuess ? this.#slots.retryAfterMs() : undefined,
+    });
+  }
+
+  /** Calls one of the caller's callbacks, unless the caller has had its end. */
+  call(request, name, ...args) {
+    const callback = request.options[name];
+    if (callback === undefined || request.isSettled) return;
+    const complain = (thrown) => {
+      const { requestId } = request;
+      const context = { requestId, callback: name, error: describeError(thrown) };
+      this.#host.logger.error('Error in request callback', context);
+    };
+    try {
+      const result = callback(...args);
+      if (typeof result?.then === 'function') result.then(undefined, complain);
+    } catch (thrown) {
+      complain(thrown);
+    }
+  }
+}
+
+module.exports = { Dispatcher };

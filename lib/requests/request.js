@@ -1,0 +1,132 @@
+'use strict';
+
+const { ChunkBuffer } = require('./stream.js');
+
+/** Where a request is. */
+const WAITING = 'waiting'; // for a free slot
+const PAUSING = 'pausing'; // before the next attempt
+const RUNNING = 'running'; // on a worker
+const SUSPENDED = 'suspended'; // its worker was lost, and may come back and go on
+const HELD = 'held'; // its caller was answered, and the slot is taken until the worker confirms
+const DONE = 'done';
+
+/** One call of `request()` or `stream()`: what was asked for, where it is, and how its caller learns of the end. */
+class Request {
+  state = WAITING;
+  /** Its place among the deadlines: see `deadlines.js`. */
+  dueAt = Infinity;
+  place = -1;
+  /** When the caller is told that it takes too long, in all, and for a free slot. Times are those of `deadlines.js`. */
+  timeoutAt = Infinity;
+  queueAt = Infinity;
+  /** When something of its state ends: a pause, the wait for a confirmation, for a worker or for an end that is ready. */
+  stateEndsAt = Infinity;
+  /** How much of its queue time is left, and since when it waits. */
+  queueLeftMs;
+  queuedAt = 0;
+  /** Its number in the native queue while it waits. */
+  ticket = null;
+  /** When it first arrived, as the native queue numbers that: who comes back stands where it would have stood. */
+  arrival = undefined;
+  /** Its place in the queue when it began to wait. */
+  position = 0;
+  /** The worker whose slot it was given, and the place of its category among those that the worker limits. */
+  granted = null;
+  limitPlace = -1;
+  /** The worker that it is on, and the last one that it was on. */
+  record = null;
+  lastRecord = null;
+  /** The number of the last sending, and how many sendings were neither refused nor rejected. */
+  attempt = 0;
+  attempts = 0;
+  /** The worker has acknowledged the attempt, and how many heartbeats in a row have not named it since. */
+  isAcknowledged = false;
+  missedBeats = 0;
+  /** When the worker last said something about it. */
+  heardAt = 0;
+  /** The number of the next chunk. Once there was one, no further attempt is made. */
+  nextSeq = 0;
+  hasChunks = false;
+  /** The last attempt of each worker that it was on, by id. */
+  triedOn = null;
+  /** How often each worker has rejected it, and until when it does not get it again, by id. */
+  rejectedBy = null;
+  /** It has been in the queue. */
+  hasWaited = false;
+  /** The session that may be resumed, while its worker is away. */
+  suspendedFrom = null;
+  isSettled = false;
+  /** The chunks of a stream. */
+  buffer = null;
+  #resolve;
+  #reject;
+
+  /** @param options As `readRequestOptions` returns them. */
+  constructor(options, payloadText, isStream, maxStreamBytes) {
+    this.options = options;
+    this.requestId = options.requestId;
+    this.idText = JSON.stringify(options.requestId);
+    this.payloadText = payloadText;
+    this.payloadBytes = 0;
+    /** Whether the payload is a plain object: workers that speak types of the application's own take nothing else. */
+    this.isObject = false;
+    this.modelText = undefined;
+    this.categoryText = undefined;
+    this.traceText = undefined;
+    this.isStream = isStream;
+    this.signal = options.signal;
+    this.queueLeftMs = options.queueTimeoutMs;
+    if (isStream) this.buffer = new ChunkBuffer(maxStreamBytes);
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+  }
+
+  /** A request that ended before it began. */
+  static refused(error, isStream, requestId = '') {
+    const request = new Request({ requestId, queueTimeoutMs: 0 }, undefined, isStream, 0);
+    request.reject(error);
+    return request;
+  }
+
+  /** It keeps the place that it had, and is refused by no bound: it has waited, or been given to a worker. */
+  get comesBack() {
+    return this.arrival !== undefined;
+  }
+
+  /** The caller gets its result. Once there is one, nothing changes it. */
+  resolve(value) {
+    if (this.isSettled) return;
+    this.isSettled = true;
+    this.buffer?.end();
+    this.#resolve(value);
+  }
+
+  /** The caller gets an error; of a stream that `drops`, no more of the chunks that came. */
+  reject(error, drops = false) {
+    if (this.isSettled) return;
+    this.isSettled = true;
+    this.buffer?.fail(error, drops);
+    this.#reject(error);
+  }
+
+  /** When something is next due, as far as its state asks. */
+  get nextDueAt() {
+    switch (this.state) {
+      case WAITING:
+        return Math.min(this.timeoutAt, this.queueAt);
+      case RUNNING:
+        return Math.min(this.timeoutAt, this.heardAt + this.options.idleTimeoutMs, this.stateEndsAt);
+      case PAUSING:
+      case SUSPENDED:
+        return Math.min(this.timeoutAt, this.stateEndsAt);
+      case HELD:
+        return this.stateEndsAt;
+      default:
+        return Infinity;
+    }
+  }
+}
+
+module.exports = { DONE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING };

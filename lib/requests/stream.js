@@ -1,0 +1,185 @@
+'use strict';
+
+const { abortError } = require('./errors.js');
+
+const DONE = Object.freeze({ done: true, value: undefined });
+const NO_OP = () => {};
+
+/**
+ * The reader's side of a stream: chunks that came and nobody has taken, and readers that wait for one. What the caller gets
+ * is its `RequestStream`; the request calls `push`, `end` and `fail`.
+ */
+class ChunkBuffer {
+  /** Chunks with the bytes of their messages, oldest first, from `#head` on. */
+  #chunks = [];
+  #head = 0;
+  #bytes = 0;
+  #maxBytes;
+  /** Calls of `next` that wait, as { resolve, reject }. */
+  #readers = [];
+  #hasEnded = false;
+  /** What is thrown, once, behind the last chunk. */
+  #error = null;
+
+  constructor(maxBytes) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** Takes a chunk in. False if the reader is too far behind for it. */
+  push(chunk, bytes) {
+    if (this.#hasEnded) return true;
+    const reader = this.#readers.shift();
+    if (reader !== undefined) {
+      reader.resolve({ done: false, value: chunk });
+      return true;
+    }
+    if (this.#bytes + bytes > this.#maxBytes) return false;
+    this.#chunks.push({ chunk, bytes });
+    this.#bytes += bytes;
+    return true;
+  }
+
+  /** No more chunks come; those that are there can still be taken. */
+  end() {
+    this.#hasEnded = true;
+    for (const reader of this.#readers.splice(0)) reader.resolve(DONE);
+  }
+
+  /** The same, and the next reader behind the last chunk gets an error. `drops`: nobody gets what is there. */
+  fail(error, drops) {
+    if (this.#hasEnded) return;
+    this.#error = { error };
+    if (drops) this.drop();
+    const [first] = this.#readers;
+    if (first !== undefined) {
+      this.#readers.shift();
+      first.reject(this.#takeError());
+    }
+    this.end();
+  }
+
+  /** Forgets what nobody has taken. */
+  drop() {
+    this.#chunks = [];
+    this.#head = 0;
+    this.#bytes = 0;
+  }
+
+  /** The reader has left: it gets nothing more, an error neither. */
+  leave() {
+    this.#error = null;
+    this.drop();
+    this.end();
+  }
+
+  next() {
+    if (this.#head < this.#chunks.length) return Promise.resolve({ done: false, value: this.#take() });
+    if (this.#error !== null) return Promise.reject(this.#takeError());
+    if (this.#hasEnded) return Promise.resolve(DONE);
+    return new Promise((resolve, reject) => {
+      this.#readers.push({ resolve, reject });
+    });
+  }
+
+  #take() {
+    const { chunk, bytes } = this.#chunks[this.#head];
+    this.#chunks[this.#head] = undefined;
+    this.#head += 1;
+    this.#bytes -= bytes;
+    // Moving what is left costs no more than it took to put there what is gone.
+    if (this.#head * 2 > this.#chunks.length) {
+      this.#chunks = this.#chunks.slice(this.#head);
+      this.#head = 0;
+    }
+    return chunk;
+  }
+
+  #takeError() {
+    const { error } = this.#error;
+    this.#error = null;
+    return error;
+  }
+}
+
+/** See `index.d.ts`. It is its own, only iterator. */
+class RequestStream {
+  #buffer;
+  #request;
+  #result;
+
+  /**
+   * @param {ChunkBuffer} buffer
+   * @param {{requestId: string, worker: object | null, cancel: (reason: unknown) => void}} request
+   * @param {Promise<unknown>} result
+   */
+  constructor(buffer, request, result) {
+    this.#buffer = buffer;
+    this.#request = request;
+    this.#result = result;
+    // Who reads the chunks learns of a failure from them, and need not look at `result` as well.
+    result.then(undefined, NO_OP);
+  }
+
+  get requestId() {
+    return this.#request.requestId;
+  }
+
+  get worker() {
+    return this.#request.worker;
+  }
+
+  get result() {
+    return this.#result;
+  }
+
+  cancel(reason) {
+    this.#request.cancel(reason === undefined ? abortError() : reason);
+  }
+
+  next() {
+    return this.#buffer.next();
+  }
+
+  async return(value) {
+    this.#buffer.leave();
+    this.#request.cancel(abortError());
+    return { done: true, value };
+  }
+
+  async throw(error) {
+    this.#buffer.leave();
+    this.#request.cancel(error);
+    throw error;
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
+  }
+}
+
+/** What a `RequestStream` asks of its request. */
+class StreamSource {
+  #dispatcher;
+  #request;
+
+  constructor(dispatcher, request) {
+    this.#dispatcher = dispatcher;
+    this.#request = request;
+  }
+
+  get requestId() {
+    return this.#request.requestId;
+  }
+
+  get worker() {
+    const { record, lastRecord, isSettled } = this.#request;
+    return (isSettled ? lastRecord : record)?.toInfo() ?? null;
+  }
+
+  cancel(reason) {
+    // One that ended before it began has none.
+    this.#dispatcher?.cancel(this.#request, reason, 'aborted');
+  }
+}
+
+module.exports = { ChunkBuffer, RequestStream, StreamSource };

@@ -1,0 +1,183 @@
+'use strict';
+
+const { now } = require('../workers/clock.js');
+const { MEMORY_IS_SHARED } = require('../native/shared-memory.js');
+const { FORGOTTEN, TAKEN, WAITS } = require('../requests/outcomes.js');
+
+/** Numbers that the native side writes about a request, by their places. */
+const [TICKET, ARRIVAL, POSITION, , LIMIT_PLACE] = [0, 1, 2, 3, 4];
+/** Demands whose numbers are remembered. Beyond, all are forgotten and asked for again. */
+const MAX_DEMANDS = 1_024;
+
+/** The native queue of requests and the slots of workers, for `lib/requests/`. */
+class RequestSlots {
+  #native;
+  #findRecord;
+  #fields;
+  #failsWithoutWorker;
+  /** Whether there may be workers that take nothing but plain objects. */
+  #tellsObjects;
+  /** The native numbers of demands, by the demand's text; of those for a model and nothing else, by the model. */
+  #demands = new Map();
+  #byModel = new Map();
+
+  /**
+   * @param findRecord returns the record of the worker whose row the native side has written last
+   */
+  constructor(native, findRecord, { failsWithoutWorker, tellsObjects }) {
+    this.#native = native;
+    this.#findRecord = findRecord;
+    this.#failsWithoutWorker = failsWithoutWorker;
+    this.#tellsObjects = tellsObjects;
+    const fields = native.requestFields();
+    this.#fields = MEMORY_IS_SHARED
+      ? () => fields
+      : () => {
+          native.copyRequestFields(fields);
+          return fields;
+        };
+  }
+
+  /** Asks for a slot for a request, and notes on it what it got. */
+  submit(request) {
+    const { options } = request;
+    // What is left of its time decides whether it may wait; when it counts one class higher, all of it does.
+    const queueMs = request.queueLeftMs > 0 ? options.queueTimeoutMs : 0;
+    for (;;) {
+      const demand = this.#demandOf(request);
+      const outcome = this.#native.submit(demand, options.priority, request.payloadBytes, queueMs, this.#more(request));
+      if (outcome === FORGOTTEN) {
+        this.#forgetDemands();
+        continue;
+      }
+      if (outcome === TAKEN) this.give(request);
+      else if (outcome === WAITS) this.#enter(request);
+      return outcome;
+    }
+  }
+
+  /** What a request says beyond the ordinary; `null` if that is nothing. */
+  #more(request) {
+    const { fairKey, affinity, queueTimeoutMs } = request.options;
+    const { triedOn, rejectedBy, arrival } = request;
+    const isPlain = fairKey === undefined && affinity === undefined && arrival === undefined;
+    if (isPlain && !this.#failsWithoutWorker) return null;
+    const avoid = [];
+    if (triedOn !== null) for (const workerId of triedOn.keys()) avoid.push({ workerId, untilMs: 0 });
+    if (rejectedBy !== null) {
+      const time = now();
+      for (const [workerId, { until }] of rejectedBy) avoid.push({ workerId, untilMs: Math.max(0, until - time) });
+    }
+    return {
+      fairKey,
+      affinity,
+      avoid: avoid.length > 0 ? avoid : undefined,
+      queuedMs: queueTimeoutMs === Infinity ? undefined : Math.max(0, queueTimeoutMs - request.queueLeftMs),
+      comesBack: arrival,
+      failsWithoutWorker: this.#failsWithoutWorker,
+    };
+  }
+
+  #enter(request) {
+    const fields = this.#fields();
+    request.ticket = fields[TICKET];
+    request.arrival = fields[ARRIVAL];
+    request.position = fields[POSITION];
+  }
+
+  /** The native side has just given a slot to a request: whose it is. */
+  give(request) {
+    const fields = this.#fields();
+    request.arrival = fields[ARRIVAL];
+    request.limitPlace = fields[LIMIT_PLACE];
+    // Its counts are brought up to date by what the request does there, and not from the row, which has it already.
+    request.granted = this.#findRecord();
+  }
+
+  /** Gives one free slot away to somebody who waits: the ticket of that request; `null` if there is none to give. */
+  dispatchNext() {
+    return this.#native.dispatch() ? this.#fields()[TICKET] : null;
+  }
+
+  /** The worker of the slot could not be sent to: the slot is free again, and the worker full until its outbox has room. */
+  giveBack(request) {
+    this.#native.giveBack(request.granted.key, request.limitPlace, request.arrival);
+  }
+
+  withdraw(request) {
+    this.#native.withdraw(request.ticket);
+  }
+
+  nextWakeMs() {
+    return this.#native.nextWakeMs();
+  }
+
+  hasWorkerFor(request) {
+    return !this.#native.hasNoWorker(this.#demandOf(request));
+  }
+
+  explainRequest(request) {
+    return this.#native.explain(this.#demandOf(request)).text;
+  }
+
+  /** @param options Those of a request that say what it asks of a worker */
+  explain(options) {
+    const { text, ids, reasons } = this.#native.explain(this.#intern(demandText(options, true)));
+    return { text, workers: ids.map((id, at) => ({ id, takes: reasons[at] === 'free', reason: reasons[at] })) };
+  }
+
+  retryAfterMs() {
+    return this.#native.retryAfterMs();
+  }
+
+  info() {
+    const { size, bytes, oldestMs, models, counts } = this.#native.queueInfo();
+    const byModel = Object.create(null);
+    models.forEach((model, at) => {
+      byModel[model] = counts[at];
+    });
+    return { size, bytes, oldestMs, byModel };
+  }
+
+  // ---- Demands ----
+
+  #demandOf(request) {
+    const { options } = request;
+    const isObject = !this.#tellsObjects || request.isObject;
+    if (!asksForModelAlone(options) || !isObject) return this.#intern(demandText(options, isObject));
+    const known = this.#byModel.get(options.model);
+    if (known !== undefined) return known;
+    const demand = this.#intern(demandText(options, true));
+    this.#byModel.set(options.model, demand);
+    return demand;
+  }
+
+  #intern(text) {
+    const known = this.#demands.get(text);
+    if (known !== undefined) return known;
+    if (this.#demands.size >= MAX_DEMANDS) this.#forgetDemands();
+    const demand = this.#native.intern(text);
+    this.#demands.set(text, demand);
+    return demand;
+  }
+
+  #forgetDemands() {
+    this.#demands.clear();
+    this.#byModel.clear();
+  }
+}
+
+const asksForModelAlone = ({ isDefaultMatch, category, workerId, where }) =>
+  isDefaultMatch && category === undefined && workerId === undefined && where === undefined;
+
+/** What a request asks of a worker, as the native side reads it. */
+function demandText({ model, modelMatch, category, workerId, where }, isObject) {
+  const members = [`"exact":${modelMatch === 'exact'}`, `"objects":${isObject}`];
+  if (model !== undefined) members.push(`"model":${JSON.stringify(model)}`);
+  if (category !== undefined) members.push(`"category":${JSON.stringify(category)}`);
+  if (workerId !== undefined) members.push(`"workerId":${JSON.stringify(workerId)}`);
+  if (where !== undefined) members.push(`"where":${where}`);
+  return `{${members.join(',')}}`;
+}
+
+module.exports = { RequestSlots };

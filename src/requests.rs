@@ -1,0 +1,320 @@
+//! The methods of [`NativeServer`] for requests that look for a worker, and for workers that change or leave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use napi::Result;
+use napi::bindgen_prelude::{Float64Array, Float64ArraySlice};
+use napi_derive::napi;
+
+use super::options::{count, whole};
+use super::server::NativeServer;
+use super::shared_memory::{doubles, values};
+use super::wtf8::Wtf8;
+use worker_server_core::clock::Moment;
+use worker_server_core::pool::Drainer;
+use worker_server_core::requests::affinity::Affinity;
+use worker_server_core::requests::choose::Avoid;
+use worker_server_core::requests::demand::Demand;
+use worker_server_core::requests::demands::DemandId;
+use worker_server_core::requests::{Place, Priority, Slot, Submission, Submitted, Ticket};
+use worker_server_core::worker::WorkerKey;
+
+/// Doubles in [`RequestFields`]: ticket, place, position, size, and the place of the category among those that the worker limits, -1 if
+/// it limits none.
+const FIELDS: usize = 5;
+
+/// What becomes of a request, as JavaScript reads it: see [`NativeServer::submit`].
+#[derive(Debug, Default)]
+pub struct RequestFields(Arc<[AtomicU64; FIELDS]>);
+
+impl RequestFields {
+    fn write(&self, fields: [f64; FIELDS]) {
+        for (slot, field) in self.0.iter().zip(fields) {
+            slot.store(field.to_bits(), Ordering::Relaxed);
+        }
+    }
+}
+
+/// What became of a request that was submitted.
+mod outcome {
+    /// It got a slot: the worker's row is written, and in the fields are place and category's place.
+    pub const TAKEN: u32 = 0;
+    /// It waits: in the fields are ticket, place, position and size.
+    pub const WAITS: u32 = 1;
+    /// Somebody else is owed a slot first: dispatch, then submit again.
+    pub const OWED: u32 = 2;
+    /// No registered worker could ever take it.
+    pub const NO_WORKER: u32 = 3;
+    /// It would have to wait, and a bound of the queue is reached.
+    pub const FULL: u32 = 4;
+    /// It would have to wait, and may not.
+    pub const NEVER_WAITS: u32 = 5;
+    /// The number of its demand counts no longer: intern it again.
+    pub const FORGOTTEN: u32 = 6;
+}
+
+/// What few requests ask for.
+#[napi(object, object_to_js = false)]
+#[allow(missing_docs, reason = "the fields are those of Submission")]
+pub struct NativeSubmission {
+    pub fair_key: Option<Wtf8>,
+    pub affinity: Option<Wtf8>,
+    pub avoid: Option<Vec<NativeAvoid>>,
+    /// How long it has waited already, in ms.
+    pub queued_ms: Option<f64>,
+    /// The place that it had.
+    pub comes_back: Option<f64>,
+    pub fails_without_worker: Option<bool>,
+}
+
+/// A worker that a request goes to only when no other with a free slot could take it.
+#[napi(object, object_to_js = false)]
+#[allow(missing_docs, reason = "the fields are those of Avoid")]
+pub struct NativeAvoid {
+    pub worker_id: String,
+    /// And not before so many ms from now; 0: at any time.
+    pub until_ms: f64,
+}
+
+/// Why a request can't be taken now.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "the fields are those of Explanation")]
+pub struct NativeExplanation {
+    pub text: String,
+    /// The ids of all workers in the order of registration, and the reason for each.
+    pub ids: Vec<String>,
+    pub reasons: Vec<String>,
+}
+
+/// What waits.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "the fields are those of QueueInfo")]
+pub struct NativeQueueInfo {
+    pub size: f64,
+    pub bytes: f64,
+    pub oldest_ms: f64,
+    /// The models that are waited for, and how many wait for each.
+    pub models: Vec<String>,
+    pub counts: Vec<f64>,
+}
+
+/// A time from now on, in ms, as [`Moment::elapsed_ms`].
+fn later(now: Moment, ms: f64) -> u64 {
+    now.elapsed_ms.saturating_add(whole(ms.ceil()))
+}
+
+fn limit_of(place: f64) -> Option<usize> {
+    (place >= 0.0).then(|| count(place))
+}
+
+fn demand_id(number: f64) -> DemandId {
+    DemandId::from_number(whole(number))
+}
+
+impl NativeServer {
+    fn write_slot(&self, ticket: f64, slot: &Slot) {
+        self.row.write(&slot.worker);
+        let limit = slot.limit.map_or(-1.0, |place| place as f64);
+        self.request_fields.write([ticket, slot.place.to_number() as f64, 0.0, 0.0, limit]);
+    }
+}
+
+#[napi]
+impl NativeServer {
+    /// Where methods write what becomes of a request: see [`FIELDS`].
+    #[napi(catch_unwind)]
+    pub fn request_fields(&self) -> Float64Array {
+        doubles(Arc::clone(&self.request_fields.0))
+    }
+
+    /// Copies what is in [`NativeServer::request_fields`] to an array of JavaScript's own, where memory is not shared.
+    #[napi(catch_unwind)]
+    pub fn copy_request_fields(&self, mut fields: Float64ArraySlice<'_>) {
+        // SAFETY: JavaScript runs again only when this call has returned.
+        for (field, value) in unsafe { fields.as_mut() }.iter_mut().zip(values(&*self.request_fields.0)) {
+            *field = value;
+        }
+    }
+
+    /// See [`Server::intern`](worker_server::Server::intern) and [`Demand::read`].
+    ///
+    /// # Errors
+    /// Throws if the text is no demand.
+    #[napi(catch_unwind)]
+    pub fn intern(&self, demand: String) -> Result<f64> {
+        let demand = Demand::read(&demand).ok_or_else(|| napi::Error::from_reason("not a demand"))?;
+        Ok(self.informed().intern(demand).to_number() as f64)
+    }
+
+    /// See [`Server::submit`](worker_server::Server::submit). `priority` is 0 for high, 1 for medium, 2 for low. Returns one of
+    /// [`outcome`].
+    #[napi(catch_unwind)]
+    pub fn submit(
+        &self,
+        demand: f64,
+        priority: u32,
+        payload_bytes: f64,
+        queue_ms: f64,
+        more: Option<NativeSubmission>,
+    ) -> u32 {
+        let server = self.informed();
+        let now = server.now();
+        let mut submission = Submission::new(demand_id(demand));
+        submission.priority = match priority {
+            0 => Priority::High,
+            1 => Priority::Medium,
+            _ => Priority::Low,
+        };
+        submission.payload_bytes = whole(payload_bytes);
+        submission.queue_ms = queue_ms;
+        if let Some(more) = &more {
+            submission.fair_key = more.fair_key.as_ref().map(|key| &*key.0);
+            submission.affinity = more.affinity.as_ref().map(|key| Affinity::of(&key.0));
+            submission.avoid = more.avoid.iter().flatten().map(|avoid| avoid.from(now)).collect();
+            submission.queued_ms = more.queued_ms.map(|ms| now.elapsed_ms.saturating_sub(whole(ms)));
+            submission.comes_back = more.comes_back.map(|place| Place::from_number(whole(place)));
+            submission.fails_without_worker = more.fails_without_worker.unwrap_or_default();
+        }
+        match server.submit(&submission, now) {
+            Submitted::Taken(slot) => {
+                self.write_slot(-1.0, &slot);
+                outcome::TAKEN
+            }
+            Submitted::Waits { ticket, place, position, size } => {
+                let [ticket, place] = [ticket.to_number(), place.to_number()].map(|number| number as f64);
+                self.request_fields.write([ticket, place, position as f64, size as f64, -1.0]);
+                outcome::WAITS
+            }
+            Submitted::Owed => outcome::OWED,
+            Submitted::NoWorker => outcome::NO_WORKER,
+            Submitted::Full(_) => outcome::FULL,
+            Submitted::NeverWaits => outcome::NEVER_WAITS,
+            Submitted::Forgotten => outcome::FORGOTTEN,
+        }
+    }
+
+    /// See [`Server::dispatch`](worker_server::Server::dispatch). Writes the row of the worker, and ticket, place and category's place of the
+    /// request, if one got a slot.
+    #[napi(catch_unwind)]
+    pub fn dispatch(&self) -> bool {
+        let granted = self.informed().dispatch();
+        if let Some(grant) = &granted {
+            self.write_slot(grant.ticket.to_number() as f64, &grant.slot);
+        }
+        granted.is_some()
+    }
+
+    /// See [`Server::give_back`](worker_server::Server::give_back).
+    #[napi(catch_unwind)]
+    pub fn give_back(&self, key: f64, limit_place: f64, place: f64) {
+        let place = Place::from_number(whole(place));
+        self.informed().give_back(WorkerKey(whole(key)), limit_of(limit_place), place);
+    }
+
+    /// See [`Server::withdraw`](worker_server::Server::withdraw).
+    #[napi(catch_unwind)]
+    pub fn withdraw(&self, ticket: f64) -> bool {
+        self.server.withdraw(Ticket::from_number(whole(ticket)))
+    }
+
+    /// See [`Server::next_wake_ms`](worker_server::Server::next_wake_ms); Infinity if there is nothing to wake for.
+    #[napi(catch_unwind)]
+    pub fn next_wake_ms(&self) -> f64 {
+        self.server.next_wake_ms().map_or(f64::INFINITY, |ms| ms as f64)
+    }
+
+    /// See [`Server::has_no_worker`](worker_server::Server::has_no_worker). `null` if the demand's number counts no longer.
+    #[napi(catch_unwind)]
+    pub fn has_no_worker(&self, demand: f64) -> Option<bool> {
+        self.informed().has_no_worker(demand_id(demand))
+    }
+
+    /// See [`Server::explain`](worker_server::Server::explain). `null` if the demand's number counts no longer.
+    #[napi(catch_unwind)]
+    pub fn explain(&self, demand: f64) -> Option<NativeExplanation> {
+        let explanation = self.informed().explain(demand_id(demand))?;
+        let (ids, reasons) =
+            explanation.workers.iter().map(|(id, reason)| (id.to_string(), reason.as_str().to_owned())).unzip();
+        Some(NativeExplanation { text: explanation.text, ids, reasons })
+    }
+
+    /// See [`Server::queue_info`](worker_server::Server::queue_info).
+    #[napi(catch_unwind)]
+    pub fn queue_info(&self) -> NativeQueueInfo {
+        let info = self.server.queue_info();
+        let (models, counts) = info.by_model.iter().map(|(model, &count)| (model.to_string(), count as f64)).unzip();
+        NativeQueueInfo {
+            size: info.size as f64,
+            bytes: info.bytes as f64,
+            oldest_ms: info.oldest_ms as f64,
+            models,
+            counts,
+        }
+    }
+
+    /// See [`Server::retry_after_ms`](worker_server::Server::retry_after_ms).
+    #[napi(catch_unwind)]
+    pub fn retry_after_ms(&self) -> f64 {
+        self.server.retry_after_ms() as f64
+    }
+
+    /// See [`Server::set_draining`](worker_server::Server::set_draining). Bit 0: it drains now; bit 1: it did not before, or no longer does.
+    /// Writes the worker's row, if there is one.
+    #[napi(catch_unwind)]
+    pub fn set_draining(&self, key: f64, by_application: bool, drains: bool) -> u32 {
+        let drainer = if by_application { Drainer::Application } else { Drainer::Worker };
+        let changed = self.informed().set_draining(WorkerKey(whole(key)), drainer, drains);
+        let Some((change, snapshot)) = changed else { return 0 };
+        self.row.write(&snapshot);
+        u32::from(change.drains) | u32::from(change.is_changed) << 1
+    }
+
+    /// See [`Server::update_capabilities`](worker_server::Server::update_capabilities): the whole message, and how many requests of which
+    /// categories are active. Returns what is wrong with it, or `null`, and then writes the worker's row, if there is one.
+    #[napi(catch_unwind)]
+    pub fn update_capabilities(
+        &self,
+        key: f64,
+        message: String,
+        categories: Vec<String>,
+        counts: Vec<f64>,
+    ) -> Option<String> {
+        let active_in = |category: &str| {
+            let active = categories.iter().zip(&counts).find(|(name, _)| *name == category);
+            active.map_or(0, |(_, &count)| whole(count))
+        };
+        match self.informed().update_capabilities(WorkerKey(whole(key)), &message, active_in) {
+            Ok(snapshot) => {
+                self.row.found(snapshot);
+                None
+            }
+            Err(invalid) => Some(format!("Invalid update: {invalid}")),
+        }
+    }
+
+    /// See [`Server::disconnect`](worker_server::Server::disconnect).
+    #[napi(catch_unwind)]
+    pub fn disconnect(&self, key: f64, code: u32, reason: String) -> bool {
+        self.server.disconnect(WorkerKey(whole(key)), u16::try_from(code).unwrap_or(u16::MAX), &reason)
+    }
+
+    /// See [`Server::set_retry_after`](worker_server::Server::set_retry_after).
+    #[napi(catch_unwind)]
+    pub fn set_draining_server(&self, retry_after_seconds: Option<u32>) {
+        self.server.set_retry_after(retry_after_seconds);
+    }
+
+    /// See [`Server::barrier`](worker_server::Server::barrier).
+    #[napi(catch_unwind)]
+    pub fn barrier(&self, number: f64) -> u32 {
+        u32::try_from(self.server.barrier(whole(number))).unwrap_or(u32::MAX)
+    }
+}
+
+impl NativeAvoid {
+    fn from(&self, now: Moment) -> Avoid {
+        let until_ms = if self.until_ms > 0.0 { later(now, self.until_ms) } else { 0 };
+        Avoid { worker_id: self.worker_id.as_str().into(), until_ms }
+    }
+}
