@@ -10,6 +10,7 @@
 //! | `c0` | it connects anew, if it has gone |
 //! | `d` | the application takes its next event |
 //! | `t2` | the application tracks a new request on the third worker |
+//! | `s3` | the application submits a request, of the fourth kind, which gets a slot or waits |
 //! | `r1` | the application releases the second of the pending requests |
 //! | `+9` | time passes: 9 × 50 ms |
 //! | `h` | health is judged |
@@ -21,9 +22,14 @@ use worker_server_core::clock::Moment;
 use worker_server_core::pool::{Finding, Pool};
 use worker_server_core::protocol::heartbeat_ack;
 use worker_server_core::registration::Registration;
+use worker_server_core::requests::Requests;
+use worker_server_core::requests::demand::Demand;
 use worker_server_core::rules::Status;
 use worker_server_core::session::{Action, Session};
-use worker_server_core::worker::WorkerKey;
+use worker_server_core::worker::{Takes, WorkerKey};
+
+#[path = "session/requests.rs"]
+mod requests;
 
 /// How many peers there are.
 pub const PEERS: usize = 4;
@@ -45,6 +51,8 @@ pub enum Step<'a> {
     Drain,
     /// The application tracks a new request on one of the workers.
     Track(usize),
+    /// The application submits a request that looks for a worker.
+    Submit(usize),
     /// The application releases one of the pending requests.
     Release(usize),
     /// So many milliseconds pass.
@@ -65,6 +73,7 @@ impl<'a> Step<'a> {
             'c' => Self::Connect(number()? % PEERS),
             'd' => Self::Drain,
             't' => Self::Track(number()?),
+            's' => Self::Submit(number()?),
             'r' => Self::Release(number()?),
             '+' => Self::Wait(number()? as u64 * 50),
             'h' => Self::CheckHealth,
@@ -123,6 +132,9 @@ impl Peer {
 #[derive(Debug)]
 pub struct Fleet {
     pool: Pool<usize>,
+    requests: Requests,
+    /// Those that wait, by their tickets.
+    waiting: BTreeMap<u64, (String, Demand)>,
     peers: Vec<Peer>,
     events: VecDeque<Event>,
     now: Moment,
@@ -137,6 +149,8 @@ impl Fleet {
     pub fn new() -> Self {
         Self {
             pool: Pool::new(),
+            requests: Requests::default(),
+            waiting: BTreeMap::new(),
             peers: (0..PEERS).map(|_| Peer::connected()).collect(),
             events: VecDeque::new(),
             now: Moment { elapsed_ms: 0, unix_ms: 1_700_000_000_000 },
@@ -158,6 +172,7 @@ impl Fleet {
             }
             Step::Drain => self.drain(),
             Step::Track(number) => self.track(number),
+            Step::Submit(number) => self.submit(number),
             Step::Release(number) => self.release(number),
             Step::Wait(ms) => {
                 self.now.elapsed_ms += ms;
@@ -165,11 +180,13 @@ impl Fleet {
             }
             Step::CheckHealth => self.check_health(),
         }
+        self.dispatch();
         self.check();
     }
 
     /// Everyone goes: then nobody and nothing is left.
     pub fn end(mut self) {
+        self.withdraw_all();
         for peer in 0..PEERS {
             self.die(peer);
         }
@@ -272,6 +289,7 @@ impl Fleet {
         }
         assert_eq!(self.pool.key_of(&registration.worker_id), None, "I3: the old session is out of the pool");
         let key = self.pool.add(&registration.worker_id, &registration.capabilities, index, self.now);
+        self.pool.set_offer(key, Takes::Anything, registration.metadata.clone());
         assert!(self.believed.keys().all(|earlier| *earlier < key), "the new worker is the last in order");
         self.peers[index].worker = Some(key);
         self.believed.insert(key, (registration.worker_id.clone(), BTreeMap::new()));
@@ -287,36 +305,6 @@ impl Fleet {
         for (request, _) in pending {
             assert!(self.ended.insert(request), "a request ends once");
         }
-    }
-
-    fn track(&mut self, number: usize) {
-        let Some((&key, _)) = self.believed.iter().nth(number % self.believed.len().max(1)) else { return };
-        let (_, pending) = self.believed.get_mut(&key).expect("it was just found");
-        let request = format!("request {}", self.tracked);
-        self.tracked += 1;
-        let category = ["chat", "embed"].get(self.tracked % 3).copied();
-        pending.insert(request, category);
-        let limit = self.limit(key, category);
-        assert!(self.pool.track(key, limit), "a worker that is there takes it");
-    }
-
-    fn release(&mut self, number: usize) {
-        let all: Vec<(WorkerKey, String)> = self
-            .believed
-            .iter()
-            .flat_map(|(&key, (_, pending))| pending.keys().map(move |id| (key, id.clone())))
-            .collect();
-        let Some((key, request)) = all.get(number % all.len().max(1)) else { return };
-        let (_, pending) = self.believed.get_mut(key).expect("it was just found");
-        let category = pending.remove(request).expect("it is pending");
-        let limit = self.limit(*key, category);
-        assert!(self.pool.release(*key, limit, true));
-        assert!(self.ended.insert(request.clone()), "a request ends once");
-    }
-
-    /// The place of a category among those that a worker limits.
-    fn limit(&self, key: WorkerKey, category: Option<&str>) -> Option<usize> {
-        category.and_then(|category| self.pool.get(key)?.place_of(category))
     }
 
     fn check_health(&mut self) {

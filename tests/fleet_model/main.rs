@@ -48,6 +48,7 @@ fn step() -> impl Strategy<Value = (Step<'static>, String)> {
         2 => peer.prop_map(|peer| (Step::Connect(peer), String::new())),
         8 => Just((Step::Drain, String::new())),
         6 => (0..8_usize).prop_map(|number| (Step::Track(number), String::new())),
+        4 => (0..8_usize).prop_map(|number| (Step::Submit(number), String::new())),
         4 => (0..8_usize).prop_map(|number| (Step::Release(number), String::new())),
         3 => (0..2 * TIMEOUT_MS).prop_map(|ms| (Step::Wait(ms), String::new())),
         3 => Just((Step::CheckHealth, String::new())),
