@@ -37,7 +37,7 @@ pub struct Server {
     pub(crate) shared: Arc<Shared>,
     port: u16,
     runtime: Mutex<Option<Runtime>>,
-    /// Addresses when all connections are gone.
+    /// Ends when all connections are gone.
     gone: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
@@ -262,7 +262,7 @@ impl Server {
         }
     }
 
-    /// Addresses a server whose application could not begin, before it looked at any event. When this returns the port is free again;
+    /// Ends a server whose application could not begin, before it looked at any event. When this returns the port is free again;
     /// a thread of the runtime that is stuck is waited for only for [`ABANDON_TIMEOUT`].
     pub fn abandon(&self) {
         self.shared.events.close();
@@ -272,7 +272,7 @@ impl Server {
         }
     }
 
-    /// Addresses the runtime, and with it every task and socket that is left.
+    /// Ends the runtime, and with it every task and socket that is left.
     pub fn shut_down(&self) {
         self.shared.events.close();
         // What was sent just before the thread of the application ends still leaves.

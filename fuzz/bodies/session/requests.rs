@@ -45,7 +45,7 @@ impl Fleet {
 
     /// The application submits a request.
     pub fn submit(&mut self, number: usize) {
-        let model_match = if number % 2 == 0 { ModelMatch::Loose } else { ModelMatch::Exact };
+        let model_match = if number.is_multiple_of(2) { ModelMatch::Loose } else { ModelMatch::Exact };
         let demand = Demand { model: MODELS[number / 2 % MODELS.len()].map(Name::new), model_match, ..Demand::any() };
         let id = self.requests.intern(&mut self.pool, demand.clone());
         let request = format!("request {}", self.tracked);

@@ -176,7 +176,7 @@ mod elsewhere {
 #[cfg(not(unix))]
 pub use elsewhere::{Descriptor, Lent, take_back};
 
-/// Gives a connection to Node, with what was read of it. Addresses when this server has no more part in it.
+/// Gives a connection to Node, with what was read of it. Returns when this server has no more part in it.
 ///
 /// # Errors
 /// If the connection can't be given; it is lost then.
@@ -201,12 +201,12 @@ pub struct Addresses {
 }
 
 async fn relay(shared: &Arc<Shared>, mut outer: TcpStream, head: &[u8], port: u16) -> io::Result<()> {
-    let ends = Addresses { remote: outer.peer_addr()?, local: outer.local_addr()? };
+    let addresses = Addresses { remote: outer.peer_addr()?, local: outer.local_addr()? };
     let socket = TcpSocket::new_v4()?;
     // Bound before it connects, so that Node finds the address however soon it accepts.
     socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
     let own_port = socket.local_addr()?.port();
-    shared.relayed.lock().insert(own_port, ends);
+    shared.relayed.lock().insert(own_port, addresses);
     let relayed = async {
         let mut inner = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
         inner.set_nodelay(true)?;

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn i7_a_turn_ends_by_bytes_too_and_gives_one_entry_at_least() {
+    fn i7_a_share_ends_by_bytes_too_and_has_one_entry_at_least() {
         let mut fair_queue = FairQueue::default();
         for number in 0..4 {
             fair_queue.push(Item { bytes: SHARE_BYTES / 2, ..item(1, number) });
