@@ -73,7 +73,10 @@ function serveMemory({ server, params, meter, implementation }) {
     // One has the slot.
     for (let number = 0; number <= messages; number += 1) {
       // A text of its own for each, as it is when they come from clients.
-      const prompt = padded({ prompt: '' }, 'prompt', PAYLOAD_BYTES).prompt.replace('lorem', String(number).padStart(8));
+      const prompt = padded({ prompt: '' }, 'prompt', PAYLOAD_BYTES).prompt.replace(
+        'lorem',
+        String(number).padStart(8),
+      );
       dispatcher.request({ prompt }, { model: MODEL }).catch(ignore);
       if (number % 1000 === 0) await setImmediate();
     }
