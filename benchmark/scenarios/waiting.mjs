@@ -128,7 +128,7 @@ export default [
   {
     name: 'waiting-memory',
     title: "a waiting request's memory, 1 KB each, beside a dispatcher on ws",
-    full: { workers: 1, messages: 50_000 },
+    full: { workers: 1, messages: 100_000 },
     quick: { workers: 1, messages: 5_000 },
     options: { queue: UNBOUNDED },
     load: (_params, implementation) => ({
