@@ -17,7 +17,19 @@ import { runRow } from './support/measure.mjs';
 import { build } from './support/processes.mjs';
 import { plainTable } from './support/table.mjs';
 
-const ORDER = ['inbound-flood', 'inbound-paced', 'heartbeats', 'sends', 'requests', 'large', 'fleet', 'http'];
+const ORDER = [
+  'inbound-flood',
+  'inbound-paced',
+  'heartbeats',
+  'sends',
+  'requests',
+  'dispatched',
+  'streams',
+  'waiting',
+  'large',
+  'fleet',
+  'http',
+];
 const here = path.dirname(fileURLToPath(import.meta.url));
 
 const { values: options } = parseArgs({

@@ -6,7 +6,7 @@
 //   server.cjs SCENARIO-FILE ROW IMPLEMENTATION PARAMETERS-AS-JSON
 //
 // IMPLEMENTATION is `native` (this package), `standin` (the same on npm's ws) or `http` (Node's own server, for rows about
-// HTTP). It says {event: 'listening', port}; at {command: 'begin'} it starts to count and says {event: 'begun'}; at
+// HTTP). `dispatcher` and `few` are this package, too: a row does something else there (see its `serve`). It says {event: 'listening', port}; at {command: 'begin'} it starts to count and says {event: 'begun'}; at
 // {command: 'end'} it says {event: 'ended', usage, ...counts} once its own part of the work is done.
 
 const http = require('node:http');
@@ -14,7 +14,8 @@ const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { Meter } = require('./support/meter.cjs');
 
-const IMPLEMENTATIONS = { native: '../index.js', standin: '../__test__/parity/standin.js' };
+const HERE = '../index.js';
+const IMPLEMENTATIONS = { native: HERE, dispatcher: HERE, few: HERE, standin: '../__test__/parity/standin.js' };
 
 /** Counts up to a number, and notes when it got there. */
 class Counter {
@@ -71,7 +72,8 @@ async function main() {
   const server =
     implementation === 'http' ? new PlainHttp() : new (require(IMPLEMENTATIONS[implementation]).WorkerServer)(options);
   const meter = new Meter();
-  const part = row.serve({ server, params, meter, counter: (expected) => new Counter(expected) }) ?? {};
+  const counter = (expected) => new Counter(expected);
+  const part = row.serve({ server, params, meter, counter, implementation }) ?? {};
   await server.start();
 
   const commands = {

@@ -9,6 +9,8 @@ export const FIGURES = {
   rate: { title: 'per second', digits: 3 },
   cpu: { title: 'server CPU each', unit: 'µs', digits: 3 },
   js: { title: 'JS thread each', unit: 'µs', digits: 3 },
+  submit: { title: 'submit', unit: 'µs', digits: 3 },
+  release: { title: 'release, and the next begins', unit: 'µs', digits: 3 },
   p50: { title: 'p50', unit: 'µs', digits: 3 },
   p99: { title: 'p99', unit: 'µs', digits: 3 },
   delay: { title: 'mean delay', unit: 'ms', digits: 3 },
@@ -22,12 +24,12 @@ export const FIGURES = {
 
 /** Runs a row once, in fresh processes. */
 export async function runOnce(row, { implementation, quick }) {
-  const params = quick ? row.quick : row.full;
+  const params = { ...(quick ? row.quick : row.full), ...row.differs?.[implementation] };
   const server = new Server({ file: row.file, name: row.name, implementation, params });
   let load;
   try {
     const port = await server.listening();
-    load = new Load({ port, workers: params.workers, seed: 1, ...row.load(params) });
+    load = new Load({ port, workers: params.workers, seed: 1, ...row.load(params, implementation) });
     await load.ready();
     await server.begin();
     load.say('go');
@@ -61,6 +63,8 @@ function figures(row, run) {
     rate: row.seconds && messages / row.seconds(run),
     cpu: usage.cpuMicros / messages,
     js: usage.jsMicros === undefined ? undefined : usage.jsMicros / messages,
+    submit: row.submit?.(run),
+    release: row.release?.(run),
     p50: latency?.p50,
     p99: latency?.p99,
     delay: row.delay?.(run),

@@ -3,6 +3,12 @@
 /** Of a message's JSON text. */
 export const MESSAGE_BYTES = 200;
 
+/** The model that all workers of the load generator have, where they have none of their own. */
+export const MODEL = 'llama-3-70b';
+
+/** What workers name that take requests of `request()`. */
+export const FEATURES = { request: 'request', resume: 'resume' };
+
 /** `message` with its `field` filled up with letters, so that its JSON text has `size` bytes. */
 export function padded(message, field, size) {
   const missing = size - JSON.stringify(message).length;

@@ -6,16 +6,22 @@ const { clearTimeout, setTimeout } = require('node:timers');
 /** The longest time that a timer of Node's can wait. */
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
+/** So many empty places are always left alone. */
+const MAX_EMPTY = 64;
+
 const now = performance.now.bind(performance);
 
 /**
- * When something is due, for any number of items, with one timer: a binary heap, earliest first. An item keeps its place in
- * it, so that one that no longer waits is taken out at once and nothing remembers it.
+ * When something is due, for any number of items, with one timer: a binary heap, earliest first.
  *
- * An item is an object with the members `dueAt` (ms, as `now` has them) and `place` (-1 while it is not in the heap).
+ * An item is an object with the member `place`, which is -1 while it is not in the heap. Nearly all are taken out long before they are due:
+ * what they leave is an empty place, which costs nothing to make, and once there are more of those than items the heap is made anew.
  */
 class Deadlines {
-  #heap = [];
+  /** When each place is due (ms, as `now` has them), and the item there; `null` if it no longer waits. */
+  #times = [];
+  #items = [];
+  #empty = 0;
   #onDue;
   #timer = null;
   #timerAt = Infinity;
@@ -28,32 +34,32 @@ class Deadlines {
 
   /** Has the item called at `at`, instead of when it was to be. Infinity: never. */
   set(item, at) {
-    if (item.place >= 0 && item.dueAt === at) return;
+    if (item.place >= 0 && this.#times[item.place] === at) return;
     this.delete(item);
     if (at === Infinity) return;
-    item.dueAt = at;
-    item.place = this.#heap.length;
-    this.#heap.push(item);
-    this.#siftUp(item.place);
+    const place = this.#items.length;
+    this.#items.push(item);
+    this.#times.push(at);
+    item.place = place;
+    this.#siftUp(place);
     if (at < this.#timerAt) this.#arm(at);
   }
 
   /** The item no longer waits. */
   delete(item) {
-    const { place } = item;
-    if (place < 0) return;
+    if (item.place < 0) return;
+    this.#items[item.place] = null;
     item.place = -1;
-    const last = this.#heap.pop();
-    if (last === item) return;
-    this.#put(place, last);
-    this.#siftUp(place);
-    this.#siftDown(last.place);
+    this.#empty += 1;
+    if (this.#empty > MAX_EMPTY && this.#empty * 2 > this.#items.length) this.#compact();
   }
 
   /** Nothing waits any more. */
   clear() {
-    for (const item of this.#heap) item.place = -1;
-    this.#heap = [];
+    for (const item of this.#items) if (item !== null) item.place = -1;
+    this.#times = [];
+    this.#items = [];
+    this.#empty = 0;
     clearTimeout(this.#timer);
     this.#timer = null;
     this.#timerAt = Infinity;
@@ -71,46 +77,75 @@ class Deadlines {
     this.#timerAt = Infinity;
     const time = now();
     const due = [];
-    while (this.#heap.length > 0 && this.#heap[0].dueAt <= time) {
-      const [item] = this.#heap;
-      this.delete(item);
+    // Empty places at the top go whenever they were due: the timer is for none of them.
+    while (this.#items.length > 0 && (this.#times[0] <= time || this.#items[0] === null)) {
+      const item = this.#takeFirst();
+      if (item === null) continue;
+      item.place = -1;
       due.push(item);
     }
     if (due.length > 0) this.#onDue(due);
-    if (this.#heap.length > 0 && this.#heap[0].dueAt < this.#timerAt) this.#arm(this.#heap[0].dueAt);
+    if (this.#items.length > 0 && this.#times[0] < this.#timerAt) this.#arm(this.#times[0]);
   }
 
-  #put(place, item) {
-    this.#heap[place] = item;
-    item.place = place;
+  /** Takes the place at the top out of the heap. */
+  #takeFirst() {
+    const [first] = this.#items;
+    const item = this.#items.pop();
+    const at = this.#times.pop();
+    if (this.#items.length > 0) {
+      this.#put(0, item, at);
+      this.#siftDown(0);
+    }
+    if (first === null) this.#empty -= 1;
+    return first;
+  }
+
+  /** Makes the heap anew, without its empty places. */
+  #compact() {
+    let count = 0;
+    for (let place = 0; place < this.#items.length; place += 1) {
+      if (this.#items[place] === null) continue;
+      this.#put(count, this.#items[place], this.#times[place]);
+      count += 1;
+    }
+    this.#items.length = count;
+    this.#times.length = count;
+    this.#empty = 0;
+    for (let place = (count >> 1) - 1; place >= 0; place -= 1) this.#siftDown(place);
+  }
+
+  #put(place, item, at) {
+    this.#items[place] = item;
+    this.#times[place] = at;
+    if (item !== null) item.place = place;
   }
 
   #siftUp(from) {
-    const heap = this.#heap;
-    const item = heap[from];
+    const [item, at] = [this.#items[from], this.#times[from]];
     let place = from;
     while (place > 0) {
       const parent = (place - 1) >> 1;
-      if (heap[parent].dueAt <= item.dueAt) break;
-      this.#put(place, heap[parent]);
+      if (this.#times[parent] <= at) break;
+      this.#put(place, this.#items[parent], this.#times[parent]);
       place = parent;
     }
-    this.#put(place, item);
+    if (place !== from) this.#put(place, item, at);
   }
 
   #siftDown(from) {
-    const heap = this.#heap;
-    const item = heap[from];
+    const times = this.#times;
+    const [item, at] = [this.#items[from], times[from]];
     let place = from;
     for (;;) {
       let child = 2 * place + 1;
-      if (child >= heap.length) break;
-      if (child + 1 < heap.length && heap[child + 1].dueAt < heap[child].dueAt) child += 1;
-      if (heap[child].dueAt >= item.dueAt) break;
-      this.#put(place, heap[child]);
+      if (child >= times.length) break;
+      if (child + 1 < times.length && times[child + 1] < times[child]) child += 1;
+      if (times[child] >= at) break;
+      this.#put(place, this.#items[child], times[child]);
       place = child;
     }
-    this.#put(place, item);
+    if (place !== from) this.#put(place, item, at);
   }
 }
 

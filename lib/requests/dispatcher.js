@@ -28,7 +28,7 @@ class Dispatcher {
   /** Those that wait, by the number that the native queue gave them. */
   #waiting = new Map();
   /** Stands among the deadlines for the next time that a pause after a rejection ends. */
-  #wake = { dueAt: Infinity, place: -1 };
+  #wake = { place: -1 };
   /** How many callers have not got their end. */
   #unsettled = 0;
   #options;
@@ -149,11 +149,12 @@ class Dispatcher {
     request.state = WAITING;
     request.stateEndsAt = Infinity;
     request.queuedAt = now();
-    request.queueAt = request.queuedAt + request.queueLeftMs;
     this.#waiting.set(request.ticket, request);
     this.schedule(request);
     if (request.rejectedBy !== null) this.#scheduleWake();
-    if (isFirstWait) this.call(request, 'onQueued', { position: request.position, size: this.#waiting.size });
+    if (isFirstWait && request.options.onQueued !== undefined) {
+      this.call(request, 'onQueued', { position: this.#slots.position, size: this.#waiting.size });
+    }
   }
 
   /** It waits no longer. */
@@ -161,7 +162,6 @@ class Dispatcher {
     this.#waiting.delete(request.ticket);
     request.ticket = null;
     request.queueLeftMs = Math.max(0, request.queueLeftMs - (now() - request.queuedAt));
-    request.queueAt = Infinity;
   }
 
   #withdraw(request) {
@@ -191,8 +191,9 @@ class Dispatcher {
   /** Sends a request to the worker whose slot it was given. False if the worker could not be sent to. */
   #start(request) {
     const { granted: record } = request;
+    const time = now();
     request.attempt += 1;
-    if (!this.#host.send(record, this.#host.textFor(request, record, request.timeoutAt - now()))) {
+    if (!this.#host.send(record, this.#host.textFor(request, record, request.timeoutAt - time))) {
       this.#slots.giveBack(request);
       return false;
     }
@@ -202,7 +203,7 @@ class Dispatcher {
     request.lastRecord = record;
     request.isAcknowledged = false;
     request.missedBeats = 0;
-    request.heardAt = now();
+    request.heardAt = time;
     request.nextSeq = 0;
     request.stateEndsAt = Infinity;
     this.#host.occupy(record, request);

@@ -12,9 +12,17 @@ const MODEL_MATCHES = Object.freeze(['loose', 'exact']);
 const QUEUE_DEFAULTS = Object.freeze({ maxSize: 1_000, maxBytes: 64 * 1024 * 1024, timeoutMs: 30_000 });
 
 /**
+ * The settings that were read last, and the defaults that they were read with. Nearly all requests of a program ask for the same: theirs
+ * are checked once, and take no memory of their own. None are kept that say whose a request is or hold a function.
+ */
+let known = null;
+let knownDefaults = null;
+
+/**
  * Checks the options of a request and fills in the defaults.
  *
  * @param {object} defaults The server's: `queueTimeoutMs` and `modelMatch`.
+ * @returns {{requestId: string, model?: string, signal?: AbortSignal, settings: object}} `settings`, which requests may share, has all others.
  * @throws {TypeError} that names the option, what it must be and what it was
  */
 function readRequestOptions(options, defaults) {
@@ -41,6 +49,27 @@ function readRequestOptions(options, defaults) {
   } = options;
   // Said one by one: this runs for each request, and a loop over their names would take longer than all the rest.
   optionalString(model, 'options.model');
+  if (
+    defaults === knownDefaults &&
+    category === known.category &&
+    modelMatch === known.modelMatch &&
+    priority === PRIORITIES[known.priority] &&
+    timeoutMs === known.timeoutMs &&
+    queueTimeoutMs === known.queueTimeoutMs &&
+    (idleTimeoutMs === 0 ? Infinity : idleTimeoutMs) === known.idleTimeoutMs &&
+    maxAttempts === known.maxAttempts &&
+    workerId === undefined &&
+    where === undefined &&
+    affinity === undefined &&
+    fairKey === undefined &&
+    onQueued === undefined &&
+    onStarted === undefined &&
+    onProgress === undefined
+  ) {
+    if (requestId !== undefined) requireRequestId(requestId);
+    if (signal !== undefined) requireSignal(signal);
+    return { requestId: requestId ?? newRequestId(), model, signal, settings: known };
+  }
   optionalString(category, 'options.category');
   optionalString(workerId, 'options.workerId');
   optionalString(affinity, 'options.affinity');
@@ -59,8 +88,7 @@ function readRequestOptions(options, defaults) {
   optionalFunction(onQueued, 'options.onQueued');
   optionalFunction(onStarted, 'options.onStarted');
   optionalFunction(onProgress, 'options.onProgress');
-  return {
-    model,
+  const settings = {
     category,
     modelMatch,
     isDefaultMatch: modelMatch === defaults.modelMatch,
@@ -69,8 +97,6 @@ function readRequestOptions(options, defaults) {
     affinity,
     priority: PRIORITIES.indexOf(priority),
     fairKey,
-    requestId: requestId ?? randomUUID(),
-    signal,
     timeoutMs,
     queueTimeoutMs,
     idleTimeoutMs: idleTimeoutMs === 0 ? Infinity : idleTimeoutMs,
@@ -79,6 +105,11 @@ function readRequestOptions(options, defaults) {
     onStarted,
     onProgress,
   };
+  if ([workerId, where, affinity, fairKey, onQueued, onStarted, onProgress].every((value) => value === undefined)) {
+    known = settings;
+    knownDefaults = defaults;
+  }
+  return { requestId: requestId ?? newRequestId(), model, signal, settings };
 }
 
 /**
@@ -90,7 +121,8 @@ function readDemandOptions(options, defaults) {
   if (options === undefined) options = {};
   if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options);
   const { model, modelMatch, category, workerId, where } = options;
-  return readRequestOptions({ model, modelMatch, category, workerId, where }, defaults);
+  const { settings } = readRequestOptions({ model, modelMatch, category, workerId, where }, defaults);
+  return { model, ...settings };
 }
 
 /**
@@ -115,6 +147,13 @@ function readQueueOptions(queue = {}) {
 function readModelMatch(modelMatch = 'loose') {
   requireOneOf(modelMatch, MODEL_MATCHES, 'modelMatch');
   return modelMatch;
+}
+
+/** A UUID in one piece: Node's is a chain of its digits, which takes 450 bytes until somebody has read a letter of it. */
+function newRequestId() {
+  const requestId = randomUUID();
+  requestId.charCodeAt(0);
+  return requestId;
 }
 
 function optionalString(value, name) {

@@ -10,15 +10,16 @@ const SUSPENDED = 'suspended'; // its worker was lost, and may come back and go 
 const HELD = 'held'; // its caller was answered, and the slot is taken until the worker confirms
 const DONE = 'done';
 
+/** The settings of a request that ended before it began: nobody asks for them. */
+const REFUSED = Object.freeze({ queueTimeoutMs: 0 });
+
 /** One call of `request()` or `stream()`: what was asked for, where it is, and how its caller learns of the end. */
 class Request {
   state = WAITING;
   /** Its place among the deadlines: see `deadlines.js`. */
-  dueAt = Infinity;
   place = -1;
-  /** When the caller is told that it takes too long, in all, and for a free slot. Times are those of `deadlines.js`. */
+  /** When the caller is told that it takes too long. Times are those of `deadlines.js`. */
   timeoutAt = Infinity;
-  queueAt = Infinity;
   /** When something of its state ends: a pause, the wait for a confirmation, for a worker or for an end that is ready. */
   stateEndsAt = Infinity;
   /** How much of its queue time is left, and since when it waits. */
@@ -28,8 +29,6 @@ class Request {
   ticket = null;
   /** When it first arrived, as the native queue numbers that: who comes back stands where it would have stood. */
   arrival = undefined;
-  /** Its place in the queue when it began to wait. */
-  position = 0;
   /** The worker whose slot it was given, and the place of its category among those that the worker limits. */
   granted = null;
   limitPlace = -1;
@@ -61,21 +60,20 @@ class Request {
   #resolve;
   #reject;
 
-  /** @param options As `readRequestOptions` returns them. */
-  constructor(options, payloadText, isStream, maxStreamBytes) {
-    this.options = options;
-    this.requestId = options.requestId;
-    this.idText = JSON.stringify(options.requestId);
+  /** @param read What `readRequestOptions` returns. */
+  constructor({ requestId, model, signal, settings }, payloadText, isStream, maxStreamBytes) {
+    /** Those that requests may share. */
+    this.options = settings;
+    this.requestId = requestId;
+    this.model = model;
+    this.signal = signal;
     this.payloadText = payloadText;
     this.payloadBytes = 0;
     /** Whether the payload is a plain object: workers that speak types of the application's own take nothing else. */
     this.isObject = false;
-    this.modelText = undefined;
-    this.categoryText = undefined;
     this.traceText = undefined;
     this.isStream = isStream;
-    this.signal = options.signal;
-    this.queueLeftMs = options.queueTimeoutMs;
+    this.queueLeftMs = settings.queueTimeoutMs;
     if (isStream) this.buffer = new ChunkBuffer(maxStreamBytes);
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -85,9 +83,19 @@ class Request {
 
   /** A request that ended before it began. */
   static refused(error, isStream, requestId = '') {
-    const request = new Request({ requestId, queueTimeoutMs: 0 }, undefined, isStream, 0);
+    const request = new Request({ requestId, settings: REFUSED }, undefined, isStream, 0);
     request.reject(error);
     return request;
+  }
+
+  /** Its id as JSON text. */
+  get idText() {
+    return JSON.stringify(this.requestId);
+  }
+
+  /** When it has waited too long for a free slot. */
+  get queueAt() {
+    return this.ticket === null ? Infinity : this.queuedAt + this.queueLeftMs;
   }
 
   /** It keeps the place that it had, and is refused by no bound: it has waited, or been given to a worker. */

@@ -29,16 +29,17 @@ function sharedFeatures(named, offersResume) {
 /**
  * The text of a `request` message.
  *
- * @param {{idText: string, modelText: string | undefined, categoryText: string | undefined, payloadText: string | undefined,
- *   traceText: string | undefined, isStream: boolean}} request Its parts, as JSON text.
+ * @param {{idText: string, model: string | undefined, options: {category: string | undefined}, payloadText: string | undefined,
+ *   traceText: string | undefined, isStream: boolean}} request Its parts; those that end on `Text` are JSON text.
  * @param {number} timeoutMs What is left, in ms; Infinity if there is no limit.
  */
 function requestText(request, attempt, timeoutMs) {
   let text = `{"type":"request","requestId":${request.idText},"attempt":${attempt}`;
   // A worker that has no time at all left would still be asked to answer within a millisecond.
   if (timeoutMs !== Infinity) text += `,"timeoutMs":${Math.max(1, Math.ceil(timeoutMs))}`;
-  if (request.modelText !== undefined) text += `,"model":${request.modelText}`;
-  if (request.categoryText !== undefined) text += `,"category":${request.categoryText}`;
+  const { model, options } = request;
+  if (model !== undefined) text += `,"model":${JSON.stringify(model)}`;
+  if (options.category !== undefined) text += `,"category":${JSON.stringify(options.category)}`;
   text += `,"stream":${request.isStream}`;
   if (request.payloadText !== undefined) text += `,"payload":${request.payloadText}`;
   if (request.traceText !== undefined) text += `,"trace":${request.traceText}`;

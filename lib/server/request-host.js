@@ -86,10 +86,9 @@ class RequestHost {
     const { payloadText, options } = request;
     request.isObject = payloadText !== undefined && payloadText.charCodeAt(0) === OPENING_BRACE;
     request.payloadBytes = payloadText === undefined ? 0 : Buffer.byteLength(payloadText);
-    if (options.model !== undefined) request.modelText = JSON.stringify(options.model);
-    if (options.category !== undefined) request.categoryText = JSON.stringify(options.category);
     const { maxQueuedBytes } = this.#limits;
-    const { model = '', category = '' } = options;
+    const { model = '' } = request;
+    const { category = '' } = options;
     const most = request.payloadBytes + MAX_FRAME_EXTRA + MAX_UNIT_BYTES * (model.length + category.length);
     if (most <= maxQueuedBytes) return;
     const length = Buffer.byteLength(requestText(request, 1, options.timeoutMs));

@@ -82,7 +82,11 @@ class RequestSlots {
     const fields = this.#fields();
     request.ticket = fields[TICKET];
     request.arrival = fields[ARRIVAL];
-    request.position = fields[POSITION];
+  }
+
+  /** The place in the queue of the request that began to wait last. */
+  get position() {
+    return this.#fields()[POSITION];
   }
 
   /** The native side has just given a slot to a request: whose it is. */
@@ -122,7 +126,7 @@ class RequestSlots {
 
   /** @param options Those of a request that say what it asks of a worker */
   explain(options) {
-    const { text, ids, reasons } = this.#native.explain(this.#intern(demandText(options, true)));
+    const { text, ids, reasons } = this.#native.explain(this.#intern(demandText(options.model, options, true)));
     return { text, workers: ids.map((id, at) => ({ id, takes: reasons[at] === 'free', reason: reasons[at] })) };
   }
 
@@ -142,13 +146,13 @@ class RequestSlots {
   // ---- Demands ----
 
   #demandOf(request) {
-    const { options } = request;
+    const { options, model } = request;
     const isObject = !this.#tellsObjects || request.isObject;
-    if (!asksForModelAlone(options) || !isObject) return this.#intern(demandText(options, isObject));
-    const known = this.#byModel.get(options.model);
+    if (!asksForModelAlone(options) || !isObject) return this.#intern(demandText(model, options, isObject));
+    const known = this.#byModel.get(model);
     if (known !== undefined) return known;
-    const demand = this.#intern(demandText(options, true));
-    this.#byModel.set(options.model, demand);
+    const demand = this.#intern(demandText(model, options, true));
+    this.#byModel.set(model, demand);
     return demand;
   }
 
@@ -171,7 +175,7 @@ const asksForModelAlone = ({ isDefaultMatch, category, workerId, where }) =>
   isDefaultMatch && category === undefined && workerId === undefined && where === undefined;
 
 /** What a request asks of a worker, as the native side reads it. */
-function demandText({ model, modelMatch, category, workerId, where }, isObject) {
+function demandText(model, { modelMatch, category, workerId, where }, isObject) {
   const members = [`"exact":${modelMatch === 'exact'}`, `"objects":${isObject}`];
   if (model !== undefined) members.push(`"model":${JSON.stringify(model)}`);
   if (category !== undefined) members.push(`"category":${JSON.stringify(category)}`);

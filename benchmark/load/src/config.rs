@@ -22,9 +22,24 @@ pub struct Config {
     /// What random texts and masks start from.
     #[serde(default = "seed")]
     pub seed: u64,
+    /// What they say of themselves.
+    #[serde(default)]
+    pub registration: Registration,
     /// What they do.
     #[serde(flatten)]
     pub work: Kind,
+}
+
+/// What differs in the registrations of the clients.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Registration {
+    /// The features that they name.
+    pub features: Vec<String>,
+    /// Whether each has a model of its own, `model-` and its number, instead of the one that all share.
+    pub own_model: bool,
+    /// How many requests each takes; 16 if it is left out.
+    pub slots: Option<u32>,
 }
 
 /// What the clients do.
@@ -74,7 +89,21 @@ pub enum Kind {
         messages: u64,
         /// Bytes of each answer.
         size: usize,
+        /// Whether a request is acknowledged before it is answered.
+        #[serde(default)]
+        acks: bool,
     },
+    /// Answer each piece of work with chunks, as fast as the sockets take them, and a result.
+    Stream {
+        /// How many chunks in all.
+        messages: u64,
+        /// How many for each piece of work.
+        chunks: u64,
+        /// Bytes of each chunk's message.
+        size: usize,
+    },
+    /// Take requests and answer none.
+    Hold,
     /// Connect and register, at the word `go`.
     Register,
     /// Stay connected.

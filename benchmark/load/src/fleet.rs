@@ -9,7 +9,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::config::Config;
+use crate::config::{Config, Registration};
 use crate::connection::{Connection, Stage};
 use crate::frame::Received;
 use crate::text;
@@ -28,6 +28,7 @@ pub struct Fleet {
     port: u16,
     first: usize,
     per_address: usize,
+    registration: Registration,
     connecting_max: usize,
     connections: Vec<Connection>,
     wanted: usize,
@@ -46,6 +47,7 @@ impl Fleet {
             port: config.port,
             first: config.first,
             per_address: config.per_address,
+            registration: config.registration.clone(),
             connecting_max: config.connecting,
             connections: Vec::with_capacity(config.workers),
             wanted: 0,
@@ -145,6 +147,11 @@ impl Fleet {
         self.connections.iter().all(|connection| connection.out.is_empty())
     }
 
+    /// Whether everything that a worker was to send is with the kernel.
+    pub fn has_sent(&self, index: usize) -> bool {
+        self.connections.get(index).is_some_and(|connection| connection.out.is_empty())
+    }
+
     /// Drops so many connections without a word.
     pub fn vanish(&mut self, count: usize) {
         let leaving = self.connections.iter_mut().filter(|connection| connection.stage == Stage::Open).take(count);
@@ -213,8 +220,8 @@ impl Fleet {
                 let head = std::mem::take(&mut connection.head);
                 self.unexpected += u64::from(!head.starts_with(b"HTTP/1.1 101 "));
                 connection.stage = Stage::Registering;
-                let id = format!("w{}", self.first + index);
-                connection.out.push_text(MASK, text::registration(&id).as_bytes());
+                let text = text::registration(self.first + index, &self.registration);
+                connection.out.push_text(MASK, text.as_bytes());
                 &head[end + 4..].to_vec()
             }
             _ => bytes,

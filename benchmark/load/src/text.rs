@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use fastrand::Rng;
 
+use crate::config::Registration;
 use crate::frame;
 
 /// The size of a piece that is written at once, at most.
@@ -64,10 +65,18 @@ impl Texts {
     }
 }
 
-/// A registration of a worker for a model that all share.
-pub fn registration(id: &str) -> String {
+/// The registration of the worker with that number.
+pub fn registration(number: usize, differs: &Registration) -> String {
+    let id = format!("w{number}");
+    let model = if differs.own_model { format!("model-{number}") } else { "llama-3-70b".to_owned() };
+    let slots = differs.slots.unwrap_or(16);
+    let features = if differs.features.is_empty() {
+        String::new()
+    } else {
+        format!(r#","features":["{}"]"#, differs.features.join(r#"",""#))
+    };
     format!(
-        r#"{{"type":"worker_registration","workerId":"{id}","workerName":"Worker {id}","capabilities":{{"models":[{{"modelId":"llama-3-70b","displayName":"Llama 3 70B","maxContextTokens":8192,"maxOutputTokens":4096,"supportsStreaming":true}}],"maxConcurrentRequests":16,"concurrencyLimits":{{"chat":8}}}}}}"#
+        r#"{{"type":"worker_registration","workerId":"{id}","workerName":"Worker {id}","capabilities":{{"models":[{{"modelId":"{model}","displayName":"Llama 3 70B","maxContextTokens":8192,"maxOutputTokens":4096,"supportsStreaming":true}}],"maxConcurrentRequests":{slots},"concurrencyLimits":{{"chat":8}}}}{features}}}"#
     )
 }
 

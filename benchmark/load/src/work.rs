@@ -6,6 +6,7 @@ mod heartbeats;
 mod receive;
 mod sending;
 mod still;
+mod stream;
 
 use std::io;
 use std::time::Instant;
@@ -77,7 +78,9 @@ pub fn of(config: &Config) -> Box<dyn Work> {
         }
         Kind::Beats { every_ms, for_ms } => Box::new(beats::Beats::new(seed, every_ms, for_ms, config.workers)),
         Kind::Receive { messages, report_every } => Box::new(receive::Receive::new(seed, messages, report_every)),
-        Kind::Answer { messages, size } => Box::new(answer::Answer::new(seed, messages, size)),
+        Kind::Answer { messages, size, acks } => Box::new(answer::Answer::new(seed, messages, size, acks)),
+        Kind::Stream { messages, chunks, size } => Box::new(stream::Stream::new(seed, messages, chunks, size)),
+        Kind::Hold => Box::new(still::Hold),
         Kind::Register => Box::new(still::Register::new(config.workers)),
         Kind::Idle => Box::new(still::Idle),
         Kind::Http { messages } => Box::new(Http::new(messages, config.workers)),

@@ -13,6 +13,11 @@ use crate::text::Texts;
 
 const WORK: &[u8] = br#"{"type":"work","requestId":""#;
 const RESULT: &str = r#"{"type":"result","requestId":""#;
+/// The same where the server speaks of requests itself. Each is in its first attempt: no worker of a benchmark is lost.
+const REQUEST: &[u8] = br#"{"type":"request","requestId":""#;
+const REQUEST_ACK: &str = r#"{"type":"request_ack","requestId":""#;
+const REQUEST_RESULT: &str = r#"{"type":"request_result","requestId":""#;
+const SETTLED: &[u8] = br#"{"type":"request_settled","#;
 /// From this size on the answer is made beforehand. The server then gives each worker one request at a time, of no interest here.
 const LARGE: usize = 64 * 1024;
 
@@ -21,18 +26,22 @@ pub struct Answer {
     messages: u64,
     answered: u64,
     size: usize,
+    acks: bool,
     texts: Texts,
     rest: String,
+    request_rest: String,
     large: Rc<[u8]>,
     text: Vec<u8>,
     span: Span,
 }
 
 impl Answer {
-    /// So many answers of `size` bytes, all workers together.
-    pub fn new(seed: u64, messages: u64, size: usize) -> Self {
+    /// So many answers of `size` bytes, all workers together. `acks`: a request is acknowledged first.
+    pub fn new(seed: u64, messages: u64, size: usize, acks: bool) -> Self {
         let mut texts = Texts::new(seed);
         let rest = texts.padded(r#"","text":""#, r#""}"#, size.saturating_sub(RESULT.len() + 10));
+        let text = rest.strip_prefix(r#"",""#).unwrap_or_default();
+        let request_rest = format!(r#"","attempt":1,"data":{{"{text}}}"#);
         let large = if size >= LARGE {
             let text = texts.padded(r#"{"type":"result","text":""#, r#""}"#, size);
             texts.framed(&text)
@@ -40,7 +49,8 @@ impl Answer {
             Vec::new()
         };
         let large = large.into();
-        Self { messages, answered: 0, size, texts, rest, large, text: Vec::with_capacity(256), span: Span::default() }
+        let text = Vec::with_capacity(256);
+        Self { messages, answered: 0, size, acks, texts, rest, request_rest, large, text, span: Span::default() }
     }
 }
 
@@ -50,19 +60,26 @@ impl Work for Answer {
     }
 
     fn message(&mut self, _index: usize, out: &mut Outbox, payload: &[u8], now: Instant) -> bool {
+        if payload.starts_with(SETTLED) {
+            return true;
+        }
         self.answered += 1;
         self.span.note(now);
         if self.size >= LARGE {
             out.repeat(&self.large, self.large.len() as u64);
             return true;
         }
-        let Some(id) = payload.strip_prefix(WORK).and_then(|rest| rest.split(|&byte| byte == b'"').next()) else {
+        if let Some(id) = id_after(WORK, payload) {
+            write(&mut self.text, [RESULT.as_bytes(), id, self.rest.as_bytes()]);
+        } else if let Some(id) = id_after(REQUEST, payload) {
+            if self.acks {
+                write(&mut self.text, [REQUEST_ACK.as_bytes(), id, br#"","attempt":1}"#]);
+                out.push_text(self.texts.mask(), &self.text);
+            }
+            write(&mut self.text, [REQUEST_RESULT.as_bytes(), id, self.request_rest.as_bytes()]);
+        } else {
             return false;
-        };
-        self.text.clear();
-        self.text.extend(RESULT.as_bytes());
-        self.text.extend(id);
-        self.text.extend(self.rest.as_bytes());
+        }
         out.push_text(self.texts.mask(), &self.text);
         true
     }
@@ -73,5 +90,17 @@ impl Work for Answer {
 
     fn report(&mut self) -> Value {
         counted(self.answered, self.span)
+    }
+}
+
+/// The id of a request whose message begins with `start`.
+pub fn id_after<'a>(start: &[u8], payload: &'a [u8]) -> Option<&'a [u8]> {
+    payload.strip_prefix(start)?.split(|&byte| byte == b'"').next()
+}
+
+fn write<const N: usize>(text: &mut Vec<u8>, parts: [&[u8]; N]) {
+    text.clear();
+    for part in parts {
+        text.extend(part);
     }
 }

@@ -1,4 +1,4 @@
-//! Workers that only register, or only stay.
+//! Workers that only register, only stay, or only take what they are given.
 
 use std::io;
 use std::time::Instant;
@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::{Span, Work, counted};
+use crate::connection::Outbox;
 use crate::fleet::Fleet;
 
 /// Everyone connects and registers at the word `go`.
@@ -54,6 +55,27 @@ pub struct Idle;
 impl Work for Idle {
     fn go(&mut self, _fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
         Ok(())
+    }
+
+    fn is_done(&self, _fleet: &Fleet) -> bool {
+        true
+    }
+
+    fn report(&mut self) -> Value {
+        json!({})
+    }
+}
+
+/// Requests are taken, and none is answered; how many of them are under way is the server's business.
+pub struct Hold;
+
+impl Work for Hold {
+    fn go(&mut self, _fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn message(&mut self, _index: usize, _out: &mut Outbox, _payload: &[u8], _now: Instant) -> bool {
+        true
     }
 
     fn is_done(&self, _fleet: &Fleet) -> bool {
