@@ -11,7 +11,8 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
-use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Row, Sockets, rows};
+use super::abi::{MAX_BYTES, MAX_EVENTS};
+use super::batch::{Batch, Extra, Row, Sockets, rows};
 use super::notes::Notes;
 use super::options::{NativeOptions, whole};
 use super::outgoing::OutgoingText;
@@ -52,11 +53,6 @@ pub struct NativeRegistered {
     pub worker_name: String,
     pub room: u32,
 }
-
-/// Slots in what [`NativeServer::buffered_amount_page`] gives.
-#[napi]
-#[allow(clippy::cast_possible_truncation, reason = "it is small")]
-pub const BUFFERED_AMOUNT_PAGE_SLOTS: u32 = PAGE_SLOTS as u32;
 
 /// A running server. Keeps the process alive until it is shut down.
 #[napi]
@@ -164,7 +160,7 @@ impl NativeServer {
         &self.server
     }
 
-    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`](crate::batch::BATCH_FIELDS) doubles, and gives the
+    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`](crate::abi::BATCH_FIELDS) doubles, and gives the
     /// joined texts. `null` when there is nothing, and nothing comes within `look_us` microseconds: see [`Server::look`].
     #[napi(catch_unwind)]
     pub fn drain(&self, returns: bool, look_us: u32, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
@@ -208,14 +204,10 @@ impl NativeServer {
         self.sockets.lock().put_back(number);
     }
 
-    /// See [`Server::admits_line`]. `level` as in [`super::batch`].
+    /// See [`Server::admits_line`]. `level` is the place in [`Level::ALL`].
     #[napi(catch_unwind)]
     pub fn admits_line(&self, level: u32, message: String) -> bool {
-        let level = match level {
-            0 => Level::Debug,
-            1 => Level::Warn,
-            _ => Level::Error,
-        };
+        let level = Level::ALL.get(level as usize).copied().unwrap_or(Level::Error);
         self.server.admits_line(level, &message)
     }
 

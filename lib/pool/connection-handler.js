@@ -8,7 +8,7 @@ const { Handlers, SILENT_LOGGER, describeError, typeName, writeLine, wrongType }
 const { OPTION_NAMES, readTokens, warnOfEmptyToken } = require('../server/options.js');
 const { warnOfUnknownConfig } = require('../workers/unknown-options.js');
 const { WorkerStatus, toWorkerInfo, unknownWorkerInfo } = require('../workers/worker-info.js');
-const { statusRulesFor } = require('../workers/status-rules.js');
+const { HEARTBEAT, applyStatusRule } = require('../workers/status-rules.js');
 
 const REPLACED = native.closingOfReplaced();
 const isObject = (value) => typeof value === 'object' && value !== null;
@@ -168,7 +168,7 @@ class ConnectionHandler {
     }
     const now = new Date();
     worker.lastHeartbeat = now;
-    statusRulesFor(worker.capabilities.maxConcurrentRequests).heartbeat.apply(worker);
+    applyStatusRule(HEARTBEAT, worker, worker.capabilities.maxConcurrentRequests);
     this.#send(ws, native.heartbeatAck(timestamp, now.getTime(), this.#config.heartbeatTimeoutMs));
   }
 

@@ -1,5 +1,6 @@
 'use strict';
 
+const { SilenceVerdict } = require('../native/abi.js');
 const native = require('../native/addon.js');
 const { CandidateLists } = require('./candidates.js');
 const { beginRequest, endRequest } = require('../workers/request-counts.js');
@@ -7,7 +8,7 @@ const { capabilitiesText, checkWorker } = require('./connected-worker.js');
 const { guardedLogger } = require('../server/guarded-logger.js');
 const { SILENT_LOGGER, wrongType } = require('../workers/handlers.js');
 const { RequestIndex } = require('./request-index.js');
-const { statusNumber, statusRulesFor } = require('../workers/status-rules.js');
+const { statusNumber } = require('../workers/status-rules.js');
 const { WorkerStatus, toWorkerInfo } = require('../workers/worker-info.js');
 
 /** `WebSocket.OPEN`, without asking for `ws` where nobody uses it. */
@@ -15,7 +16,7 @@ const OPEN = 1;
 
 const SHUTDOWN = native.closingOfShutdown();
 const IS_REACHABLE = native.reachableStatuses();
-const [, UNHEALTHY, DEAD] = [0, 1, 2];
+const { Unhealthy: UNHEALTHY, Dead: DEAD } = SilenceVerdict;
 
 /**
  * Workers that the caller made, in the order of their addition. The objects stay the caller's: every answer is made from
@@ -42,8 +43,8 @@ class WorkerPool {
     const replaced = this.#records.get(id);
     // A worker that replaces one of its id takes its place, and so its number, which stands for the place.
     const number = replaced?.number ?? this.#lastNumber + 1;
-    const statusRules = statusRulesFor(this.#read(worker, number));
-    const record = { worker, number, statusRules, isMember: true };
+    const max = this.#read(worker, number);
+    const record = { worker, number, max, isMember: true };
     if (replaced === undefined) this.#lastNumber = number;
     else this.#dismiss(replaced);
     this.#records.set(id, record);
@@ -108,14 +109,14 @@ class WorkerPool {
   trackRequest(workerId, requestId, category) {
     const record = this.#records.get(workerId);
     if (record === undefined) return;
-    beginRequest(record.worker, record.statusRules, requestId, category ?? undefined);
+    beginRequest(record.worker, record.max, requestId, category ?? undefined);
     this.#requests.note(requestId, record);
   }
 
   releaseRequest(requestId, options) {
     const record = this.#takeHolder(requestId);
     if (record === undefined) return;
-    endRequest(record.worker, record.statusRules, requestId, options?.incrementCompleted === true);
+    endRequest(record.worker, record.max, requestId, options?.incrementCompleted === true);
   }
 
   checkHealth(timeoutMs) {

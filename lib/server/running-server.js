@@ -2,7 +2,7 @@
 
 const { Drain, RETRY_AFTER_S } = require('./drain.js');
 const { TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED, SLOTS, BARRIER } = require('./event-batch.js');
-const { EventLoop, ROW_FIELDS } = require('./event-loop.js');
+const { EventLoop } = require('./event-loop.js');
 const { Submissions } = require('./submissions.js');
 const { describeError, writeLine } = require('../workers/handlers.js');
 const { unknownWorkerInfo } = require('../workers/worker-info.js');
@@ -12,8 +12,9 @@ const { RequestSlots } = require('./request-slots.js');
 const { TrackedRequests } = require('./tracked-requests.js');
 const { WorkerChanges } = require('./worker-changes.js');
 const { HttpFront } = require('./http-front.js');
-const { LEVELS, limitedLogger } = require('./limited-logger.js');
+const { limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
+const { ROW_FIELDS, levels: LEVELS } = require('../native/abi.js');
 const native = require('../native/addon.js');
 const { parse } = require('./joined-texts.js');
 const { MEMORY_IS_SHARED, rowReader } = require('../native/shared-memory.js');

@@ -1,16 +1,9 @@
 'use strict';
 
-const { MAX_NOTES } = require('../native/addon.js');
+const { MAX_NOTES, NOTE_FIELDS, NO_PLACE, NoteKind } = require('../native/abi.js');
 const { MEMORY_IS_SHARED } = require('../native/shared-memory.js');
 
-/** Doubles for each note: the worker's key, the place of the category among those that the worker limits, and a kind. */
-const NOTE_FIELDS = 3;
-/** The place of a category that is not limited. */
-const NO_PLACE = -1;
-/** Kinds of notes, as the native side numbers them. */
-const TRACKED = 0;
-const RELEASED = 1;
-const COMPLETED = 2;
+const { Tracked: TRACKED, Released: RELEASED, Completed: COMPLETED } = NoteKind;
 
 /**
  * The requests that the application has tracked on the workers of a server. Their ids stay here; the native side is told only whose count changes, and
