@@ -7,7 +7,7 @@ const { beginRequest, endRequest } = require('../workers/request-counts.js');
 const { capabilitiesText, checkWorker } = require('./connected-worker.js');
 const { guardedLogger } = require('../server/guarded-logger.js');
 const { SILENT_LOGGER, wrongType } = require('../workers/handlers.js');
-const { RequestIndex } = require('./request-index.js');
+const { RequestHolders } = require('../workers/request-holders.js');
 const { statusNumber } = require('../workers/status-rules.js');
 const { WorkerStatus, toWorkerInfo } = require('../workers/worker-info.js');
 
@@ -31,7 +31,12 @@ class WorkerPool {
   #lastNumber = 0;
   #roster = new native.Roster();
   #lists = new CandidateLists(this.#roster, (number) => this.#byNumber.get(number).worker);
-  #requests = new RequestIndex();
+  #holders = new RequestHolders({
+    // The truth is in the workers' own `pendingRequests`, which their owners may change.
+    isHolder: ({ isMember, worker }, requestId) => isMember && worker.pendingRequests.has(requestId),
+    orderOf: (record) => record.number,
+    search: (requestId) => [...this.#records.values()].filter(({ worker }) => worker.pendingRequests.has(requestId)),
+  });
 
   constructor(logger = SILENT_LOGGER) {
     this.#logger = guardedLogger(logger);
@@ -110,11 +115,11 @@ class WorkerPool {
     const record = this.#records.get(workerId);
     if (record === undefined) return;
     beginRequest(record.worker, record.max, requestId, category ?? undefined);
-    this.#requests.note(requestId, record);
+    this.#holders.add(requestId, record);
   }
 
   releaseRequest(requestId, options) {
-    const record = this.#takeHolder(requestId);
+    const record = this.#holders.take(requestId);
     if (record === undefined) return;
     endRequest(record.worker, record.max, requestId, options?.incrementCompleted === true);
   }
@@ -162,7 +167,7 @@ class WorkerPool {
     this.#records.clear();
     this.#byNumber.clear();
     this.#roster.clear();
-    this.#requests.clear();
+    this.#holders.clear();
     this.#lists.forget();
     for (const { websocket } of workers) {
       try {
@@ -192,22 +197,7 @@ class WorkerPool {
 
   #dismiss(record) {
     record.isMember = false;
-    this.#requests.forgetRecord(record);
-  }
-
-  /** The record of the worker, earliest added, that holds a request, which is about to be taken from it. */
-  #takeHolder(requestId) {
-    const known = this.#requests.onlyHolder(requestId);
-    if (known !== undefined) {
-      this.#requests.settle(requestId, []);
-      return known;
-    }
-    // Tracked on several workers, or put into `pendingRequests` by hand, or on nobody.
-    const [first, ...others] = [...this.#records.values()].filter(({ worker }) =>
-      worker.pendingRequests.has(requestId),
-    );
-    this.#requests.settle(requestId, others);
-    return first;
+    this.#holders.forget(record, record.worker.pendingRequests);
   }
 }
 
