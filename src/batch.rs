@@ -16,7 +16,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use super::abi::{self, EventKind};
 use super::shared_memory::{doubles, values};
 use worker_server::Server;
-use worker_server::accept::handover::{Descriptor, Lent};
+use worker_server::accept::descriptor::{Descriptor, Lent};
 use worker_server::events::Event;
 use worker_server::peer::PeerId;
 use worker_server_core::worker::{Snapshot, WorkerKey};

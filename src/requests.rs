@@ -242,7 +242,7 @@ impl NativeServer {
         let changed = self.informed().set_draining(WorkerKey(whole(key)), drainer, drains);
         let Some((change, snapshot)) = changed else { return 0 };
         self.row.write(&snapshot);
-        u32::from(change.drains) * DRAINS | u32::from(change.is_changed) * DRAINING_CHANGED
+        (u32::from(change.drains) * DRAINS) | (u32::from(change.is_changed) * DRAINING_CHANGED)
     }
 
     /// See [`Server::update_capabilities`](worker_server::Server::update_capabilities): the whole message, and how many requests of which

@@ -19,7 +19,7 @@ use super::outgoing::OutgoingText;
 use super::requests::RequestFields;
 use super::shared_memory::{NativeSubmissions, doubles};
 use worker_server::Server;
-use worker_server::accept::handover::Addresses;
+use worker_server::accept::addresses::Addresses;
 use worker_server::membership::Features;
 use worker_server::outbox::buffered_amounts::PAGE_SLOTS;
 use worker_server_core::log::Level;
@@ -51,7 +51,7 @@ pub struct NativeRegistered {
     pub session_id: String,
     pub worker_id: String,
     pub worker_name: String,
-    pub room: u32,
+    pub buffered_amount_index: u32,
 }
 
 /// A running server. Keeps the process alive until it is shut down.
@@ -235,7 +235,7 @@ impl NativeServer {
             session_id: registered.session_id,
             worker_id: registered.worker_id,
             worker_name: registered.worker_name,
-            room: u32::try_from(registered.room).unwrap_or(u32::MAX),
+            buffered_amount_index: u32::try_from(registered.buffered_amount_index).unwrap_or(u32::MAX),
         })
     }
 
@@ -360,7 +360,8 @@ impl NativeServer {
     /// Throws if the descriptor can't be duplicated.
     #[napi(catch_unwind)]
     pub fn take_back(&self, fd: i32, head: &[u8]) -> Result<(), String> {
-        self.server.take_back(fd, head).map_err(|error| system_error(&error))
+        // SAFETY: JavaScript waits in this call, and holds the socket whose descriptor it passed.
+        unsafe { self.server.take_back(fd, head) }.map_err(|error| system_error(&error))
     }
 
     /// See [`Server::stop`].

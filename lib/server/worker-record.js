@@ -33,15 +33,15 @@ class WorkerRecord {
   #requests = NONE;
 
   /** `row` is the worker's first state, `features` those that it shares with this server. */
-  constructor(peer, { workerId, workerName, sessionId, room }, capabilities, features, row) {
+  constructor(peer, { workerId, workerName, sessionId, bufferedAmountIndex }, capabilities, features, row) {
     /** Its connection, until it leaves. */
     this.peer = peer;
     this.formerPeer = null;
     this.key = row[KEY];
-    /** Its slot in the native side's memory, over all pages and in its own, which is looked up when it is needed. */
-    this.room = room;
+    /** Where the native side shows its buffered amount: over all pages, and in its own, which is looked up when it is needed. */
+    this.bufferedAmountIndex = bufferedAmountIndex;
     this.bufferedAmountPage = undefined;
-    this.bufferedAmountSlot = room % BUFFERED_AMOUNT_PAGE_SLOTS;
+    this.bufferedAmountSlot = bufferedAmountIndex % BUFFERED_AMOUNT_PAGE_SLOTS;
     /** Bytes that were published for it since everything published was last taken, and which time that was: see `Submissions`. */
     this.departing = 0;
     this.departingSince = -1;

@@ -11,7 +11,7 @@ pub mod defaults {
     use std::time::Duration;
 
     /// The option `timeoutMs` of a request: for all of it.
-    pub const REQUEST_TIMEOUT: Duration = Duration::from_mins(10);
+    pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
     /// The option `idleTimeoutMs` of a request. 0: a worker may say nothing for as long as it likes.
     pub const IDLE_TIMEOUT: Duration = Duration::ZERO;
     /// The option `maxAttempts` of a request.

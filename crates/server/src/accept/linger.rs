@@ -8,7 +8,7 @@ use tokio::time::timeout;
 /// How long a connection that is ended may take for its last words.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Addresses a connection so that the peer can read what it was sent last.
+/// Ends a connection so that the peer can read what it was sent last.
 ///
 /// Closing a socket that has unread input resets the connection, and a reset takes unread output with it. So the
 /// peer is told that nothing more comes, and what it still sends is thrown away for a moment.

@@ -123,7 +123,7 @@ impl Outbox {
         })
     }
 
-    /// Queues a text message, in UTF-8, for which there was buffered_amount when the application looked. Nothing becomes of it if the connection is
+    /// Queues a text message, in UTF-8, for which there was room when the application looked. Nothing becomes of it if the connection is
     /// closing.
     pub fn send_promised(&self, text: &[u8], spares: &mut Vec<SpareBuffer>) -> Sent {
         let header = text_header(text.len());
@@ -224,7 +224,7 @@ impl Outbox {
         is_found
     }
 
-    /// Notes that something was refused. True for the first time since there was buffered_amount, so that it can be logged once.
+    /// Notes that something was refused. True for the first time since there was room, so that it can be logged once.
     pub fn note_full(&self) -> bool {
         !std::mem::replace(&mut self.queue.lock().noted_full, true)
     }
@@ -313,7 +313,7 @@ impl Outbox {
         spare
     }
 
-    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one notifier.
+    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one waker.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let socket = self.queue.lock().socket.clone();
         match socket {

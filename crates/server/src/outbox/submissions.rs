@@ -46,17 +46,17 @@ pub struct Memory {
     /// [`RECORD_FIELDS`] for each message, the bits of doubles.
     pub records: [AtomicU64; MAX_MESSAGES * RECORD_FIELDS],
     /// The texts, one behind the other.
-    pub texts: TextBatch,
+    pub texts: TextMemory,
 }
 
 /// Memory that JavaScript writes without asking.
 #[derive(Debug)]
-pub struct TextBatch(Box<[UnsafeCell<u8>]>);
+pub struct TextMemory(Box<[UnsafeCell<u8>]>);
 
 // SAFETY: Rust reads only what was published, which JavaScript does not write again before it was taken.
-unsafe impl Sync for TextBatch {}
+unsafe impl Sync for TextMemory {}
 
-impl TextBatch {
+impl TextMemory {
     /// Where it is.
     pub fn as_ptr(&self) -> *mut u8 {
         UnsafeCell::raw_get(self.0.as_ptr())
@@ -91,7 +91,7 @@ impl Default for Submissions {
         let memory = Memory {
             counters: [const { AtomicU32::new(0) }; counter::COUNT],
             records: [const { AtomicU64::new(0) }; MAX_MESSAGES * RECORD_FIELDS],
-            texts: TextBatch((0..TEXT_BYTES).map(|_| UnsafeCell::new(0)).collect()),
+            texts: TextMemory((0..TEXT_BYTES).map(|_| UnsafeCell::new(0)).collect()),
         };
         Self { memory: Arc::new(memory), taken: Mutex::default() }
     }
