@@ -1,7 +1,7 @@
 //! Events, packed so that many cross to JavaScript for the price of one.
 //!
 //! Short ASCII texts travel as one string of JSON arrays that JavaScript slices, everything else in a list beside it; what the events are and
-//! where their parts are stands in an array of doubles that JavaScript owns: see [`BATCH_FIELDS`].
+//! where their parts are stands in an array of doubles that JavaScript owns: see [`crate::abi`].
 
 use std::collections::HashMap;
 use std::ptr;
@@ -11,64 +11,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, Float64Array, ToNapiValue};
 use napi::{Result, check_status, sys};
-use napi_derive::napi;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::abi::{self, EventKind};
 use super::shared_memory::{doubles, values};
 use worker_server::Server;
-use worker_server::accept::handover::{Descriptor, Lent};
-use worker_server::connection::MAX_JOINED;
+use worker_server::accept::descriptor::{Descriptor, Lent};
 use worker_server::events::Event;
-use worker_server::events::text_batch;
-use worker_server_core::log::Level;
+use worker_server::peer::PeerId;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
-/// Doubles for each worker: key, status, last sign of life (ms since 1970), active and completed requests.
-pub const ROW_FIELDS: usize = 5;
-/// What is drained at once: about so many events, and bytes.
-pub const MAX_EVENTS: usize = 512;
-/// See [`MAX_EVENTS`].
-pub const MAX_BYTES: usize = 1 << 20;
-// The joined texts of a batch make one string, and V8 holds none of 2^28 characters where addresses have 32 bits. What is drained exceeds its
-// bound by one event at most.
-const _: () = assert!(MAX_BYTES + MAX_JOINED * (text_batch::MAX_JOINED_BYTES + 2) < 1 << 27);
-
-/// Doubles before the first event: where the events end, where the rows behind them end, and how many extras there are.
-const HEAD_FIELDS: usize = 3;
-/// Doubles for each event: its kind, its peer, and two that depend on the kind.
-const EVENT_FIELDS: usize = 4;
-
-/// Doubles that any batch fits in: an event and a row for each, and a length if it is a joined text.
-#[napi]
-#[allow(clippy::cast_possible_truncation, reason = "it is small")]
-pub const BATCH_FIELDS: u32 = (HEAD_FIELDS + (MAX_EVENTS + MAX_JOINED) * (EVENT_FIELDS + 1 + ROW_FIELDS)) as u32;
-
-/// See [`worker_server::events::text_batch::ARRAY_TEXTS`].
-#[napi]
-#[allow(clippy::cast_possible_truncation, reason = "it is small")]
-pub const ARRAY_TEXTS: u32 = text_batch::ARRAY_TEXTS as u32;
-
-/// Kinds of events, as `lib/server/event-batch.js` numbers them.
-mod kind {
-    /// Messages that are joined; how many. Their lengths follow the event.
-    pub const TEXTS: f64 = 0.0;
-    /// A message; its place in the extras.
-    pub const MESSAGE: f64 = 1.0;
-    /// A registration; the place of its text.
-    pub const REGISTER: f64 = 2.0;
-    /// A closed connection; its close code, and the place of its reason.
-    pub const CLOSED: f64 = 3.0;
-    /// A connection for Node; its number in the [`Sockets`](super::Sockets), and the place of what was read.
-    pub const CONNECTION: f64 = 4.0;
-    /// A log line; its level, and the place of its message, its context following as JSON text, empty if it has none.
-    pub const LOG: f64 = 5.0;
-    /// The server has stopped.
-    pub const STOPPED: f64 = 6.0;
-    /// A slot may have become free that somebody waits for.
-    pub const SLOTS: f64 = 7.0;
-    /// What came before a barrier was handled; its number.
-    pub const BARRIER: f64 = 8.0;
-}
+/// [`abi::ROW_FIELDS`] and the others, as lengths.
+const ROW_FIELDS: usize = abi::ROW_FIELDS as usize;
+const HEAD_FIELDS: usize = abi::HEAD_FIELDS as usize;
+const EVENT_FIELDS: usize = abi::EVENT_FIELDS as usize;
 
 /// A text or a buffer that crosses by itself.
 pub enum Extra {
@@ -247,7 +203,7 @@ struct Packer<'a> {
 }
 
 impl Packer<'_> {
-    /// `fields` are [`BATCH_FIELDS`], which no batch exceeds.
+    /// `fields` are [`abi::BATCH_FIELDS`], which no batch exceeds.
     fn write(&mut self, fields: &[f64]) {
         let end = self.at + fields.len();
         if let Some(room) = self.fields.get_mut(self.at..end) {
@@ -269,10 +225,10 @@ impl Packer<'_> {
     }
 
     fn add(&mut self, event: Event) {
-        let fields = match event {
+        let (kind, peer, a, b) = match event {
             Event::TextBatch { peer, texts } => {
                 self.workers.extend(peer.worker());
-                self.write(&[kind::TEXTS, peer.id as f64, texts.len() as f64, 0.0]);
+                self.write_event(EventKind::Texts, peer.id, texts.len() as f64, 0.0);
                 texts.lengths().iter().for_each(|&length| self.write(&[f64::from(length)]));
                 if self.batch.joined.capacity() == 0 {
                     self.batch.joined = texts.into_joined();
@@ -283,29 +239,29 @@ impl Packer<'_> {
             }
             Event::Message { peer, text } => {
                 self.workers.extend(peer.worker());
-                [kind::MESSAGE, peer.id as f64, self.text(text), 0.0]
+                (EventKind::Message, peer.id, self.text(text), 0.0)
             }
-            Event::Register { peer, text, .. } => [kind::REGISTER, peer.id as f64, self.text(text), 0.0],
-            Event::Closed { peer, code, reason } => [kind::CLOSED, peer.id as f64, f64::from(code), self.text(reason)],
+            Event::Register { peer, text, .. } => (EventKind::Register, peer.id, self.text(text), 0.0),
+            Event::Closed { peer, code, reason } => (EventKind::Closed, peer.id, f64::from(code), self.text(reason)),
             Event::Connection { socket, head } => {
                 let head = self.extra(Extra::Bytes(head));
-                [kind::CONNECTION, 0.0, f64::from(self.sockets.add(socket)), head]
+                (EventKind::Connection, 0, f64::from(self.sockets.add(socket)), head)
             }
             Event::Log { line, .. } => {
-                let level = match line.level {
-                    Level::Debug => 0.0,
-                    Level::Warn => 1.0,
-                    Level::Error => 2.0,
-                };
                 let message = self.text(Utf8Bytes::from_static(line.message));
                 self.text(if line.context.is_null() { Utf8Bytes::default() } else { line.context.to_string().into() });
-                [kind::LOG, 0.0, level, message]
+                (EventKind::Log, 0, f64::from(line.level as u8), message)
             }
-            Event::Stopped => [kind::STOPPED, 0.0, 0.0, 0.0],
-            Event::Slots { .. } => [kind::SLOTS, 0.0, 0.0, 0.0],
-            Event::Barrier { number, lane } => [kind::BARRIER, lane as f64, number as f64, 0.0],
+            Event::Stopped => (EventKind::Stopped, 0, 0.0, 0.0),
+            Event::Slots { .. } => (EventKind::Slots, 0, 0.0, 0.0),
+            Event::Barrier { number, lane } => (EventKind::Barrier, lane, number as f64, 0.0),
         };
-        self.write(&fields);
+        self.write_event(kind, peer, a, b);
+    }
+
+    fn write_event(&mut self, kind: EventKind, peer: PeerId, a: f64, b: f64) {
+        let event: [f64; EVENT_FIELDS] = [f64::from(kind as u8), peer as f64, a, b];
+        self.write(&event);
     }
 
     fn text(&mut self, text: Utf8Bytes) -> f64 {

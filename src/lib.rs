@@ -5,6 +5,7 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "napi-rs makes the values that it passes")]
 
+pub mod abi;
 pub mod batch;
 pub mod notes;
 pub mod options;

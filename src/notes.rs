@@ -1,34 +1,25 @@
 //! Requests, as JavaScript notes them: their ids are its own, and what selection needs is how many there are.
 //!
 //! A call into the addon costs more than what a request changes, so JavaScript writes that down in memory which both sides see, and it is
-//! taken from there when somebody asks for workers: first how many notes there are, then [`NOTE_FIELDS`] doubles for each, which
-//! are the worker's key, the place of the category among those that the worker limits or -1, and a [`kind`].
+//! taken from there when somebody asks for workers: first how many notes there are, then [`abi::NOTE_FIELDS`] doubles for each.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use napi::bindgen_prelude::Float64Array;
-use napi_derive::napi;
 
+use super::abi::{self, NoteKind};
 use super::options::{count, whole};
 use super::shared_memory::doubles;
 use worker_server::Server;
 use worker_server_core::worker::WorkerKey;
 
-/// As many notes as there is room for. Before there are more they must be taken.
-#[napi]
-pub const MAX_NOTES: u32 = 512;
-/// Doubles for each note.
-const NOTE_FIELDS: usize = 3;
-const DOUBLES: usize = 1 + MAX_NOTES as usize * NOTE_FIELDS;
+/// [`abi::NOTE_FIELDS`], as a length.
+const NOTE_FIELDS: usize = abi::NOTE_FIELDS as usize;
+const DOUBLES: usize = 1 + abi::MAX_NOTES as usize * NOTE_FIELDS;
 
-/// Kinds of notes, as `lib/server/tracked-requests.js` numbers them.
-mod kind {
-    /// A request began.
-    pub const TRACKED: f64 = 0.0;
-    /// One ended that counts as completed. Any other number: one that doesn't.
-    pub const COMPLETED: f64 = 2.0;
-}
+const TRACKED: f64 = NoteKind::Tracked as u8 as f64;
+const COMPLETED: f64 = NoteKind::Completed as u8 as f64;
 
 /// The notes of one server.
 #[derive(Debug)]
@@ -64,10 +55,10 @@ impl Notes {
     /// Tells the server what a single note says.
     pub fn take_one(server: &Server, [key, place, kind]: [f64; NOTE_FIELDS]) {
         let (key, limit) = (WorkerKey(whole(key)), (place >= 0.0).then(|| count(place)));
-        if kind == kind::TRACKED {
+        if kind == TRACKED {
             server.track(key, limit);
         } else {
-            server.release(key, limit, kind == kind::COMPLETED);
+            server.release(key, limit, kind == COMPLETED);
         }
     }
 }

@@ -7,6 +7,7 @@ use napi::Result;
 use napi::bindgen_prelude::{Float64Array, Float64ArraySlice};
 use napi_derive::napi;
 
+use super::abi::{DRAINING_CHANGED, DRAINS, NO_PLACE, REQUEST_FIELDS, SubmitOutcome};
 use super::options::{count, whole};
 use super::server::NativeServer;
 use super::shared_memory::{doubles, values};
@@ -20,38 +21,16 @@ use worker_server_core::requests::demands::DemandId;
 use worker_server_core::requests::{Place, Priority, Slot, Submission, Submitted, Ticket};
 use worker_server_core::worker::WorkerKey;
 
-/// Doubles in [`RequestFields`]: ticket, place, position, size, and the place of the category among those that the worker limits, -1 if
-/// it limits none.
-const FIELDS: usize = 5;
-
 /// What becomes of a request, as JavaScript reads it: see [`NativeServer::submit`].
 #[derive(Debug, Default)]
-pub struct RequestFields(Arc<[AtomicU64; FIELDS]>);
+pub struct RequestFields(Arc<[AtomicU64; REQUEST_FIELDS]>);
 
 impl RequestFields {
-    fn write(&self, fields: [f64; FIELDS]) {
+    fn write(&self, fields: [f64; REQUEST_FIELDS]) {
         for (slot, field) in self.0.iter().zip(fields) {
             slot.store(field.to_bits(), Ordering::Relaxed);
         }
     }
-}
-
-/// What became of a request that was submitted.
-mod outcome {
-    /// It got a slot: the worker's row is written, and in the fields are place and category's place.
-    pub const TAKEN: u32 = 0;
-    /// It waits: in the fields are ticket, place, position and size.
-    pub const WAITS: u32 = 1;
-    /// Somebody else is owed a slot first: dispatch, then submit again.
-    pub const OWED: u32 = 2;
-    /// No registered worker could ever take it.
-    pub const NO_WORKER: u32 = 3;
-    /// It would have to wait, and a bound of the queue is reached.
-    pub const FULL: u32 = 4;
-    /// It would have to wait, and may not.
-    pub const NEVER_WAITS: u32 = 5;
-    /// The number of its demand counts no longer: intern it again.
-    pub const FORGOTTEN: u32 = 6;
 }
 
 /// What few requests ask for.
@@ -115,14 +94,14 @@ fn demand_id(number: f64) -> DemandId {
 impl NativeServer {
     fn write_slot(&self, ticket: f64, slot: &Slot) {
         self.row.write(&slot.worker);
-        let limit = slot.limit.map_or(-1.0, |place| place as f64);
+        let limit = slot.limit.map_or(f64::from(NO_PLACE), |place| place as f64);
         self.request_fields.write([ticket, slot.place.to_number() as f64, 0.0, 0.0, limit]);
     }
 }
 
 #[napi]
 impl NativeServer {
-    /// Where methods write what becomes of a request: see [`FIELDS`].
+    /// Where methods write what becomes of a request: see [`RequestField`](crate::abi::RequestField).
     #[napi(catch_unwind)]
     pub fn request_fields(&self) -> Float64Array {
         doubles(Arc::clone(&self.request_fields.0))
@@ -147,8 +126,8 @@ impl NativeServer {
         Ok(self.informed().intern(demand).to_number() as f64)
     }
 
-    /// See [`Server::submit`](worker_server::Server::submit). `priority` is 0 for high, 1 for medium, 2 for low. Returns one of
-    /// [`outcome`].
+    /// See [`Server::submit`](worker_server::Server::submit). `priority` is the place in
+    /// [`Priority::ALL`].
     #[napi(catch_unwind)]
     pub fn submit(
         &self,
@@ -157,15 +136,11 @@ impl NativeServer {
         payload_bytes: f64,
         queue_ms: f64,
         more: Option<NativeSubmission>,
-    ) -> u32 {
+    ) -> SubmitOutcome {
         let server = self.informed();
         let now = server.now();
         let mut submission = Submission::new(demand_id(demand));
-        submission.priority = match priority {
-            0 => Priority::High,
-            1 => Priority::Medium,
-            _ => Priority::Low,
-        };
+        submission.priority = Priority::ALL.get(priority as usize).copied().unwrap_or(Priority::Low);
         submission.payload_bytes = whole(payload_bytes);
         submission.queue_ms = queue_ms;
         if let Some(more) = &more {
@@ -179,18 +154,18 @@ impl NativeServer {
         match server.submit(&submission, now) {
             Submitted::Taken(slot) => {
                 self.write_slot(-1.0, &slot);
-                outcome::TAKEN
+                SubmitOutcome::Taken
             }
             Submitted::Waits { ticket, place, position, size } => {
                 let [ticket, place] = [ticket.to_number(), place.to_number()].map(|number| number as f64);
-                self.request_fields.write([ticket, place, position as f64, size as f64, -1.0]);
-                outcome::WAITS
+                self.request_fields.write([ticket, place, position as f64, size as f64, f64::from(NO_PLACE)]);
+                SubmitOutcome::Waits
             }
-            Submitted::Owed => outcome::OWED,
-            Submitted::NoWorker => outcome::NO_WORKER,
-            Submitted::Full(_) => outcome::FULL,
-            Submitted::NeverWaits => outcome::NEVER_WAITS,
-            Submitted::Forgotten => outcome::FORGOTTEN,
+            Submitted::Owed => SubmitOutcome::Owed,
+            Submitted::NoWorker => SubmitOutcome::NoWorker,
+            Submitted::Full(_) => SubmitOutcome::Full,
+            Submitted::NeverWaits => SubmitOutcome::NeverWaits,
+            Submitted::Forgotten => SubmitOutcome::Forgotten,
         }
     }
 
@@ -259,15 +234,15 @@ impl NativeServer {
         self.server.retry_after_ms() as f64
     }
 
-    /// See [`Server::set_draining`](worker_server::Server::set_draining). Bit 0: it drains now; bit 1: it did not before, or no longer does.
-    /// Writes the worker's row, if there is one.
+    /// See [`Server::set_draining`](worker_server::Server::set_draining). Returns
+    /// the bits [`DRAINS`] and [`DRAINING_CHANGED`]. Writes the worker's row, if there is one.
     #[napi(catch_unwind)]
     pub fn set_draining(&self, key: f64, by_application: bool, drains: bool) -> u32 {
         let drainer = if by_application { Drainer::Application } else { Drainer::Worker };
         let changed = self.informed().set_draining(WorkerKey(whole(key)), drainer, drains);
         let Some((change, snapshot)) = changed else { return 0 };
         self.row.write(&snapshot);
-        u32::from(change.drains) | u32::from(change.is_changed) << 1
+        (u32::from(change.drains) * DRAINS) | (u32::from(change.is_changed) * DRAINING_CHANGED)
     }
 
     /// See [`Server::update_capabilities`](worker_server::Server::update_capabilities): the whole message, and how many requests of which

@@ -11,14 +11,15 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
-use super::batch::{Batch, Extra, MAX_BYTES, MAX_EVENTS, Row, Sockets, rows};
+use super::abi::{MAX_BYTES, MAX_EVENTS};
+use super::batch::{Batch, Extra, Row, Sockets, rows};
 use super::notes::Notes;
 use super::options::{NativeOptions, whole};
 use super::outgoing::OutgoingText;
 use super::requests::RequestFields;
 use super::shared_memory::{NativeSubmissions, doubles};
 use worker_server::Server;
-use worker_server::accept::handover::Addresses;
+use worker_server::accept::addresses::Addresses;
 use worker_server::membership::Features;
 use worker_server::outbox::buffered_amounts::PAGE_SLOTS;
 use worker_server_core::log::Level;
@@ -50,13 +51,8 @@ pub struct NativeRegistered {
     pub session_id: String,
     pub worker_id: String,
     pub worker_name: String,
-    pub room: u32,
+    pub buffered_amount_index: u32,
 }
-
-/// Slots in what [`NativeServer::buffered_amount_page`] gives.
-#[napi]
-#[allow(clippy::cast_possible_truncation, reason = "it is small")]
-pub const BUFFERED_AMOUNT_PAGE_SLOTS: u32 = PAGE_SLOTS as u32;
 
 /// A running server. Keeps the process alive until it is shut down.
 #[napi]
@@ -164,7 +160,7 @@ impl NativeServer {
         &self.server
     }
 
-    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`](crate::batch::BATCH_FIELDS) doubles, and gives the
+    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`](crate::abi::BATCH_FIELDS) doubles, and gives the
     /// joined texts. `null` when there is nothing, and nothing comes within `look_us` microseconds: see [`Server::look`].
     #[napi(catch_unwind)]
     pub fn drain(&self, returns: bool, look_us: u32, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
@@ -208,14 +204,10 @@ impl NativeServer {
         self.sockets.lock().put_back(number);
     }
 
-    /// See [`Server::admits_line`]. `level` as in [`super::batch`].
+    /// See [`Server::admits_line`]. `level` is the place in [`Level::ALL`].
     #[napi(catch_unwind)]
     pub fn admits_line(&self, level: u32, message: String) -> bool {
-        let level = match level {
-            0 => Level::Debug,
-            1 => Level::Warn,
-            _ => Level::Error,
-        };
+        let level = Level::ALL.get(level as usize).copied().unwrap_or(Level::Error);
         self.server.admits_line(level, &message)
     }
 
@@ -243,7 +235,7 @@ impl NativeServer {
             session_id: registered.session_id,
             worker_id: registered.worker_id,
             worker_name: registered.worker_name,
-            room: u32::try_from(registered.room).unwrap_or(u32::MAX),
+            buffered_amount_index: u32::try_from(registered.buffered_amount_index).unwrap_or(u32::MAX),
         })
     }
 
@@ -368,7 +360,8 @@ impl NativeServer {
     /// Throws if the descriptor can't be duplicated.
     #[napi(catch_unwind)]
     pub fn take_back(&self, fd: i32, head: &[u8]) -> Result<(), String> {
-        self.server.take_back(fd, head).map_err(|error| system_error(&error))
+        // SAFETY: JavaScript waits in this call, and holds the socket whose descriptor it passed.
+        unsafe { self.server.take_back(fd, head) }.map_err(|error| system_error(&error))
     }
 
     /// See [`Server::stop`].

@@ -64,11 +64,6 @@ impl MemoryProbe {
     }
 }
 
-/// As many messages as [`NativeSubmissions`] have room for.
-#[napi]
-#[allow(clippy::cast_possible_truncation, reason = "it is small")]
-pub const MAX_SUBMISSIONS: u32 = submissions::MAX_MESSAGES as u32;
-
 /// [`Memory`], as JavaScript sees it: each array lives until it lets go of it.
 #[napi(object, object_from_js = false)]
 #[allow(missing_docs, reason = "the fields are those of Memory")]

@@ -11,10 +11,11 @@ use napi::bindgen_prelude::{Float64Array, Float64ArraySlice, Result};
 use napi::{Error, Status as ErrorStatus};
 use napi_derive::napi;
 
+use super::abi::SilenceVerdict;
 use worker_server_core::auth;
 use worker_server_core::clock::Moment;
-use worker_server_core::health::{Verdict, judge};
-use worker_server_core::log::{Level, Line};
+use worker_server_core::health::judge;
+use worker_server_core::log::Line;
 use worker_server_core::protocol::{self, Closing};
 use worker_server_core::registration::{Capabilities, Registration};
 use worker_server_core::rules::{self, CategorySlots, Load, Slots, Status};
@@ -25,12 +26,9 @@ use worker_server_core::worker::Worker;
 /// maximum, active requests of the category, limit of the category (NaN: none).
 pub const COLUMNS: usize = 5;
 
-/// Statuses in the order in which they are numbered, see `STATUSES` in `lib/workers/worker-info.js`.
-const STATUSES: [Status; 4] = [Status::Available, Status::Busy, Status::Draining, Status::Unhealthy];
-
 /// The status of a number. A status that a caller made up is numbered as draining: it gets nothing new.
 fn status_of(number: u32) -> Status {
-    STATUSES.get(number as usize).copied().unwrap_or(Status::Draining)
+    Status::ALL.get(number as usize).copied().unwrap_or(Status::Draining)
 }
 
 fn candidates(columns: &[f64]) -> impl Iterator<Item = Slots> {
@@ -67,30 +65,12 @@ pub fn free_slots(columns: Float64ArraySlice<'_>) -> f64 {
     candidates(&columns).fold(0.0, |sum, slots| sum + slots.free())
 }
 
-/// The number of a worker's status after one more request; `active` includes it.
-#[napi(catch_unwind)]
-pub fn status_after_track(status: u32, active: f64, max: f64) -> u32 {
-    rules::status_after_track(status_of(status), active, max) as u32
-}
-
-/// The number of a worker's status after a request ended; `active` no longer includes it.
-#[napi(catch_unwind)]
-pub fn status_after_release(status: u32, active: f64, max: f64) -> u32 {
-    rules::status_after_release(status_of(status), active, max) as u32
-}
-
-/// The number of a worker's status after a heartbeat.
-#[napi(catch_unwind)]
-pub fn status_after_heartbeat(status: u32, active: f64, max: f64) -> u32 {
-    rules::status_after_heartbeat(status_of(status), active, max) as u32
-}
-
 /// For each status, in the order of their numbers, whether a worker in it can be reached.
 #[napi(catch_unwind)]
 pub fn reachable_statuses() -> Vec<bool> {
     let now = Moment { elapsed_ms: 0, unix_ms: 0 };
     let mut worker = Worker::new("", &Capabilities::default(), (), now);
-    STATUSES
+    Status::ALL
         .map(|status| {
             worker.status = status;
             worker.reachable()
@@ -98,14 +78,10 @@ pub fn reachable_statuses() -> Vec<bool> {
         .to_vec()
 }
 
-/// What silence says: 0 alive, 1 unhealthy, 2 dead.
+/// What silence says.
 #[napi(catch_unwind)]
-pub fn judge_silence(silent_ms: f64, timeout_ms: f64) -> u32 {
-    match judge(silent_ms, timeout_ms) {
-        Verdict::Alive => 0,
-        Verdict::Unhealthy => 1,
-        Verdict::Dead => 2,
-    }
+pub fn judge_silence(silent_ms: f64, timeout_ms: f64) -> SilenceVerdict {
+    judge(silent_ms, timeout_ms).into()
 }
 
 /// See [`auth::safe_compare`].
@@ -263,13 +239,8 @@ pub struct NativeLine {
 
 impl From<Line> for NativeLine {
     fn from(line: Line) -> Self {
-        let level = match line.level {
-            Level::Debug => "debug",
-            Level::Warn => "warn",
-            Level::Error => "error",
-        };
         let context = (!line.context.is_null()).then(|| line.context.to_string());
-        Self { level, message: line.message, context }
+        Self { level: line.level.as_str(), message: line.message, context }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The wake-up protocol of the event queue, in every interleaving of its threads.
 //!
 //! [loom](https://docs.rs/loom) runs each scenario once for every order in which its threads may meet. The code is the
-//! shipped one: `event_queue.rs` and `fair_queue.rs` of `crates/server/src/events` are compiled here a second time, over loom's lock and atomics. A
+//! shipped one: `entry.rs`, `event_queue.rs` and `fair_queue.rs` of `crates/server/src/events` are compiled here a second time, over loom's lock and atomics. A
 //! wake that is lost leaves the application waiting for ever, which loom reports as a deadlock.
 //!
 //! `npm run loom` shows how many interleavings there were.
@@ -14,8 +14,13 @@ use loom::model::Builder;
 use loom::sync::{Arc, Condvar, Mutex as LoomMutex};
 use loom::thread;
 
-use self::event_queue::{Charge, Entry, EventQueue};
+use self::entry::{Charge, Entry};
+use self::event_queue::EventQueue;
 use self::sync::AtomicUsize;
+
+#[path = "../crates/server/src/events/entry.rs"]
+#[allow(dead_code, reason = "the scenarios need only a part of it")]
+mod entry;
 
 #[path = "../crates/server/src/events/fair_queue.rs"]
 #[allow(dead_code, reason = "the scenarios need only a part of it")]

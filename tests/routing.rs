@@ -10,7 +10,7 @@ use support::client::{Client, Raw, TEXT, frame, registration, upgrade};
 use support::{App, soon};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use worker_server::accept::handover::Descriptor;
+use worker_server::accept::descriptor::Descriptor;
 use worker_server_core::config::ServerConfig;
 
 /// The socket of a connection that was handed over, as its new owner has it.
@@ -100,7 +100,8 @@ async fn a_worker_upgrade_behind_http_requests_can_be_given_back_by_its_descript
     raw.write(&bytes).await;
     let mut read = vec![0; bytes.len()];
     soon(stream.read_exact(&mut read)).await.unwrap();
-    app.server.take_back(stream.as_raw_fd(), &read).unwrap();
+    // SAFETY: `stream` is open.
+    unsafe { app.server.take_back(stream.as_raw_fd(), &read) }.unwrap();
     drop(stream);
     assert!(raw.head().await.starts_with("HTTP/1.1 101 "));
     assert!(String::from_utf8(raw.frame().await.1).unwrap().contains(r#""success":true"#));
@@ -111,7 +112,8 @@ async fn a_worker_upgrade_behind_http_requests_can_be_given_back_by_its_descript
 #[tokio::test]
 async fn a_descriptor_that_is_not_open_is_not_taken_back() {
     let app = App::start(ServerConfig::default());
-    assert!(app.server.take_back(-1, b"").is_err());
+    // SAFETY: it is negative.
+    assert!(unsafe { app.server.take_back(-1, b"") }.is_err());
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ function submissionsTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {}
   const counters = new Int32Array(3);
   const records = new Float64Array(1024);
   const texts = new Uint8Array(128 * 1024);
-  const room = new Float64Array(1024);
+  const bufferedAmounts = new Float64Array(1024);
   counters[WATCHED] = watched;
   const take = (call) => {
     const published = [];
@@ -31,9 +31,9 @@ function submissionsTo(calls, { maxQueuedBytes = 1024 * 1024, watched = 1 } = {}
     takeSubmissions: () => take('takeSubmissions'),
     flush: () => take('flush'),
     writeAll: () => take('writeAll'),
-    bufferedAmountPage: () => room,
+    bufferedAmountPage: () => bufferedAmounts,
   };
-  return { submissions: new Submissions(native, maxQueuedBytes), counters, room };
+  return { submissions: new Submissions(native, maxQueuedBytes), counters, bufferedAmounts };
 }
 
 /** A turn with several messages, after which they are taken together. */
@@ -47,7 +47,7 @@ function warmUp(submissions, calls) {
 const workerOf = (key) => ({
   id: `w${key}`,
   key,
-  room: key,
+  bufferedAmountIndex: key,
   bufferedAmountSlot: key,
   departing: 0,
   departingSince: -1,
@@ -133,10 +133,10 @@ test('what does not fit into the memory makes room for itself', () => {
 
 test('the bound counts bytes of UTF-8, and what waits on both sides', () => {
   const calls = [];
-  const { submissions, room } = submissionsTo(calls, { maxQueuedBytes: 100 });
+  const { submissions, bufferedAmounts } = submissionsTo(calls, { maxQueuedBytes: 100 });
   warmUp(submissions, calls);
   const worker = workerOf(1);
-  room[1] = 50;
+  bufferedAmounts[1] = 50;
   submissions.send(worker, '\u20ac'.repeat(10));
   expect([calls, worker.departing]).toEqual([[], 34]);
   // There is room for as many characters, but not for as many bytes. The native side, which knows exactly, decides.

@@ -8,7 +8,8 @@ const { Handlers, SILENT_LOGGER, describeError, typeName, writeLine, wrongType }
 const { OPTION_NAMES, readTokens, warnOfEmptyToken } = require('../server/options.js');
 const { warnOfUnknownConfig } = require('../workers/unknown-options.js');
 const { WorkerStatus, toWorkerInfo, unknownWorkerInfo } = require('../workers/worker-info.js');
-const { statusRulesFor } = require('../workers/status-rules.js');
+const { WorkerLifecycle } = require('../workers/worker-lifecycle.js');
+const { HEARTBEAT, applyStatusRule } = require('../workers/status-rules.js');
 
 const REPLACED = native.closingOfReplaced();
 const isObject = (value) => typeof value === 'object' && value !== null;
@@ -22,6 +23,7 @@ class ConnectionHandler {
   #config;
   #logger;
   #handlers;
+  #lifecycle;
 
   constructor(pool, config, logger = SILENT_LOGGER) {
     if (!isObject(pool)) throw wrongType('pool', 'a WorkerPool', pool);
@@ -29,6 +31,7 @@ class ConnectionHandler {
     this.#config = readConfig(config);
     this.#logger = guardedLogger(logger);
     this.#handlers = new Handlers(this.#logger);
+    this.#lifecycle = new WorkerLifecycle({ logger: this.#logger, handlers: this.#handlers });
   }
 
   onMessage(type, handler) {
@@ -98,12 +101,8 @@ class ConnectionHandler {
       this.#logger.debug('Unregistered WebSocket connection closed', closing);
       return;
     }
-    const { pendingRequests } = worker;
-    const count = pendingRequests.size;
-    if (count > 0) this.#logger.warn('Worker disconnected with pending requests', { workerId, count });
     this.#pool.remove(workerId);
-    this.#logger.debug('Worker disconnected', { workerId, ...closing });
-    this.#handlers.disconnected(toWorkerInfo(worker), new Set(pendingRequests));
+    this.#lifecycle.disconnected(workerId, worker, closing);
   }
 
   /** The worker that a connection stands for, unless its place in the pool was taken or given up meanwhile. */
@@ -141,17 +140,17 @@ class ConnectionHandler {
     this.#pool.add(worker);
     connection.workerId = workerId;
     this.#send(ws, native.registrationAck(sessionId, this.#config.heartbeatIntervalMs));
-    this.#logger.debug('Worker registered', { workerId, workerName, models, maxConcurrentRequests: max });
+    this.#lifecycle.registered({ workerId, workerName, models, maxConcurrentRequests: max });
     this.#handlers.connected(() => toWorkerInfo(worker));
   }
 
   /** A worker leaves the pool to make room for a new session, which may be on its own socket `ws`. */
   #displace(workerId, worker, ws) {
     const { websocket } = worker;
-    this.#logger.debug('Replacing existing worker connection', { workerId });
-    this.#pool.remove(workerId);
-    if (websocket !== ws) this.#close(websocket, REPLACED);
-    this.#handlers.replaced(worker);
+    this.#lifecycle.displace(workerId, worker, () => {
+      this.#pool.remove(workerId);
+      if (websocket !== ws) this.#close(websocket, REPLACED);
+    });
   }
 
   #deliver(connection, text) {
@@ -168,7 +167,7 @@ class ConnectionHandler {
     }
     const now = new Date();
     worker.lastHeartbeat = now;
-    statusRulesFor(worker.capabilities.maxConcurrentRequests).heartbeat.apply(worker);
+    applyStatusRule(HEARTBEAT, worker, worker.capabilities.maxConcurrentRequests);
     this.#send(ws, native.heartbeatAck(timestamp, now.getTime(), this.#config.heartbeatTimeoutMs));
   }
 

@@ -1,13 +1,14 @@
 'use strict';
 
+const { SilenceVerdict } = require('../native/abi.js');
 const native = require('../native/addon.js');
 const { CandidateLists } = require('./candidates.js');
 const { beginRequest, endRequest } = require('../workers/request-counts.js');
 const { capabilitiesText, checkWorker } = require('./connected-worker.js');
 const { guardedLogger } = require('../server/guarded-logger.js');
 const { SILENT_LOGGER, wrongType } = require('../workers/handlers.js');
-const { RequestIndex } = require('./request-index.js');
-const { statusNumber, statusRulesFor } = require('../workers/status-rules.js');
+const { RequestHolders } = require('../workers/request-holders.js');
+const { statusNumber } = require('../workers/status-rules.js');
 const { WorkerStatus, toWorkerInfo } = require('../workers/worker-info.js');
 
 /** `WebSocket.OPEN`, without asking for `ws` where nobody uses it. */
@@ -15,7 +16,7 @@ const OPEN = 1;
 
 const SHUTDOWN = native.closingOfShutdown();
 const IS_REACHABLE = native.reachableStatuses();
-const [, UNHEALTHY, DEAD] = [0, 1, 2];
+const { Unhealthy: UNHEALTHY, Dead: DEAD } = SilenceVerdict;
 
 /**
  * Workers that the caller made, in the order of their addition. The objects stay the caller's: every answer is made from
@@ -30,7 +31,12 @@ class WorkerPool {
   #lastNumber = 0;
   #roster = new native.Roster();
   #lists = new CandidateLists(this.#roster, (number) => this.#byNumber.get(number).worker);
-  #requests = new RequestIndex();
+  #holders = new RequestHolders({
+    // The truth is in the workers' own `pendingRequests`, which their owners may change.
+    isHolder: ({ isMember, worker }, requestId) => isMember && worker.pendingRequests.has(requestId),
+    orderOf: (record) => record.number,
+    search: (requestId) => [...this.#records.values()].filter(({ worker }) => worker.pendingRequests.has(requestId)),
+  });
 
   constructor(logger = SILENT_LOGGER) {
     this.#logger = guardedLogger(logger);
@@ -42,8 +48,8 @@ class WorkerPool {
     const replaced = this.#records.get(id);
     // A worker that replaces one of its id takes its place, and so its number, which stands for the place.
     const number = replaced?.number ?? this.#lastNumber + 1;
-    const statusRules = statusRulesFor(this.#read(worker, number));
-    const record = { worker, number, statusRules, isMember: true };
+    const max = this.#read(worker, number);
+    const record = { worker, number, max, isMember: true };
     if (replaced === undefined) this.#lastNumber = number;
     else this.#dismiss(replaced);
     this.#records.set(id, record);
@@ -108,14 +114,14 @@ class WorkerPool {
   trackRequest(workerId, requestId, category) {
     const record = this.#records.get(workerId);
     if (record === undefined) return;
-    beginRequest(record.worker, record.statusRules, requestId, category ?? undefined);
-    this.#requests.note(requestId, record);
+    beginRequest(record.worker, record.max, requestId, category ?? undefined);
+    this.#holders.add(requestId, record);
   }
 
   releaseRequest(requestId, options) {
-    const record = this.#takeHolder(requestId);
+    const record = this.#holders.take(requestId);
     if (record === undefined) return;
-    endRequest(record.worker, record.statusRules, requestId, options?.incrementCompleted === true);
+    endRequest(record.worker, record.max, requestId, options?.incrementCompleted === true);
   }
 
   checkHealth(timeoutMs) {
@@ -161,7 +167,7 @@ class WorkerPool {
     this.#records.clear();
     this.#byNumber.clear();
     this.#roster.clear();
-    this.#requests.clear();
+    this.#holders.clear();
     this.#lists.forget();
     for (const { websocket } of workers) {
       try {
@@ -191,22 +197,7 @@ class WorkerPool {
 
   #dismiss(record) {
     record.isMember = false;
-    this.#requests.forgetRecord(record);
-  }
-
-  /** The record of the worker, earliest added, that holds a request, which is about to be taken from it. */
-  #takeHolder(requestId) {
-    const known = this.#requests.onlyHolder(requestId);
-    if (known !== undefined) {
-      this.#requests.settle(requestId, []);
-      return known;
-    }
-    // Tracked on several workers, or put into `pendingRequests` by hand, or on nobody.
-    const [first, ...others] = [...this.#records.values()].filter(({ worker }) =>
-      worker.pendingRequests.has(requestId),
-    );
-    this.#requests.settle(requestId, others);
-    return first;
+    this.#holders.forget(record, record.worker.pendingRequests);
   }
 }
 

@@ -1,15 +1,12 @@
 'use strict';
 
 const { randomUUID } = require('node:crypto');
+const { defaults: DEFAULTS, modelMatches: MODEL_MATCHES, priorities: PRIORITIES } = require('../native/abi.js');
 const { wrongType } = require('../workers/handlers.js');
 const { selectorText } = require('./selector.js');
 
-const DEFAULT_TIMEOUT_MS = 600_000;
+const { queue: QUEUE_DEFAULTS, request: REQUEST_DEFAULTS } = DEFAULTS;
 const MAX_REQUEST_ID_UNITS = 256;
-const PRIORITIES = Object.freeze(['high', 'medium', 'low']);
-const MODEL_MATCHES = Object.freeze(['loose', 'exact']);
-
-const QUEUE_DEFAULTS = Object.freeze({ maxSize: 1_000, maxBytes: 64 * 1024 * 1024, timeoutMs: 30_000 });
 
 /**
  * The settings that were read last, and the defaults that they were read with. Nearly all requests of a program ask for the same: theirs
@@ -35,14 +32,14 @@ function readRequestOptions(options, defaults) {
     workerId,
     where,
     affinity,
-    priority = 'medium',
+    priority = REQUEST_DEFAULTS.priority,
     fairKey,
     requestId,
     signal,
-    timeoutMs = DEFAULT_TIMEOUT_MS,
+    timeoutMs = REQUEST_DEFAULTS.timeoutMs,
     queueTimeoutMs = defaults.queueTimeoutMs,
-    idleTimeoutMs = 0,
-    maxAttempts = 1,
+    idleTimeoutMs = REQUEST_DEFAULTS.idleTimeoutMs,
+    maxAttempts = REQUEST_DEFAULTS.maxAttempts,
     onQueued,
     onStarted,
     onProgress,
@@ -144,7 +141,7 @@ function readQueueOptions(queue = {}) {
   return { maxSize, maxBytes, timeoutMs, maxPerKey, whenNoWorker };
 }
 
-function readModelMatch(modelMatch = 'loose') {
+function readModelMatch(modelMatch = DEFAULTS.server.modelMatch) {
   requireOneOf(modelMatch, MODEL_MATCHES, 'modelMatch');
   return modelMatch;
 }
@@ -197,8 +194,6 @@ function requireSignal(value) {
 }
 
 module.exports = {
-  PRIORITIES,
-  QUEUE_DEFAULTS,
   readDemandOptions,
   readModelMatch,
   readQueueOptions,

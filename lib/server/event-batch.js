@@ -1,21 +1,19 @@
 'use strict';
 
+const { EVENT_FIELDS, EventKind, HEAD_FIELDS } = require('../native/abi.js');
 const { ARRAY_TEXTS, endOfArray, parseArray } = require('./joined-texts.js');
 
-/** How events are numbered by the native side. */
-const TEXTS = 0;
-const MESSAGE = 1;
-const REGISTER = 2;
-const CLOSED = 3;
-const CONNECTION = 4;
-const LOG = 5;
-const STOPPED = 6;
-const SLOTS = 7;
-const BARRIER = 8;
-
-/** Doubles before the first event of a batch, and for each event. */
-const HEAD_FIELDS = 3;
-const EVENT_FIELDS = 4;
+const {
+  Texts: TEXTS,
+  Message: MESSAGE,
+  Register: REGISTER,
+  Closed: CLOSED,
+  Connection: CONNECTION,
+  Log: LOG,
+  Stopped: STOPPED,
+  Slots: SLOTS,
+  Barrier: BARRIER,
+} = EventKind;
 
 const NO_MESSAGES = [];
 

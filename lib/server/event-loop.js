@@ -6,10 +6,7 @@ const { Batch } = require('./event-batch.js');
 const { now } = require('../workers/clock.js');
 const { EventContext } = require('./event-context.js');
 const { LOOK_IN_TURN_US, Lookout } = require('./lookout.js');
-const native = require('../native/addon.js');
-
-/** Doubles for each worker's state. */
-const ROW_FIELDS = 5;
+const { BATCH_FIELDS, ROW_FIELDS } = require('../native/abi.js');
 
 /** How long events are handled before Node's event loop has its turn. */
 const SLICE_MS = 1;
@@ -28,7 +25,7 @@ class EventLoop {
   #onRow;
   #complain;
   /** Where the native side writes a batch of events, and what is left of that. */
-  #fields = new Float64Array(native.BATCH_FIELDS);
+  #fields = new Float64Array(BATCH_FIELDS);
   #batch = null;
   /** When the last turn of handling began and how many events it had, and how many the next may have. */
   #round = null;
@@ -201,4 +198,4 @@ class EventLoop {
   }
 }
 
-module.exports = { EventLoop, ROW_FIELDS };
+module.exports = { EventLoop };

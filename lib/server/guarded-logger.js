@@ -3,7 +3,7 @@
 const { setImmediate } = require('node:timers');
 
 /** The methods that are called on a logger. */
-const LOG_METHODS = Object.freeze(['debug', 'warn', 'error']);
+const { levels: LOG_METHODS } = require('../native/abi.js');
 
 /**
  * A logger whose methods don't throw. What `logger` throws is the application's to deal with, by itself, as an uncaught exception:

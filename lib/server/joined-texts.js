@@ -3,7 +3,7 @@
 // Messages of one connection come as JSON arrays of up to ARRAY_TEXTS, one behind the other in a string: V8 parses an array of like
 // objects faster than it does each of them.
 
-const { ARRAY_TEXTS } = require('../native/addon.js');
+const { ARRAY_TEXTS } = require('../native/abi.js');
 
 /**
  * What a text says; undefined if it is no JSON. The native side found it to be JSON, but should V8 ever think otherwise,

@@ -1,7 +1,6 @@
 'use strict';
 
-/** The levels as the native side numbers them. */
-const LEVELS = ['debug', 'warn', 'error'];
+const { levels: LEVELS } = require('../native/abi.js');
 
 /**
  * A logger for lines that any peer can cause at will. The native side, which has such lines of its own, counts the lines of
@@ -19,4 +18,4 @@ function limitedLogger(logger, admits) {
   return limited;
 }
 
-module.exports = { LEVELS, limitedLogger };
+module.exports = { limitedLogger };

@@ -4,6 +4,7 @@ const {
   constants: { MAX_STRING_LENGTH },
 } = require('node:buffer');
 const os = require('node:os');
+const { defaults: defaultsOfAll } = require('../native/abi.js');
 const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
 const { SILENT_LOGGER, typeName, wrongType } = require('../workers/handlers.js');
 const { warnOfUnknown } = require('../workers/unknown-options.js');
@@ -11,29 +12,7 @@ const { readModelMatch, readQueueOptions } = require('../requests/options.js');
 const { readRequestTypes } = require('../requests/request-types.js');
 const { DEFAULT_SIGNALS } = require('./signal-drain.js');
 
-const DEFAULTS = Object.freeze({
-  heartbeatTimeoutMs: 60_000,
-  healthCheckIntervalMs: 10_000,
-  heartbeatIntervalMs: 15_000,
-  pingIntervalMs: 0,
-});
-
-const DEFAULT_LIMITS = Object.freeze({
-  maxMessageBytes: 100 * 1024 * 1024,
-  headTimeoutMs: 10_000,
-  maxHeadBytes: 16 * 1024,
-  registrationTimeoutMs: 30_000,
-  maxConnections: 100_000,
-  maxUnregistered: 10_000,
-  maxQueuedBytes: 64 * 1024 * 1024,
-  stallTimeoutMs: 30_000,
-  maxUnhandledBytes: 16 * 1024 * 1024,
-  maxUnhandledBytesTotal: 256 * 1024 * 1024,
-  stopGraceMs: 5_000,
-  cancelGraceMs: 30_000,
-  resumeGraceMs: 10_000,
-  maxStreamBytes: 16 * 1024 * 1024,
-});
+const { limits: DEFAULT_LIMITS, server: DEFAULTS } = defaultsOfAll;
 
 const LIMIT_NAMES = Object.keys(DEFAULT_LIMITS);
 const OPTION_NAMES = [
@@ -41,10 +20,8 @@ const OPTION_NAMES = [
   'host',
   'authToken',
   'acceptUnregistered',
-  'reusePort',
   ...Object.keys(DEFAULTS),
   'queue',
-  'modelMatch',
   'requestTypes',
   'drainOnSignals',
   'logger',
@@ -76,7 +53,7 @@ function readOptions(options) {
     host: readHost(options.host),
     authTokens,
     acceptUnregistered: readSwitch(options.acceptUnregistered, 'acceptUnregistered', !isTokenAskedFor),
-    reusePort: readSwitch(options.reusePort, 'reusePort', false),
+    reusePort: readSwitch(options.reusePort, 'reusePort', DEFAULTS.reusePort),
     heartbeatTimeoutMs: readTime(options, DEFAULTS, 'heartbeatTimeoutMs', ''),
     healthCheckIntervalMs: readTime(options, DEFAULTS, 'healthCheckIntervalMs', ''),
     heartbeatIntervalMs: readInterval(options.heartbeatIntervalMs),

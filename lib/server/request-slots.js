@@ -1,11 +1,11 @@
 'use strict';
 
 const { now } = require('../workers/clock.js');
+const { RequestField } = require('../native/abi.js');
 const { MEMORY_IS_SHARED } = require('../native/shared-memory.js');
 const { FORGOTTEN, TAKEN, WAITS } = require('../requests/outcomes.js');
 
-/** Numbers that the native side writes about a request, by their places. */
-const [TICKET, ARRIVAL, POSITION, , LIMIT_PLACE] = [0, 1, 2, 3, 4];
+const { Ticket: TICKET, Arrival: ARRIVAL, Position: POSITION, LimitPlace: LIMIT_PLACE } = RequestField;
 /** Demands whose numbers are remembered. Beyond, all are forgotten and asked for again. */
 const MAX_DEMANDS = 1_024;
 

@@ -2,18 +2,20 @@
 
 const { Drain, RETRY_AFTER_S } = require('./drain.js');
 const { TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED, SLOTS, BARRIER } = require('./event-batch.js');
-const { EventLoop, ROW_FIELDS } = require('./event-loop.js');
+const { EventLoop } = require('./event-loop.js');
 const { Submissions } = require('./submissions.js');
 const { describeError, writeLine } = require('../workers/handlers.js');
 const { unknownWorkerInfo } = require('../workers/worker-info.js');
+const { WorkerLifecycle } = require('../workers/worker-lifecycle.js');
 const { WorkerRecord } = require('./worker-record.js');
 const { RequestHost } = require('./request-host.js');
 const { RequestSlots } = require('./request-slots.js');
 const { TrackedRequests } = require('./tracked-requests.js');
 const { WorkerChanges } = require('./worker-changes.js');
 const { HttpFront } = require('./http-front.js');
-const { LEVELS, limitedLogger } = require('./limited-logger.js');
+const { limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
+const { ROW_FIELDS, levels: LEVELS } = require('../native/abi.js');
 const native = require('../native/addon.js');
 const { parse } = require('./joined-texts.js');
 const { MEMORY_IS_SHARED, rowReader } = require('../native/shared-memory.js');
@@ -32,6 +34,7 @@ const SERVER_TYPES = new Set([...ANSWER_TYPES, 'worker_status', 'worker_update']
 class RunningServer {
   #native;
   #handlers;
+  #lifecycle;
   #logger;
   /** For lines that any peer can cause. Workers that come and go, and what the application does wrong, are always told. */
   #limitedLogger;
@@ -71,6 +74,7 @@ class RunningServer {
     const { logger, ...settings } = options;
     this.#handlers = handlers;
     this.#logger = logger;
+    this.#lifecycle = new WorkerLifecycle({ logger, handlers, runApart: (handle) => this.#events.runApart(handle) });
     this.#graceMs = options.limits.stopGraceMs;
     this.#relay = relay;
     this.#limitedLogger = options.logging
@@ -410,10 +414,9 @@ class RunningServer {
     // What was sent to the worker's old session comes before the answer to the new one.
     this.#submissions.cross();
     for (const record of this.#displace(peer)) {
-      this.#logger.debug('Replacing existing worker connection', { workerId: record.id });
-      this.#requests.sessions.onLost(record, record.formerPeer !== peer && !record.isDismissed);
-      // To the application that is an event, and the registration another.
-      this.#events.runApart(() => this.#handlers.replaced(record));
+      this.#lifecycle.displace(record.id, record, () =>
+        this.#requests.sessions.onLost(record, record.formerPeer !== peer && !record.isDismissed),
+      );
     }
     const features = sharedFeatures(named, this.#requests.sessions.offersResume);
     const plan = this.#planOf(workerId, features, resume);
@@ -426,7 +429,7 @@ class RunningServer {
     this.#byPeer.set(peer, record);
     this.#kept.delete(peer);
     if (record.speaksRequests) this.#speakers.add(peer);
-    this.#logger.debug('Worker registered', {
+    this.#lifecycle.registered({
       workerId: record.id,
       workerName: record.name,
       models: capabilities.models.map((model) => model.modelId),
@@ -472,11 +475,7 @@ class RunningServer {
     if (departed) record.update(this.#readRow(), 0);
     this.#remove(record);
     this.#requests.sessions.onLost(record, code !== NORMAL_CLOSURE && !record.isDismissed);
-    const workerId = record.id;
-    const count = record.pendingRequests.size;
-    if (count > 0) this.#logger.warn('Worker disconnected with pending requests', { workerId, count });
-    this.#logger.debug('Worker disconnected', { workerId, code, reason });
-    this.#handlers.disconnected(record.toInfo(), new Set(record.pendingRequests));
+    this.#lifecycle.disconnected(record.id, record, { code, reason });
   }
 
   #remove(record) {

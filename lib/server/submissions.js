@@ -1,7 +1,14 @@
 'use strict';
 
 const { onProcessExit } = require('./exit-hook.js');
-const { MAX_SUBMISSIONS, BUFFERED_AMOUNT_PAGE_SLOTS } = require('../native/addon.js');
+const {
+  BUFFERED_AMOUNT_PAGE_SLOTS,
+  EARLY_COUNTER: EARLY,
+  MAX_SUBMISSIONS,
+  PUBLISHED_COUNTER: PUBLISHED,
+  SUBMISSION_FIELDS,
+  WATCHED_COUNTER: WATCHED,
+} = require('../native/abi.js');
 
 /** A longer text goes by itself, and so does one that is in pieces. */
 const MAX_SHORT = 4 * 1024;
@@ -16,10 +23,6 @@ const SEVERAL_MESSAGES = 3;
 const MANY_MESSAGES = 64;
 /** What UTF-8 takes at most for a UTF-16 unit, in bytes. */
 const MAX_UNIT_BYTES = 3;
-/** Places of the counters that both sides see, as the native side numbers them. */
-const PUBLISHED = 0;
-const WATCHED = 1;
-const EARLY = 2;
 
 /** Writes a string as UTF-8. Node's own part of `Buffer.prototype.write`, which takes as long again to look at its arguments. */
 const { utf8Write = Buffer.prototype.write } = Buffer.prototype;
@@ -74,7 +77,7 @@ class Submissions {
     if (typeof text !== 'string' || text.length > MAX_SHORT) return this.#sendAlone(record, text);
     if (this.#count === MAX_SUBMISSIONS || this.#end + text.length * MAX_UNIT_BYTES > this.#texts.length) this.#flush();
     const bytes = utf8Write.call(this.#texts, text, this.#end);
-    record.bufferedAmountPage ??= this.#bufferedAmountPage(Math.floor(record.room / BUFFERED_AMOUNT_PAGE_SLOTS));
+    record.bufferedAmountPage ??= this.#bufferedAmountPage(Math.floor(record.bufferedAmountIndex / BUFFERED_AMOUNT_PAGE_SLOTS));
     // What was published since the last time may be among what the native side shows, if it has taken that early. Then it counts twice.
     const departing = (record.departingSince === this.#taken ? record.departing : 0) + bytes + HEADER_BYTES;
     if (record.bufferedAmountPage[record.bufferedAmountSlot] + departing > this.#maxQueuedBytes)
@@ -93,8 +96,8 @@ class Submissions {
 
   #publish(record, bytes) {
     const count = this.#count;
-    this.#records[2 * count] = record.key;
-    this.#records[2 * count + 1] = bytes;
+    this.#records[SUBMISSION_FIELDS * count] = record.key;
+    this.#records[SUBMISSION_FIELDS * count + 1] = bytes;
     this.#count = count + 1;
     this.#end += bytes;
     // Plain accesses, which the native side expects.

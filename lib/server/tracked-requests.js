@@ -1,16 +1,10 @@
 'use strict';
 
-const { MAX_NOTES } = require('../native/addon.js');
+const { MAX_NOTES, NOTE_FIELDS, NO_PLACE, NoteKind } = require('../native/abi.js');
 const { MEMORY_IS_SHARED } = require('../native/shared-memory.js');
+const { RequestHolders } = require('../workers/request-holders.js');
 
-/** Doubles for each note: the worker's key, the place of the category among those that the worker limits, and a kind. */
-const NOTE_FIELDS = 3;
-/** The place of a category that is not limited. */
-const NO_PLACE = -1;
-/** Kinds of notes, as the native side numbers them. */
-const TRACKED = 0;
-const RELEASED = 1;
-const COMPLETED = 2;
+const { Tracked: TRACKED, Released: RELEASED, Completed: COMPLETED } = NoteKind;
 
 /**
  * The requests that the application has tracked on the workers of a server. Their ids stay here; the native side is told only whose count changes, and
@@ -21,8 +15,8 @@ class TrackedRequests {
   #native;
   /** How many notes there are, and the notes. Where memory is not shared each note is passed by a call, and there is null. */
   #notes;
-  /** The record that holds a request; of an id that several hold all of them, the earliest registered first. */
-  #holders = new Map();
+  /** A worker's set of pending requests is public, and may lack what it holds. Keys grow from registration to registration. */
+  #holders = new RequestHolders({ isHolder: (record) => record.peer !== null, orderOf: (record) => record.key });
   #submissions;
 
   constructor(native, submissions) {
@@ -34,14 +28,12 @@ class TrackedRequests {
   track(record, requestId, category) {
     record.track(requestId, category);
     this.#note(record, category, TRACKED);
-    const holder = this.#holders.get(requestId);
-    if (holder === undefined) this.#holders.set(requestId, record);
-    else if (holder !== record) this.#share(requestId, holder, record);
+    this.#holders.add(requestId, record);
   }
 
   /** Ends a request on the earliest registered worker that holds it. */
   release(requestId, incrementCompleted) {
-    const record = this.#takeHolder(requestId);
+    const record = this.#holders.take(requestId);
     if (record === undefined) return;
     const category = record.release(requestId, incrementCompleted);
     this.#note(record, category, incrementCompleted ? COMPLETED : RELEASED);
@@ -71,43 +63,12 @@ class TrackedRequests {
 
   /** A worker has left, and what it held with it. */
   forget(record) {
-    for (const requestId of record.pendingRequests) {
-      const holder = this.#holders.get(requestId);
-      if (holder === record) this.#holders.delete(requestId);
-      else if (Array.isArray(holder)) this.#settle(requestId, holder);
-    }
+    this.#holders.forget(record, record.pendingRequests);
   }
 
   /** All workers have left. */
   clear() {
     this.#holders.clear();
-  }
-
-  /** One more record holds a request. Keys grow from registration to registration. */
-  #share(requestId, holder, record) {
-    const records = new Set(Array.isArray(holder) ? holder : [holder]).add(record);
-    this.#settle(
-      requestId,
-      [...records].sort((left, right) => left.key - right.key),
-    );
-  }
-
-  #takeHolder(requestId) {
-    const holder = this.#holders.get(requestId);
-    if (!Array.isArray(holder)) {
-      this.#holders.delete(requestId);
-      return holder;
-    }
-    const [first, ...others] = holder.filter(isThere);
-    this.#settle(requestId, others);
-    return first;
-  }
-
-  /** Some of the records may have left: a worker's set of pending requests is public, and may lack what it holds. */
-  #settle(requestId, records) {
-    const there = records.filter(isThere);
-    if (there.length === 0) this.#holders.delete(requestId);
-    else this.#holders.set(requestId, there.length === 1 ? there[0] : there);
   }
 
   #placeOf(record, category) {
@@ -132,7 +93,5 @@ class TrackedRequests {
     this.#submissions.plan();
   }
 }
-
-const isThere = (record) => record.peer !== null;
 
 module.exports = { TrackedRequests };

@@ -1,5 +1,7 @@
 'use strict';
 
+const { DRAINING_CHANGED, DRAINS } = require('../native/abi.js');
+
 /** What a worker may say of itself, and the application of it. */
 const STATUSES = new Set(['available', 'draining']);
 
@@ -45,8 +47,8 @@ class WorkerChanges {
   #drain(record, isByApplication, drains) {
     const result = this.#native.setDraining(record.key, isByApplication, drains);
     record.update(this.#readRow(), 0);
-    record.drains = (result & 1) !== 0;
-    return (result & 2) !== 0;
+    record.drains = (result & DRAINS) !== 0;
+    return (result & DRAINING_CHANGED) !== 0;
   }
 
   #onStatusChanged(record, reason) {

@@ -1,10 +1,17 @@
 'use strict';
 
 const { beginRequest, endRequest } = require('../workers/request-counts.js');
-const { BUFFERED_AMOUNT_PAGE_SLOTS } = require('../native/addon.js');
-const { statusRulesFor } = require('../workers/status-rules.js');
+const { BUFFERED_AMOUNT_PAGE_SLOTS, RowField } = require('../native/abi.js');
 const { STATUSES, toWorkerInfo } = require('../workers/worker-info.js');
 const { RESUME } = require('../requests/wire.js');
+
+const {
+  Key: KEY,
+  Status: STATUS,
+  LastHeartbeat: LAST_HEARTBEAT,
+  ActiveRequests: ACTIVE_REQUESTS,
+  CompletedRequests: COMPLETED_REQUESTS,
+} = RowField;
 
 const NONE = Object.freeze(new Set());
 
@@ -26,15 +33,15 @@ class WorkerRecord {
   #requests = NONE;
 
   /** `row` is the worker's first state, `features` those that it shares with this server. */
-  constructor(peer, { workerId, workerName, sessionId, room }, capabilities, features, row) {
+  constructor(peer, { workerId, workerName, sessionId, bufferedAmountIndex }, capabilities, features, row) {
     /** Its connection, until it leaves. */
     this.peer = peer;
     this.formerPeer = null;
-    this.key = row[0];
-    /** Its slot in the native side's memory, over all pages and in its own, which is looked up when it is needed. */
-    this.room = room;
+    this.key = row[KEY];
+    /** Where the native side shows its buffered amount: over all pages, and in its own, which is looked up when it is needed. */
+    this.bufferedAmountIndex = bufferedAmountIndex;
     this.bufferedAmountPage = undefined;
-    this.bufferedAmountSlot = room % BUFFERED_AMOUNT_PAGE_SLOTS;
+    this.bufferedAmountSlot = bufferedAmountIndex % BUFFERED_AMOUNT_PAGE_SLOTS;
     /** Bytes that were published for it since everything published was last taken, and which time that was: see `Submissions`. */
     this.departing = 0;
     this.departingSince = -1;
@@ -76,10 +83,10 @@ class WorkerRecord {
 
   /** Takes over the state in `rows` from `at` on: key, status, last heartbeat, active and completed requests. */
   update(rows, at) {
-    const status = STATUSES[rows[at + 1]];
-    const seen = rows[at + 2];
-    const activeRequests = rows[at + 3];
-    const completedRequests = rows[at + 4];
+    const status = STATUSES[rows[at + STATUS]];
+    const seen = rows[at + LAST_HEARTBEAT];
+    const activeRequests = rows[at + ACTIVE_REQUESTS];
+    const completedRequests = rows[at + COMPLETED_REQUESTS];
     if (
       seen === this.#seen &&
       status === this.status &&
@@ -119,14 +126,14 @@ class WorkerRecord {
   }
 
   track(requestId, category) {
-    beginRequest(this, this.drains ? null : statusRulesFor(this.#max), requestId, category);
+    beginRequest(this, this.drains ? null : this.#max, requestId, category);
     this.#info = null;
   }
 
   /** Gives the category that the request was tracked under. */
   release(requestId, incrementCompleted) {
     this.#info = null;
-    return endRequest(this, statusRulesFor(this.#max), requestId, incrementCompleted);
+    return endRequest(this, this.#max, requestId, incrementCompleted);
   }
 
   /** A new `WorkerInfo`. */

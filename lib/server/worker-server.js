@@ -3,6 +3,7 @@
 const cluster = require('node:cluster');
 const dns = require('node:dns/promises');
 
+const { defaults: DEFAULTS } = require('../native/abi.js');
 const { Handlers, SILENT_LOGGER, requireFunction, wrongType } = require('../workers/handlers.js');
 const { readOptions } = require('./options.js');
 const { readPerMessageDeflate } = require('./per-message-deflate.js');
@@ -28,8 +29,6 @@ function optionalString(value, name) {
   return value.toWellFormed();
 }
 
-/** How long `drain` waits for what is under way. */
-const DEFAULT_DRAIN_MS = 25_000;
 /** Bytes that a close frame has for its reason (RFC 6455, section 5.5). */
 const MAX_REASON_BYTES = 123;
 
@@ -195,7 +194,7 @@ class WorkerServer {
 
   async drain(options = {}) {
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options);
-    const { timeoutMs = DEFAULT_DRAIN_MS, signal } = options;
+    const { timeoutMs = DEFAULTS.drain.timeoutMs, signal } = options;
     requireDuration(timeoutMs, 'options.timeoutMs');
     if (signal !== undefined) requireSignal(signal);
     if (signal?.aborted) throw signal.reason;

@@ -2,8 +2,6 @@
 
 const { inspect } = require('node:util');
 
-const { toWorkerInfo } = require('./worker-info.js');
-
 const NO_OP = () => {};
 // As it was when this was loaded: tests replace it.
 const { parse: parseJson } = JSON;
@@ -118,14 +116,6 @@ class Handlers {
     for (const handler of this.#updated) {
       this.#call('Error in updated handler', undefined, handler, info, change);
     }
-  }
-
-  /** A worker record has left the pool because another session took its place: that is told only if requests were pending. */
-  replaced(worker) {
-    const count = worker.pendingRequests.size;
-    if (count === 0) return;
-    this.#logger.warn('Replaced worker had pending requests', { workerId: worker.id, count });
-    this.disconnected(toWorkerInfo(worker), new Set(worker.pendingRequests));
   }
 
   /**

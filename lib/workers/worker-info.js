@@ -1,15 +1,11 @@
 'use strict';
 
-/** The states of a worker, as they appear in `WorkerInfo.status`. */
-const WorkerStatus = Object.freeze({
-  Available: 'available',
-  Busy: 'busy',
-  Draining: 'draining',
-  Unhealthy: 'unhealthy',
-});
+const { statuses: STATUSES } = require('../native/abi.js');
 
-/** The same in the order in which the native side numbers them. */
-const STATUSES = Object.freeze(Object.values(WorkerStatus));
+/** The states of a worker, as they appear in `WorkerInfo.status`. */
+const WorkerStatus = Object.freeze(
+  Object.fromEntries(STATUSES.map((status) => [`${status[0].toUpperCase()}${status.slice(1)}`, status])),
+);
 
 /** The public view of a worker record: a plain object without its socket, sharing the record's collections. */
 function toWorkerInfo(worker) {

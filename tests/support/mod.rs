@@ -13,7 +13,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc as tokio_mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use worker_server::Server;
-use worker_server::accept::handover::Descriptor;
+use worker_server::accept::descriptor::Descriptor;
 use worker_server::events::Event;
 use worker_server::membership::Features;
 use worker_server::peer::{Peer, PeerId};

@@ -6,6 +6,28 @@ use super::health;
 use super::models::ModelMatch;
 use super::requests::QueueLimits;
 
+/// Defaults of what only JavaScript sees to: the life of a request, and the end of a server.
+pub mod defaults {
+    use std::time::Duration;
+
+    /// The option `timeoutMs` of a request: for all of it.
+    pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(600);
+    /// The option `idleTimeoutMs` of a request. 0: a worker may say nothing for as long as it likes.
+    pub const IDLE_TIMEOUT: Duration = Duration::ZERO;
+    /// The option `maxAttempts` of a request.
+    pub const MAX_ATTEMPTS: u32 = 1;
+    /// The option `queue.timeoutMs`: how long a request waits for a slot.
+    pub const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
+    /// `limits.cancelGraceMs`: how long a worker may take to confirm that it let go of a request.
+    pub const CANCEL_GRACE: Duration = Duration::from_secs(30);
+    /// `limits.resumeGraceMs`: how long the requests of a lost worker wait for it.
+    pub const RESUME_GRACE: Duration = Duration::from_secs(10);
+    /// `limits.maxStreamBytes`: chunks of one stream that nobody has read.
+    pub const MAX_STREAM_BYTES: usize = 16 << 20;
+    /// The option `timeoutMs` of `drain()`.
+    pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
+}
+
 /// Limits that protect the server from its peers. Crossing one costs that connection at most.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -22,6 +22,20 @@ pub enum Level {
     Error,
 }
 
+impl Level {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Debug, Self::Warn, Self::Error];
+
+    /// The method of a logger that writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// One line for the application's logger.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Line {

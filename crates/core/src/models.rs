@@ -32,6 +32,19 @@ pub enum ModelMatch {
     Exact,
 }
 
+impl ModelMatch {
+    /// All.
+    pub const ALL: [Self; 2] = [Self::Loose, Self::Exact];
+
+    /// Its name, as the application gives it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Loose => "loose",
+            Self::Exact => "exact",
+        }
+    }
+}
+
 /// Models, and the groups of workers that serve them.
 #[derive(Debug, Default)]
 pub struct Models {

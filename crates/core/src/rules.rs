@@ -18,6 +18,21 @@ pub enum Status {
     Unhealthy,
 }
 
+impl Status {
+    /// All, in the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Available, Self::Busy, Self::Draining, Self::Unhealthy];
+
+    /// Its name, as the application sees it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Available => "available",
+            Self::Busy => "busy",
+            Self::Draining => "draining",
+            Self::Unhealthy => "unhealthy",
+        }
+    }
+}
+
 /// How full a candidate is, ordered: emptier first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Load(f64);

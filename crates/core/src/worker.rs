@@ -126,8 +126,6 @@ pub struct Worker<P> {
     pub active: u64,
     /// Requests that ended with `incrementCompleted`.
     pub completed: u64,
-    /// When it registered.
-    pub connected_at: Moment,
     /// When it last gave a sign of life.
     pub last_seen: Moment,
 }
@@ -153,7 +151,6 @@ impl<P> Worker<P> {
             closed: false,
             active: 0,
             completed: 0,
-            connected_at: now,
             last_seen: now,
         }
     }

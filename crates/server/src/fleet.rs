@@ -4,11 +4,12 @@
 //! unhealthy worker is heard of again, an outbox has room again) is told by [`Event::Slots`], if somebody waits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use parking_lot::{MappedMutexGuard, MutexGuard};
 
 use crate::events::Event;
+use crate::events::slots_pending::SlotsPending;
 use crate::peer::Peer;
 use crate::shared::Shared;
 use worker_server_core::clock::Moment;
@@ -48,16 +49,6 @@ impl Fleet {
     }
 }
 
-/// While this lives an [`Event::Slots`] is on its way, and no second one is needed.
-#[derive(Debug)]
-pub struct SlotsPending(Arc<AtomicBool>);
-
-impl Drop for SlotsPending {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::SeqCst);
-    }
-}
-
 impl Shared {
     /// The registered workers.
     pub fn pool(&self) -> MappedMutexGuard<'_, Pool<Arc<Peer>>> {
@@ -90,7 +81,7 @@ impl Shared {
     fn change_pool<T>(&self, change: impl FnOnce(&mut Pool<Arc<Peer>>) -> T) -> T {
         let (changed, has_freed) = self.fleet.lock().change(change);
         if has_freed && !self.slots_pending.swap(true, Ordering::SeqCst) {
-            self.events.push(Event::Slots { pending: SlotsPending(Arc::clone(&self.slots_pending)) });
+            self.events.push(Event::Slots { pending: SlotsPending::new(&self.slots_pending) });
         }
         changed
     }

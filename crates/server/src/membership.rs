@@ -21,7 +21,7 @@ pub struct Registered {
     /// Its name.
     pub worker_name: String,
     /// Where the application can read how much waits for it: a slot of [`Server::buffered_amount_page`].
-    pub room: usize,
+    pub buffered_amount_index: usize,
 }
 
 /// What a worker that registers was found to know of this server's features.
@@ -87,9 +87,9 @@ impl Server {
             pool.get(key).map(|worker| Snapshot::of(key, worker))?
         };
         self.shared.forget_stranger(&peer);
-        let room = self.shared.buffered_amounts.take();
-        let slot = room.index();
-        peer.outbox.publish_in(Some(room));
+        let buffered_amount = self.shared.buffered_amounts.take();
+        let buffered_amount_index = buffered_amount.index();
+        peer.outbox.publish_in(Some(buffered_amount));
         let interval_ms = self.shared.config.heartbeat_interval_ms;
         let ack = registration_ack(&session_id, interval_ms, features.ack_members);
         self.shared.send_to(&peer, &ack.into());
@@ -99,7 +99,7 @@ impl Server {
             session_id,
             worker_id: registration.worker_id,
             worker_name: registration.worker_name,
-            room: slot,
+            buffered_amount_index,
         })
     }
 

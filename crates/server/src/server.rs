@@ -13,8 +13,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::accept::handover::Addresses;
-use crate::accept::{handover, listener};
+use crate::accept::addresses::Addresses;
+use crate::accept::{descriptor, listener};
 use crate::events::Event;
 use crate::outbox::buffered_amounts::Page;
 use crate::outbox::{flusher, submissions};
@@ -37,7 +37,7 @@ pub struct Server {
     pub(crate) shared: Arc<Shared>,
     port: u16,
     runtime: Mutex<Option<Runtime>>,
-    /// Ends when all connections are gone.
+    /// Is closed when all connections are gone.
     gone: Mutex<Option<mpsc::Receiver<()>>>,
 }
 
@@ -136,7 +136,7 @@ impl Server {
     }
 
     /// The slots of some workers, a double for each: the bytes that wait for it, or infinity when nothing can be sent to it. See
-    /// [`Registered::room`](crate::Registered::room).
+    /// [`Registered::buffered_amount_index`](crate::Registered::buffered_amount_index).
     pub fn buffered_amount_page(&self, number: usize) -> Option<Page> {
         self.shared.buffered_amounts.page(number)
     }
@@ -226,12 +226,16 @@ impl Server {
     /// Takes a connection from Node, by the descriptor of its socket, that turned out to be a worker's: `head` is
     /// its request, and whatever came behind it.
     ///
+    /// # Safety
+    /// Where `fd` is not negative the caller must hold the socket that owns it open for the length of this call.
+    ///
     /// # Errors
     /// If the descriptor cannot be duplicated.
-    pub fn take_back(&self, fd: i32, head: &[u8]) -> io::Result<()> {
+    pub unsafe fn take_back(&self, fd: i32, head: &[u8]) -> io::Result<()> {
         if let Some(runtime) = &*self.runtime.lock() {
             let _context = runtime.enter();
-            let stream = handover::take_back(fd)?;
+            // SAFETY: as the caller says.
+            let stream = unsafe { descriptor::take_back(fd) }?;
             runtime.spawn(listener::serve_worker(Arc::clone(&self.shared), stream, BytesMut::from(head)));
         }
         Ok(())

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::accept::handover::Addresses;
+use crate::accept::addresses::Addresses;
 use crate::events::{Event, ServerEvents};
 use crate::fleet::Fleet;
 use crate::outbox::buffered_amounts::BufferedAmounts;

@@ -68,6 +68,15 @@ impl Priority {
         self as usize
     }
 
+    /// Its name, as the application gives it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Medium => "medium",
+            Self::Low => "low",
+        }
+    }
+
     /// The next higher one.
     #[must_use]
     pub const fn higher(self) -> Self {

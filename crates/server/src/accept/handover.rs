@@ -1,11 +1,11 @@
-//! The one seam where the operating system matters: giving an accepted connection to Node, and taking one back.
+//! The one seam where the operating system matters: giving an accepted connection to Node, and (see [`super::descriptor`]) taking one back.
 //!
 //! On Unix its file descriptor changes hands, and this server has nothing more to do with it. Where Node can't be given
 //! one (Windows), the connection stays here and its bytes are relayed to a loopback port on which Node listens for
 //! them; Node asks for the real addresses by the port that the relay came from.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,167 +14,10 @@ use socket2::SockRef;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpSocket, TcpStream};
 
+use super::addresses::Addresses;
+use super::descriptor::Descriptor;
 use crate::events::Event;
 use crate::shared::Shared;
-
-#[cfg(unix)]
-pub use unix::{Descriptor, Lent, take_back};
-
-#[cfg(unix)]
-mod unix {
-    use std::fs::File;
-    use std::io;
-    use std::mem::ManuallyDrop;
-    use std::net::{SocketAddr, TcpStream as StdStream};
-    use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-    use std::os::unix::fs::MetadataExt;
-
-    use tokio::net::TcpStream;
-
-    /// A socket on its way to Node. Dropped on the way, it is closed.
-    #[derive(Debug)]
-    pub struct Descriptor(OwnedFd);
-
-    impl Descriptor {
-        pub(crate) fn of(stream: TcpStream) -> io::Result<Self> {
-            Ok(Self(stream.into_std()?.into()))
-        }
-
-        /// Gives the file descriptor, for `new net.Socket({ fd })`. Whoever takes it must close it.
-        pub fn into_raw(self) -> RawFd {
-            self.0.into_raw_fd()
-        }
-
-        /// The same, for someone who may not live to close it.
-        pub fn lend(self) -> Lent {
-            let fd = self.into_raw();
-            Lent { fd, identity: Identity::of(fd) }
-        }
-    }
-
-    /// A file descriptor that someone may have taken over, or not. Dropped, it is closed if it still is open: whoever had taken it
-    /// over must have closed it by then. Another file may have got its number meanwhile, which is left alone.
-    #[derive(Debug)]
-    pub struct Lent {
-        fd: RawFd,
-        identity: Option<Identity>,
-    }
-
-    impl Lent {
-        /// The descriptor's number.
-        pub fn number(&self) -> RawFd {
-            self.fd
-        }
-
-        /// Whoever has it will close it.
-        pub fn give_away(mut self) {
-            self.identity = None;
-        }
-    }
-
-    impl Drop for Lent {
-        fn drop(&mut self) {
-            if self.identity.is_some() && Identity::of(self.fd) == self.identity {
-                // SAFETY: it is the very socket that was lent, and nobody has taken it over.
-                drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
-            }
-        }
-    }
-
-    /// What tells a socket from another that has got the number of its descriptor.
-    #[derive(Debug, PartialEq, Eq)]
-    struct Identity {
-        file: (u64, u64),
-        /// Not all systems number their sockets as files.
-        ends: Option<(SocketAddr, SocketAddr)>,
-    }
-
-    impl Identity {
-        /// `None` if there is no such socket.
-        fn of(fd: RawFd) -> Option<Self> {
-            // SAFETY: neither is closed here, nor used for anything but questions that are answered for any descriptor.
-            let (file, socket) =
-                unsafe { (ManuallyDrop::new(File::from_raw_fd(fd)), ManuallyDrop::new(StdStream::from_raw_fd(fd))) };
-            let metadata = file.metadata().ok()?;
-            let is_numbered = cfg!(any(target_os = "linux", target_os = "android"));
-            // The ends of a connection that was reset can't be asked for any more.
-            let ends = if is_numbered { None } else { socket.local_addr().ok().zip(socket.peer_addr().ok()) };
-            (is_numbered || ends.is_some()).then_some(Self { file: (metadata.dev(), metadata.ino()), ends })
-        }
-    }
-
-    /// Takes a connection back from Node, by the descriptor of its socket. Node keeps, and closes, its own. Must be
-    /// called within the runtime.
-    ///
-    /// # Errors
-    /// If the descriptor is not open, or too many are.
-    pub fn take_back(fd: RawFd) -> io::Result<TcpStream> {
-        if fd < 0 {
-            return Err(io::ErrorKind::NotConnected.into());
-        }
-        // SAFETY: the caller holds the socket that owns `fd` open for the length of this call.
-        let owned = unsafe { BorrowedFd::borrow_raw(fd) }.try_clone_to_owned()?;
-        let stream = StdStream::from(owned);
-        stream.set_nonblocking(true)?;
-        TcpStream::from_std(stream)
-    }
-}
-
-/// Where there are no descriptors to exchange, everything is relayed.
-#[cfg(not(unix))]
-mod elsewhere {
-    use std::convert::Infallible;
-    use std::io;
-
-    use tokio::net::TcpStream;
-
-    /// There is none on this platform.
-    #[derive(Debug)]
-    pub struct Descriptor(Infallible);
-
-    impl Descriptor {
-        pub(super) fn of(_: TcpStream) -> io::Result<Self> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-
-        /// Never called: there is none.
-        pub fn into_raw(self) -> i32 {
-            match self.0 {}
-        }
-
-        /// Never called: there is none.
-        pub fn lend(self) -> Lent {
-            match self.0 {}
-        }
-    }
-
-    /// There is none on this platform.
-    #[derive(Debug)]
-    pub struct Lent(Infallible);
-
-    impl Lent {
-        /// Never called: there is none.
-        pub fn number(&self) -> i32 {
-            match self.0 {}
-        }
-
-        /// Never called: there is none.
-        pub fn give_away(self) {
-            match self.0 {}
-        }
-    }
-
-    /// Not possible on this platform.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn take_back(_: i32) -> io::Result<TcpStream> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-}
-
-#[cfg(not(unix))]
-pub use elsewhere::{Descriptor, Lent, take_back};
 
 /// Gives a connection to Node, with what was read of it. Returns when this server has no more part in it.
 ///
@@ -189,15 +32,6 @@ pub async fn give(shared: &Arc<Shared>, stream: TcpStream, head: Bytes) -> io::R
         }
         Some(port) => relay(shared, stream, &head, port).await,
     }
-}
-
-/// The addresses of a connection's two ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
-    /// The peer's.
-    pub remote: SocketAddr,
-    /// This server's.
-    pub local: SocketAddr,
 }
 
 async fn relay(shared: &Arc<Shared>, mut outer: TcpStream, head: &[u8], port: u16) -> io::Result<()> {
@@ -221,57 +55,4 @@ async fn relay(shared: &Arc<Shared>, mut outer: TcpStream, head: &[u8], port: u1
     let result = relayed.await;
     shared.relayed.lock().remove(&own_port);
     result
-}
-
-#[cfg(unix)]
-#[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream as StdStream};
-    use std::os::fd::{FromRawFd, OwnedFd};
-
-    use super::*;
-
-    /// A socket to give away, and its peer.
-    fn pair() -> (Descriptor, StdStream) {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-        let peer = StdStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (stream, _) = listener.accept().unwrap();
-        stream.set_nonblocking(true).unwrap();
-        (Descriptor::of(TcpStream::from_std(stream).unwrap()).unwrap(), peer)
-    }
-
-    #[tokio::test]
-    async fn a_lent_descriptor_that_nobody_took_over_is_closed() {
-        let (descriptor, mut peer) = pair();
-        drop(descriptor.lend());
-        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_descriptor_that_was_given_away_stays_open() {
-        let (descriptor, mut peer) = pair();
-        let lent = descriptor.lend();
-        // SAFETY: it was lent for this.
-        let mut taken = StdStream::from(unsafe { OwnedFd::from_raw_fd(lent.number()) });
-        lent.give_away();
-        taken.write_all(b"x").unwrap();
-        assert_eq!(peer.read(&mut [0]).unwrap(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_lent_descriptor_whose_number_went_to_another_socket_is_left_alone() {
-        let (first, _peer) = pair();
-        let lent = first.lend();
-        let number = lent.number();
-        // SAFETY: it was lent for this.
-        drop(unsafe { OwnedFd::from_raw_fd(number) });
-        // Tests run beside each other, and any of them may get the number: then this proves nothing, and nothing is wrong.
-        let (second, mut peer) = pair();
-        drop(lent);
-        // SAFETY: it is this test's own.
-        let mut second = StdStream::from(unsafe { OwnedFd::from_raw_fd(second.into_raw()) });
-        second.write_all(b"x").unwrap();
-        assert_eq!(peer.read(&mut [0]).unwrap(), 1);
-    }
 }

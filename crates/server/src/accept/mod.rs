@@ -1,5 +1,7 @@
 //! From the listening socket to an upgraded worker, or to Node.
 
+pub mod addresses;
+pub mod descriptor;
 pub mod handover;
 pub mod linger;
 pub mod listener;

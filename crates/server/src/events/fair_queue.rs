@@ -9,7 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use rustc_hash::FxBuildHasher;
 use slab::Slab;
 
-use super::event_queue::{Charge, Entry};
+use super::entry::{Charge, Entry};
 
 /// A lane's turn ends when what it gave counts as so much,
 const SHARE_COUNT: usize = 64;

@@ -1,6 +1,8 @@
 //! What the application's thread is told, and on whose account it waits.
+pub mod entry;
 pub mod event_queue;
 pub mod fair_queue;
+pub mod slots_pending;
 mod sync;
 pub mod text_batch;
 
@@ -10,10 +12,11 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use self::event_queue::{Charge, Entry, EventQueue};
+use self::entry::{Charge, Entry};
+use self::event_queue::EventQueue;
+use self::slots_pending::SlotsPending;
 use self::text_batch::{EVENT_BYTES, TextBatch};
-use crate::accept::handover::Descriptor;
-use crate::fleet::SlotsPending;
+use crate::accept::descriptor::Descriptor;
 use crate::peer::{Peer, PeerId};
 use worker_server_core::log::Line;
 

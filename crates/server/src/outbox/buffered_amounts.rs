@@ -47,9 +47,9 @@ impl BufferedAmounts {
         let index = state.free.pop().unwrap_or_default();
         let page = Arc::clone(&state.pages[index / PAGE_SLOTS]);
         drop(state);
-        let room = BufferedAmount { page, index, buffered_amounts: Arc::clone(self) };
-        room.set(0);
-        room
+        let buffered_amount = BufferedAmount { page, index, buffered_amounts: Arc::clone(self) };
+        buffered_amount.set(0);
+        buffered_amount
     }
 
     /// A page, once a slot in it was taken.
@@ -98,14 +98,14 @@ mod tests {
     #[test]
     fn a_slot_shows_what_waits_and_is_used_again_when_its_worker_is_gone() {
         let buffered_amounts = Arc::new(BufferedAmounts::default());
-        let room = buffered_amounts.take();
-        let index = room.index();
+        let buffered_amount = buffered_amounts.take();
+        let index = buffered_amount.index();
         assert!(shows(&buffered_amounts, index, 0.0));
-        room.set(5);
+        buffered_amount.set(5);
         assert!(shows(&buffered_amounts, index, 5.0));
-        room.close();
+        buffered_amount.close();
         assert!(shows(&buffered_amounts, index, f64::INFINITY));
-        drop(room);
+        drop(buffered_amount);
         let next = buffered_amounts.take();
         assert!(next.index() == index && shows(&buffered_amounts, index, 0.0));
     }

@@ -313,7 +313,7 @@ impl Outbox {
         spare
     }
 
-    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one notifier.
+    /// Ready when the socket may take something again. For the connection's task alone: the socket knows one waker.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let socket = self.queue.lock().socket.clone();
         match socket {

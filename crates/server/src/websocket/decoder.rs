@@ -49,8 +49,8 @@ impl Decoder {
                 .max_frame_size(Some(self.max_message_bytes));
             Box::new(WebSocketContext::new(Role::Server, Some(config)))
         });
-        let mut stream = InMemory { input, answer, frame_tracker: &mut self.frame_tracker };
-        let message = match context.read(&mut stream) {
+        let mut duplex = Duplex { input, answer, frame_tracker: &mut self.frame_tracker };
+        let message = match context.read(&mut duplex) {
             Ok(message) => message,
             Err(Error::Io(error)) if error.kind() == ErrorKind::WouldBlock => {
                 if self.frame_tracker.is_whole() {
@@ -62,7 +62,7 @@ impl Decoder {
         };
         if matches!(message, Message::Ping(_) | Message::Close(_)) {
             // The answer was made already. After a close frame this is an error, of no interest here.
-            context.flush(&mut stream).ok();
+            context.flush(&mut duplex).ok();
         }
         Ok(Some(message))
     }
@@ -76,14 +76,14 @@ fn closing_for(error: &Error) -> Closing {
     }
 }
 
-/// Both ends of the decoder, in memory.
-struct InMemory<'a, 'b> {
+/// What the decoder reads from and writes to, in memory.
+struct Duplex<'a, 'b> {
     input: &'a mut &'b [u8],
     answer: &'a mut Vec<u8>,
     frame_tracker: &'a mut FrameTracker,
 }
 
-impl Read for InMemory<'_, '_> {
+impl Read for Duplex<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.input.read(buffer)?;
         if length == 0 {
@@ -94,7 +94,7 @@ impl Read for InMemory<'_, '_> {
     }
 }
 
-impl Write for InMemory<'_, '_> {
+impl Write for Duplex<'_, '_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.answer.extend_from_slice(bytes);
         Ok(bytes.len())
