@@ -561,9 +561,12 @@ export declare class WorkerServer {
    * @param options.timeoutMs 25,000 by default; 0: at once, Infinity: without end.
    * @param options.signal Rejects this call with its reason; draining goes on.
    */
-  drain(
-    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } | undefined,
-  ): Promise<{ drained: boolean; remaining: number }>;
+  drain(options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } | undefined): Promise<{
+    /** Whether nothing is under way any more. */
+    drained: boolean;
+    /** How many requests and tracked ids are still under way. */
+    remaining: number;
+  }>;
 
   /**
    * Sends `JSON.stringify(message)` as one text frame.

@@ -4,8 +4,8 @@
 //   npm start -- FILE...           works on these files
 //   npm start -- --help
 //
-// Each file is one request. Workers serve two models, `prose-1` and `code-1`; one of them takes only one long text at a
-// time. One worker is killed while it has requests, to show that they are not lost.
+// Each file is one `server.request()`. Workers serve two models, `prose-1` and `code-1`; one of them takes only one long
+// text at a time. One worker is killed while it has requests, to show that they are not lost.
 
 import { fork } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -86,7 +86,7 @@ async function readJobs(files) {
     try {
       const text = await readText(file);
       const category = text.length > LONG_TEXT ? 'long' : undefined;
-      jobs.push({ id: `request-${jobs.length + 1}`, name, text, kind: kindOf(file), category, attempts: 0 });
+      jobs.push({ id: `request-${jobs.length + 1}`, name, text, kind: kindOf(file), category, workers: [] });
     } catch (error) {
       console.error(`${printable(name)}: left out, because ${error.message}`);
     }
@@ -112,7 +112,7 @@ async function startServer(options) {
 function startWorker({ id, models, max, limits = [] }, url, token) {
   const args = ['--id', id, '--url', url, '--max', String(max)];
   args.push(...models.flatMap((model) => ['--model', model]), ...limits.flatMap((limit) => ['--limit', limit]));
-  return fork(path.join(root, 'examples', 'worker.mjs'), args, { env: { ...process.env, WORKER_TOKEN: token } });
+  return fork(path.join(root, 'examples', 'text-worker.mjs'), args, { env: { ...process.env, WORKER_TOKEN: token } });
 }
 
 /** Resolves when all workers have registered; rejects if one ends before it did, or takes too long. */
@@ -149,6 +149,7 @@ function addDashboard(server, tell) {
     status: server.getWorkerCount() > 0 ? 'ok' : 'no workers',
     workers: server.getWorkerCount(),
     available: server.getAvailableWorkerCount(),
+    waiting: server.getQueueInfo().size,
     freeSlots: { 'prose-1': server.getAvailableSlotCount('prose-1'), 'code-1': server.getAvailableSlotCount('code-1') },
   });
   // A Set and a Map are no JSON: write them as an array and an object.
@@ -183,95 +184,48 @@ function addDashboard(server, tell) {
   });
 }
 
-/**
- * Has the jobs done: gives each to the least loaded worker that can take it, waits where all are full, sends again what
- * a lost worker had. Resolves when every job has a result or an error. `afterFirst` is called when the first round of
- * requests was sent, `beforeFirst` with the id of the worker that gets the first one.
- */
-function runBatch(server, jobs, { announce, beforeFirst, afterFirst }) {
-  const jobOf = new Map(jobs.map((job) => [job.id, job]));
-  const waiting = [...jobs];
-  const numbers = { waited: 0, resent: [] };
-  let open = jobs.length;
-
-  return new Promise((resolve) => {
-    const subscriptions = [
-      server.onWorkerMessage('result', (worker, message) => finish(worker, message, { result: message.result })),
-      server.onWorkerMessage('failure', (worker, message) => finish(worker, message, { error: message.error })),
-      server.onWorkerDisconnected((worker, pending) => takeBack(worker, pending)),
-      server.onWorkerConnected(() => assign()),
-    ];
-
-    function finish(worker, { requestId }, outcome) {
-      server.releaseRequest(requestId, { incrementCompleted: outcome.error === undefined });
-      const job = jobOf.get(requestId);
-      // An answer may come twice, when a worker was thought dead and wasn't.
-      if (job && !job.done) close(job, { ...outcome, worker: worker.id });
-      assign();
+/** Workers are not started again: what waits, and none of those left could ever take, is aborted, by the model it asks for. */
+function abandonment(server) {
+  const controllers = new Map(
+    [...new Set(WORKERS.flatMap(({ models }) => models))].map((m) => [m, new AbortController()]),
+  );
+  server.onWorkerDisconnected(() => {
+    for (const [model, controller] of controllers) {
+      const isServed = server.explain({ model }).workers.some(({ reason }) => reason !== 'model');
+      if (!isServed) controller.abort(new Error(`no worker for ${model} is left`));
     }
-
-    function close(job, outcome) {
-      Object.assign(job, outcome, { done: true });
-      open -= 1;
-      announce({ event: 'request_done', requestId: job.id, file: job.name, worker: job.worker, error: job.error });
-      if (open === 0) {
-        for (const unsubscribe of subscriptions) unsubscribe();
-        resolve(numbers);
-      }
-    }
-
-    function takeBack(worker, pending) {
-      for (const requestId of pending) {
-        const job = jobOf.get(requestId);
-        if (!job || job.done) continue;
-        if (job.attempts >= MOST_ATTEMPTS) {
-          close(job, { error: `given up: ${MOST_ATTEMPTS} workers were lost with it`, worker: worker.id });
-          continue;
-        }
-        numbers.resent.push(job);
-        announce({ event: 'request_taken_back', requestId, file: job.name, worker: worker.id });
-        waiting.unshift(job);
-      }
-      assign();
-    }
-
-    /** Sends as many of the waiting jobs as the workers have room for. */
-    function assign() {
-      for (const job of waiting.splice(0)) {
-        if (!send(job)) {
-          if (!job.hasWaited) numbers.waited += 1;
-          job.hasWaited = true;
-          waiting.push(job);
-        }
-      }
-      // These workers are not started again: what none of those left can do will never be done.
-      const models = new Set(
-        server.getWorkerInfo().flatMap(({ capabilities }) => capabilities.models.map((model) => model.modelId)),
-      );
-      for (const job of waiting.splice(0)) {
-        if (models.has(modelOf(job))) waiting.push(job);
-        else close(job, { error: `no worker for ${modelOf(job)} is left` });
-      }
-    }
-
-    function send(job) {
-      const worker = server.getAvailableWorker(modelOf(job), job.category);
-      if (worker === null) return false;
-      beforeFirst?.(worker.id);
-      beforeFirst = undefined;
-      server.trackRequest(worker.id, job.id, job.category);
-      if (!server.send(worker.id, { type: 'analyse', requestId: job.id, kind: job.kind, text: job.text })) {
-        server.releaseRequest(job.id);
-        return false;
-      }
-      job.attempts += 1;
-      announce({ event: 'request_sent', requestId: job.id, file: job.name, worker: worker.id });
-      return true;
-    }
-
-    assign();
-    afterFirst();
   });
+  return (model) => controllers.get(model).signal;
+}
+
+/** Has a job done. Afterwards it has a result, or an error. */
+async function runJob(server, job, signal, announce) {
+  try {
+    job.result = await server.request(
+      { kind: job.kind, text: job.text },
+      {
+        model: modelOf(job),
+        category: job.category,
+        requestId: job.id,
+        signal,
+        timeoutMs: Infinity,
+        // To analyse a text twice does no harm, so what a lost worker had is given to another one.
+        maxAttempts: MOST_ATTEMPTS,
+        onQueued: () => {
+          job.hasWaited = true;
+        },
+        onStarted: (worker, attempt) => {
+          job.workers.push(worker.id);
+          announce({ event: 'request_sent', requestId: job.id, file: job.name, worker: worker.id, attempt });
+        },
+      },
+    );
+  } catch (error) {
+    const isLost = error.code === 'WORKER_LOST';
+    job.error = isLost ? `given up: ${error.attempts} workers were lost with it` : error.message;
+  }
+  const worker = job.workers.at(-1);
+  announce({ event: 'request_done', requestId: job.id, file: job.name, worker, error: job.error });
 }
 
 /** Resolves, with undefined, at the first Ctrl-C. */
@@ -298,30 +252,28 @@ function consoleLogger() {
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
 }
 
-/** Kills the worker that gets the first request, while it has requests. */
-function accident(children) {
-  const kill = { id: undefined };
-  return {
-    kill,
-    beforeFirst(id) {
-      kill.id = id;
-      // Frozen before it gets anything, it can't be done before it is killed. Windows can't freeze a process.
-      if (process.platform !== 'win32') children.get(id).kill('SIGSTOP');
-    },
-    afterFirst() {
-      children.get(kill.id).kill('SIGKILL');
-    },
-  };
+/** Gives all jobs to the workers, and kills the one that gets the first of them, while it has requests. Resolves with its id. */
+async function runBatch(server, jobs, children, announce) {
+  const signalOf = abandonment(server);
+  const victim = server.getAvailableWorker(modelOf(jobs[0]), jobs[0].category)?.id ?? WORKERS[0].id;
+  // Frozen before it gets anything, it can't be done before it is killed. Windows can't freeze a process.
+  if (process.platform !== 'win32') children.get(victim).kill('SIGSTOP');
+  const ends = jobs.map((job) => runJob(server, job, signalOf(modelOf(job)), announce));
+  children.get(victim).kill('SIGKILL');
+  await Promise.all(ends);
+  return victim;
 }
 
-function summary(jobs, leftOut, kill, numbers) {
+function summary(jobs, leftOut, victim) {
   const done = jobs.filter((job) => job.result).length;
+  const waited = jobs.filter((job) => job.hasWaited).length;
+  const resent = jobs.filter((job) => job.workers.slice(0, -1).includes(victim));
   const lines = [`${done} of ${jobs.length + leftOut} files have their result.`];
   if (leftOut > 0) lines.push(`${leftOut} left out: see the messages above.`);
-  if (numbers.waited > 0) lines.push(`${numbers.waited} requests waited for a free slot.`);
-  const names = numbers.resent.map((job) => `${printable(job.name)} (to ${job.worker})`).join(', ');
+  if (waited > 0) lines.push(`${waited} requests waited for a free slot.`);
+  const names = resent.map((job) => `${printable(job.name)} (to ${job.workers.at(-1)})`).join(', ');
   lines.push(
-    `Worker ${kill.id} was killed on the way. Requests it had: ${numbers.resent.length}. ` +
+    `Worker ${victim} was killed on the way. Requests it had: ${resent.length}. ` +
       `They were sent again to other workers: ${names}.`,
   );
   return lines.join('\n');
@@ -348,6 +300,10 @@ async function main() {
     authToken: token,
     heartbeatIntervalMs: 2_000,
     heartbeatTimeoutMs: 6_000,
+    // However many files there are, and however long they take: all of them may wait, for workers that are there.
+    queue: { maxSize: Infinity, maxBytes: Infinity, timeoutMs: Infinity, whenNoWorker: 'fail' },
+    // A worker that was killed does not come back, so what it had need not wait for that.
+    limits: { resumeGraceMs: 0 },
     logger,
   });
   const children = new Map();
@@ -364,9 +320,7 @@ async function main() {
   };
   addDashboard(server, listeners);
   server.onWorkerConnected((worker) => announce({ event: 'worker_connected', worker: worker.id }));
-  server.onWorkerDisconnected((worker, pending) =>
-    announce({ event: 'worker_disconnected', worker: worker.id, pendingRequestIds: [...pending] }),
-  );
+  server.onWorkerDisconnected((worker) => announce({ event: 'worker_disconnected', worker: worker.id }));
 
   try {
     console.log(`Listening on ${HOST}:${server.port}. Starting ${WORKERS.length} workers.`);
@@ -379,13 +333,11 @@ async function main() {
       // What tf-idf must know of the batch. Messages to a worker keep their order, so this one is there before the texts.
       server.broadcast({ type: 'corpus', corpus: corpusOf(jobs.map((job) => job.text)) });
       if (!options.verbose) bar.start(jobs.length, 0, freeSlots());
-      const { kill, ...callbacks } = accident(children);
-      const numbers = await Promise.race([runBatch(server, jobs, { announce, ...callbacks }), stopped]);
+      const victim = await Promise.race([runBatch(server, jobs, children, announce), stopped]);
       bar.stop();
-      if (numbers === undefined) throw new Error('interrupted');
-      console.log(
-        `\n${report(jobs, process.stdout.columns ?? 120)}\n\n${summary(jobs, files.length - jobs.length, kill, numbers)}`,
-      );
+      if (victim === undefined) throw new Error('interrupted');
+      const leftOut = files.length - jobs.length;
+      console.log(`\n${report(jobs, process.stdout.columns ?? 120)}\n\n${summary(jobs, leftOut, victim)}`);
     }
 
     if (options.serve) {

@@ -1,5 +1,6 @@
-// A worker: connects to a WorkerServer, registers, sends heartbeats, works on what it is sent and answers.
-// Copy this file to write your own; what it works on is in text-work.mjs. It needs the npm package `ws` and nothing else.
+// A worker from scratch, message by message: connects to a WorkerServer, registers, sends heartbeats, and answers what
+// `server.request()` sends it. It is here to show the protocol, and needs the npm package `ws` and nothing else. For a worker
+// of your own take the one that is in this package: echo-worker.mjs and text-worker.mjs do.
 //
 //   node examples/worker.mjs --id NAME [--url ws://127.0.0.1:19100] [--model ID]... [--max N] [--limit CATEGORY=N]...
 //
@@ -30,6 +31,8 @@ let retryTimer;
 let failedAttempts = 0;
 let stopping = false;
 let corpus = { documents: 1, occursIn: {} };
+/** Requests that were taken and not answered, by id. */
+const working = new Map();
 
 function log(text) {
   console.error(`[${options.id}] ${text}`);
@@ -41,6 +44,8 @@ function registration() {
     workerId: options.id,
     workerName: options.id,
     authToken: process.env.WORKER_TOKEN,
+    // Without it the server sends no requests.
+    features: ['request'],
     capabilities: {
       models: options.model.map((modelId) => ({
         modelId,
@@ -53,7 +58,7 @@ function registration() {
       concurrencyLimits: Object.fromEntries(
         options.limit.map((limit) => [limit.split('=')[0], Number(limit.split('=')[1])]),
       ),
-      // Anything you like: the server's application sees it.
+      // Anything you like: requests can choose by it (`where`).
       metadata: { pid: process.pid },
     },
   };
@@ -87,9 +92,12 @@ function connect() {
       case 'corpus':
         corpus = message.corpus;
         break;
-      case 'analyse':
-        // In a turn of its own, so that heartbeats get their turn between two requests.
-        setImmediate(() => send(work(message)));
+      case 'request':
+        take(message, send);
+        break;
+      case 'request_cancel':
+        // Answered all the same, when its turn comes: until then the server holds its slot.
+        if (working.has(message.requestId)) working.get(message.requestId).isCancelled = true;
         break;
       // Other types are from a newer server, and none of this worker's business.
     }
@@ -100,6 +108,8 @@ function connect() {
 
   ws.on('close', (code, reason) => {
     clearInterval(heartbeat?.timer);
+    // Without the feature "resume" all that was under way is lost to the server, and goes elsewhere or fails.
+    working.clear();
     if (stopping) return;
     if (code === 4001 || code === 4002 || (code === 4003 && reason.toString() === 'Replaced by new connection')) {
       // A wrong token, a bad registration, or another process with this id: trying again would change nothing.
@@ -124,19 +134,34 @@ function startHeartbeats(ws, send, intervalMs) {
       return;
     }
     heartbeat.unanswered += 1;
-    send({ type: 'heartbeat', workerId: options.id, timestamp: new Date().toISOString() });
+    // With what it works on: a request that got lost between the two is noticed by its absence.
+    const active = [...working.keys()];
+    send({ type: 'heartbeat', workerId: options.id, timestamp: new Date().toISOString(), active });
   }, intervalMs);
 }
 
-function work({ requestId, text, kind }) {
+function take({ requestId, attempt, payload }, send) {
+  const request = { isCancelled: false };
+  working.set(requestId, request);
+  send({ type: 'request_ack', requestId, attempt });
+  // In a turn of its own, so that heartbeats and cancellations get their turn between two requests.
+  setImmediate(() => {
+    if (working.get(requestId) !== request) return; // The connection that it came on is gone.
+    const answer = request.isCancelled ? { type: 'request_error', error: { message: 'Cancelled' } } : work(payload);
+    working.delete(requestId);
+    send({ ...answer, requestId, attempt });
+  });
+}
+
+function work({ kind, text }) {
   try {
-    return { type: 'result', requestId, result: analyse(text, kind, corpus) };
+    return { type: 'request_result', data: analyse(text, kind, corpus) };
   } catch (error) {
-    return { type: 'failure', requestId, error: error.message };
+    return { type: 'request_error', error: { message: error.message } };
   }
 }
 
-/** Closes the connection properly. The server gives what was pending here to other workers. */
+/** Closes the connection properly. What was under way here is lost to the server, which may give it to other workers. */
 function stop() {
   if (stopping && socket.readyState === WebSocket.CLOSED) return;
   stopping = true;

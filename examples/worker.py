@@ -1,10 +1,11 @@
-"""A worker in Python: registers, sends heartbeats, answers requests, and comes back when the connection is lost.
+"""A worker in Python from scratch, message by message: registers, sends heartbeats, answers what `server.request()` sends
+it, and comes back when the connection is lost. For a worker of your own take the package in python/.
 
     pip install websockets
     python3 examples/worker.py [ws://127.0.0.1:19100] [ID]
 
-It answers `{"type": "work", "requestId": ..., "prompt": ...}`, as in the README. A token is read from WORKER_TOKEN: a
-server that asks for one hears nothing of a worker before it has registered with it.
+It answers requests with the payload `{"prompt": ...}`. A token is read from WORKER_TOKEN: a server that asks for one hears
+nothing of a worker before it has registered with it.
 """
 
 import asyncio
@@ -23,6 +24,8 @@ REGISTRATION = {
     "type": "worker_registration",
     "workerId": ID,
     "workerName": ID,
+    # Without it the server sends no requests.
+    "features": ["request"],
     "capabilities": {
         "models": [{"modelId": "llama-3-8b", "displayName": "Llama 3", "maxContextTokens": 8192,
                     "maxOutputTokens": 1024, "supportsStreaming": False}],
@@ -46,8 +49,14 @@ async def send_heartbeats(ws, interval_ms):
 
 
 async def answer(ws, message):
-    text = await asyncio.to_thread(work, message.get("prompt", ""))
-    await ws.send(json.dumps({"type": "result", "requestId": message["requestId"], "text": text}))
+    about = {"requestId": message["requestId"], "attempt": message["attempt"]}
+    await ws.send(json.dumps({"type": "request_ack", **about}))
+    try:
+        text = await asyncio.to_thread(work, message["payload"]["prompt"])
+        answer = {"type": "request_result", **about, "data": {"text": text}}
+    except Exception as error:
+        answer = {"type": "request_error", **about, "error": {"message": repr(error)}}
+    await ws.send(json.dumps(answer))
 
 
 async def register(ws):
@@ -65,7 +74,8 @@ async def serve(ws, heartbeat_interval_ms):
     try:
         async for text in ws:
             message = json.loads(text)
-            if message["type"] == "work":
+            # A "request_cancel" changes nothing here: no thread can be stopped, and the server holds the slot until the answer.
+            if message["type"] == "request":
                 task = asyncio.create_task(answer(ws, message))
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)

@@ -76,12 +76,12 @@ test('whoever has not got the token changes nothing, whatever it sends', async (
     ws.on('error', () => {});
     const timer = setInterval(() => {
       for (let n = 1; n <= files.length; n += 1)
-        ws.send(JSON.stringify({ type: 'failure', requestId: `request-${n}`, error: 'x' }));
+        ws.send(JSON.stringify({ type: 'request_error', requestId: `request-${n}`, attempt: 1, error: 'x' }));
     }, 5);
     const [code] = await exit.finally(() => clearInterval(timer));
     expect(output.stdout).toContain('12 of 12 files have their result.');
     expect(code).toBe(0);
-    expect(output.stderr).toContain("Message from unregistered connection { type: 'failure' }");
+    expect(output.stderr).toContain("Message from unregistered connection { type: 'request_error' }");
   } finally {
     child.kill('SIGKILL');
   }

@@ -1,60 +1,30 @@
 'use strict';
 
+const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
+const net = require('node:net');
 const path = require('node:path');
 const { once } = require('node:events');
-const { WebSocket } = require('ws');
+const { onCleanup } = require('../support/cleanup.js');
+const { examplesIn, readDocument, runExample, startedServer } = require('../support/doc-examples.js');
 const workerServer = require('../support/package.js');
 
-const readme = fs.readFileSync(path.join(__dirname, '../../README.md'), 'utf8');
-const examples = [...readme.matchAll(/```js run\n(.*?)```/gs)].map(([, code]) => [code.split('\n', 1)[0], code]);
-const AsyncFunction = (async () => {}).constructor;
-
-const servers = [];
-
-/** The package, with a record of the servers that an example makes. */
-const recorded = {
-  ...workerServer,
-  WorkerServer: class extends workerServer.WorkerServer {
-    constructor(options) {
-      super(options);
-      servers.push(this);
-    }
-  },
-};
-
-async function startedServer() {
-  const server = new recorded.WorkerServer({ port: 0 });
-  await server.start();
-  const ws = new WebSocket(`ws://127.0.0.1:${server.port}`);
-  await once(ws, 'open');
-  const capabilities = {
-    models: [{ modelId: 'llama-3-8b' }],
-    maxConcurrentRequests: 4,
-    concurrencyLimits: { chat: 2 },
-  };
-  ws.send(JSON.stringify({ type: 'worker_registration', workerId: 'w1', workerName: 'One', capabilities }));
-  await once(ws, 'message');
-  return server;
-}
-
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.stop();
-});
+const root = path.join(__dirname, '../..');
+const readme = readDocument('README.md');
+const examples = examplesIn('README.md');
 
 test('the README has examples that are run', () => {
-  expect(examples.length).toBeGreaterThanOrEqual(9);
+  expect(examples.length).toBeGreaterThanOrEqual(12);
 });
 
 test.each(examples)('the example of the README that begins with «%s» runs', async (_, code) => {
-  const server = await startedServer();
-  const console = { log: jest.fn() };
-  const requireFrom = (name) => (name === '@hardlydifficult/worker-server' ? recorded : require(name));
-  // The example that makes its own server is a program: it has no server to begin with.
-  const isProgram = code.includes('const server =');
-  const names = ['require', 'workerServer', 'console', ...(isProgram ? [] : ['server'])];
-  const run = new AsyncFunction(...names, code);
-  await run(requireFrom, recorded, console, server);
+  await runExample(code, await startedServer());
+});
+
+test('the example of explain prints what the README says', async () => {
+  const [, code] = examples.find(([line]) => line.includes('getQueueInfo'));
+  const [, said] = /explain.* \/\/ (.*)\n/.exec(code);
+  expect(await runExample(code, await startedServer())).toEqual([said]);
 });
 
 test('the slots that the README promises are the ones that there are', async () => {
@@ -67,3 +37,77 @@ test('the README names every export and every member of the server', () => {
   const members = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor');
   for (const name of [...Object.keys(workerServer), ...members]) expect(readme).toContain(name);
 });
+
+test('the README names every option of the server, and every limit with its default', () => {
+  const { readOptions } = require('../../lib/server/options.js');
+  const { authTokens: _, ...options } = readOptions({ port: 0 });
+  const missing = [...Object.keys(options), 'authToken'].filter((name) => !readme.includes(`\n| \`${name}\` |`));
+  expect(missing).toEqual([]);
+  const [, limits] = readme.split('\n## Limits\n');
+  expect(Object.keys(options.limits).filter((name) => !limits.includes(`\`${name}\``))).toEqual([]);
+});
+
+// The round trip --------------------------------------------------------------------------------
+
+async function freePort() {
+  const listening = net.createServer().listen(0);
+  await once(listening, 'listening');
+  const { port } = listening.address();
+  listening.close();
+  return port;
+}
+
+/** A program of the round trip, by the name in its first line, for `port`. */
+const program = (name, port) => {
+  const [, code] = new RegExp(`\`\`\`\\w+\\n((?://|#) ${name}.*?)\`\`\``, 's').exec(readme);
+  return code.replace('19100', String(port));
+};
+
+function start(command, args, env) {
+  const child = spawn(command, args, {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onCleanup(() => child.kill('SIGKILL'));
+  child.printed = '';
+  for (const stream of ['stdout', 'stderr']) {
+    child[stream].on('data', (data) => {
+      child.printed += data;
+      child.emit('printed');
+    });
+  }
+  return child;
+}
+
+const [, promised] = /The server prints:\n\n```text\n(.*?)```/s.exec(readme);
+
+/** Runs the round trip with a worker that `startWorker` starts for a port, and ends both as Ctrl-C does. */
+async function roundTrip(startWorker) {
+  const port = await freePort();
+  const server = start(process.execPath, ['--input-type=module', '-e', program('server.mjs', port)]);
+  const worker = startWorker(port);
+  while (server.printed.length < promised.length) await once(server, 'printed');
+  expect(server.printed).toBe(promised);
+  const ends = [once(server, 'exit'), once(worker, 'exit')];
+  for (const child of [server, worker]) child.kill('SIGINT');
+  expect(await Promise.all(ends)).toEqual([
+    [0, null],
+    [0, null],
+  ]);
+}
+
+test('the round trip prints what the README says, and ends at Ctrl-C', () =>
+  roundTrip((port) => start(process.execPath, ['--input-type=module', '-e', program('worker.mjs', port)])));
+
+/** An interpreter that has the package `websockets`: scripts/python-check.sh makes one. */
+const python = [path.join(root, 'python/.venv/bin/python'), 'python3'].find(
+  (command) =>
+    (fs.existsSync(command) || command === 'python3') &&
+    spawnSync(command, ['-c', 'import sys, websockets.asyncio.client; sys.exit(sys.version_info < (3, 10))']).status ===
+      0,
+);
+
+(python === undefined ? test.skip : test)('so does the round trip with the worker in Python', () =>
+  roundTrip((port) => start(python, ['-c', program('worker.py', port)], { PYTHONPATH: path.join(root, 'python/src') })),
+);

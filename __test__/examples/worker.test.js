@@ -4,6 +4,7 @@ const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { once } = require('node:events');
+const { WebSocketServer } = require('ws');
 const { WorkerServer } = require('../support/package.js');
 
 const root = path.join(__dirname, '../..');
@@ -43,8 +44,6 @@ const runPython = (args) => run('python3', args, { PYTHONPATH: path.join(root, '
 
 const connected = (server) => new Promise((resolve) => server.onWorkerConnected(resolve));
 const disconnected = (server) => new Promise((resolve) => server.onWorkerDisconnected((...event) => resolve(event)));
-const message = (server, type) =>
-  new Promise((resolve) => server.onWorkerMessage(type, (_, received) => resolve(received)));
 const url = (server) => `ws://127.0.0.1:${server.port}`;
 
 test('the worker registers what its options say, and answers', async () => {
@@ -55,12 +54,40 @@ test('the worker registers what its options say, and answers', async () => {
   expect(id).toBe('w');
   expect(capabilities).toMatchObject({ maxConcurrentRequests: 3, concurrencyLimits: { long: 1 } });
   expect(capabilities.models.map((model) => model.modelId)).toEqual(['a', 'b']);
-  const result = message(server, 'result');
-  server.send('w', { type: 'analyse', requestId: 'r', kind: 'prose', text: 'One two three four five.\n' });
-  expect(await result).toMatchObject({ requestId: 'r', result: { lines: 1, words: 5 } });
-  const failure = message(server, 'failure');
-  server.send('w', { type: 'analyse', requestId: 's', kind: 'prose', text: null });
-  expect(await failure).toMatchObject({ requestId: 's' });
+  const result = server.request({ kind: 'prose', text: 'One two three four five.\n' }, { model: 'b' });
+  expect(await result).toMatchObject({ lines: 1, words: 5 });
+  const failure = server.request({ kind: 'prose', text: null });
+  await expect(failure).rejects.toMatchObject({ code: 'WORKER_ERROR', workerId: 'w', started: true });
+});
+
+test('the worker lets go of a request that was cancelled, and its slot is free again', async () => {
+  const server = await start();
+  const registered = connected(server);
+  runWorker(url(server), {}, '--max', '1');
+  await registered;
+  const controller = new AbortController();
+  const aborted = server.request({ kind: 'prose', text: 'word '.repeat(100_000) }, { signal: controller.signal });
+  controller.abort(new Error('enough'));
+  const next = server.request({ kind: 'prose', text: 'One two three.' });
+  await expect(aborted).rejects.toThrow('enough');
+  expect(await next).toMatchObject({ words: 3 });
+  expect(server.getWorkerInfo()[0]).toMatchObject({ activeRequests: 0, completedRequests: 1 });
+});
+
+test('the worker says that it takes requests, and its heartbeats which ones it has', async () => {
+  const listening = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  try {
+    await once(listening, 'listening');
+    runWorker(`ws://127.0.0.1:${listening.address().port}`);
+    const [ws] = await once(listening, 'connection');
+    const read = async () => JSON.parse((await once(ws, 'message'))[0]);
+    expect(await read()).toMatchObject({ type: 'worker_registration', features: ['request'] });
+    ws.send(JSON.stringify({ type: 'worker_registration_ack', success: true, heartbeatIntervalMs: 20 }));
+    expect(await read()).toMatchObject({ type: 'heartbeat', workerId: 'w', active: [] });
+  } finally {
+    for (const ws of listening.clients) ws.terminate();
+    listening.close();
+  }
 });
 
 test('the worker says goodbye on SIGTERM and ends with 0', async () => {
@@ -112,12 +139,7 @@ async function takeOver(runFirst, runSecond) {
   expect(await once(first, 'close')).toEqual([1, null]);
   expect(first.errors).toContain('closed by the server: 4003 Replaced by new connection');
   // The second one is not replaced in its turn: it answers, and nobody else has registered by then.
-  const answer = new Promise((resolve) => {
-    for (const type of ['result', 'failure']) server.onWorkerMessage(type, (_, received) => resolve(received));
-  });
-  server.send('w', { type: 'work', requestId: 'r', prompt: 'x' });
-  server.send('w', { type: 'analyse', requestId: 'r', text: null });
-  expect(await answer).toMatchObject({ requestId: 'r' });
+  await server.request({ kind: 'prose', text: 'x', prompt: 'x' });
   expect([ids, second.exitCode]).toEqual([['w', 'w'], null]);
 }
 
@@ -146,22 +168,20 @@ testWithPython('the worker in Python registers, answers and sends heartbeats', a
   runPython([path.join(root, 'examples/worker.py'), url(server), 'py']);
   const { id, lastHeartbeat } = await registered;
   expect(id).toBe('py');
-  const result = message(server, 'result');
-  server.send('py', { type: 'work', requestId: 'r', prompt: 'hello' });
-  expect(await result).toEqual({ type: 'result', requestId: 'r', text: 'HELLO' });
+  expect(await server.request({ prompt: 'hello' }, { model: 'llama-3-8b' })).toEqual({ text: 'HELLO' });
+  const failure = server.request({ question: 'hello' });
+  await expect(failure).rejects.toMatchObject({ code: 'WORKER_ERROR', message: "KeyError('prompt')" });
   await expect(laterHeartbeat(server, lastHeartbeat)).resolves.toBe(true);
 });
 
 testWithPython('the worker in Python that the README shows registers, answers and sends heartbeats', async () => {
   const server = await start({ heartbeatTimeoutMs: 60_000 });
   const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
-  const code = readme.match(/```python\n(.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
+  const code = readme.match(/```python\n(import asyncio.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
   const registered = connected(server);
   runPython(['-c', code]);
-  const { id, lastHeartbeat } = await registered;
-  const result = message(server, 'result');
-  server.send(id, { type: 'work', requestId: 'r', prompt: 'hello' });
-  expect(await result).toEqual({ type: 'result', requestId: 'r', text: 'done' });
+  const { lastHeartbeat } = await registered;
+  expect(await server.request({ prompt: 'hello' }, { model: 'llama-3-8b' })).toEqual({ text: 'done' });
   await expect(laterHeartbeat(server, lastHeartbeat)).resolves.toBe(true);
 });
 
@@ -171,10 +191,8 @@ test('the worker in JavaScript that the README shows registers, answers and send
   const code = readme.match(/```js\n(const \{ WebSocket \}.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
   const registered = connected(server);
   run(process.execPath, ['-e', code]);
-  const { id, lastHeartbeat } = await registered;
-  const result = message(server, 'result');
-  server.send(id, { type: 'work', requestId: 'r', prompt: 'hello' });
-  expect(await result).toEqual({ type: 'result', requestId: 'r', text: 'done' });
+  const { lastHeartbeat } = await registered;
+  expect(await server.request({ prompt: 'hello' }, { model: 'llama-3-8b' })).toEqual({ text: 'done' });
   await expect(laterHeartbeat(server, lastHeartbeat)).resolves.toBe(true);
 });
 

@@ -3,6 +3,7 @@
 import {
   ConnectionHandler,
   WorkerPool,
+  WorkerRequestError,
   WorkerServer,
   WorkerStatus,
   safeCompare,
@@ -83,6 +84,35 @@ server.addWebSocketEndpoint((ws: unknown) => ws);
 server.addWebSocketEndpoint('/ws', () => {}, { compress: true });
 // @ts-expect-error an endpoint gets the request, not its URL
 server.addWebSocketEndpoint('/ws', (_ws, req: string) => req);
+
+// @ts-expect-error a request has a payload
+server.request();
+// @ts-expect-error no such option
+server.request('x', { modell: 'm' });
+// @ts-expect-error no such class
+server.request('x', { priority: 'urgent' });
+// @ts-expect-error what a worker returns is not known, unless its type is named
+server.request('x').then((result) => result.text);
+// @ts-expect-error no such bound
+server.request('x', { where: { memory: { above: 40 } } });
+// @ts-expect-error a stream is no promise
+server.stream('x').then(() => {});
+// @ts-expect-error the id of a stream stays
+server.stream('x').requestId = 'r';
+// @ts-expect-error explain knows what a request asks of a worker, and no more
+server.explain({ priority: 'high' });
+// @ts-expect-error an application can't make a worker busy
+server.setWorkerStatus('w', 'busy');
+// @ts-expect-error a close code is a number
+server.disconnectWorker('w', { code: '1000' });
+// @ts-expect-error the state can only be read
+server.state = 'running';
+// @ts-expect-error no such signal
+new WorkerServer({ port: 0, drainOnSignals: ['SIGNOTHING'] });
+// @ts-expect-error a fleet's types name the result too
+new WorkerServer({ port: 0, requestTypes: { request: 'work' } });
+// @ts-expect-error only the package makes these errors
+new WorkerRequestError('lost');
 
 // @ts-expect-error fields of a WorkerInfo are readonly
 info.status = WorkerStatus.Busy;

@@ -8,13 +8,14 @@ const ts = require('typescript');
 
 const root = path.resolve(__dirname, '../..');
 const declarations = path.join(root, 'index.d.ts');
+const requestDeclarations = path.join(root, 'lib/requests/types.d.ts');
 const at = (name) => path.join(__dirname, name);
 
 // TypeScript 6 still knows the resolution of old (`node10`), which `module: commonjs` meant for years; 7 has dropped it.
 const compilers = { 6: 'typescript', 7: 'typescript-7' };
 const both = [6, 7];
-const ALL = ['program.ts', 'rejected.ts', 'esm.mts'];
-const COMMONJS = ['program.ts', 'rejected.ts'];
+const COMMONJS = ['program.ts', 'requests.ts', 'rejected.ts'];
+const ALL = [...COMMONJS, 'esm.mts'];
 const selfByPath = { paths: { '@hardlydifficult/worker-server': [declarations] } };
 const settings = [
   { name: 'node16', versions: both, files: ALL, options: { module: 'node16' } },
@@ -105,30 +106,50 @@ test.each(both)(
   120_000,
 );
 
-/** The names that a declaration file exports and, as Type.member, the members of its classes, interfaces and enums. */
-function declaredNames() {
-  const source = ts.createSourceFile(declarations, fs.readFileSync(declarations, 'utf8'), ts.ScriptTarget.Latest);
+const parsed = (file) => ts.createSourceFile(file, fs.readFileSync(file, 'utf8'), ts.ScriptTarget.Latest);
+
+/** The members that a declaration has and, as member.inner, those of the object types within it. */
+function membersOf(node) {
   const names = [];
-  for (const statement of source.statements) {
+  ts.forEachChild(node, (child) => {
+    const isMember = ts.isClassElement(child) || ts.isTypeElement(child) || ts.isEnumMember(child);
+    const name = isMember && child.name ? child.name.text : undefined;
+    if (name !== undefined) names.push(name);
+    names.push(...membersOf(child).map((inner) => (name === undefined ? inner : `${name}.${inner}`)));
+  });
+  return names;
+}
+
+/** The names that the declaration files export and, as Type.member, the members of their types. */
+function declaredNames() {
+  const names = [];
+  for (const statement of [declarations, requestDeclarations].flatMap((file) => parsed(file).statements)) {
     if (!statement.name) continue;
     names.push(statement.name.text);
-    for (const member of statement.members ?? [])
-      if (member.name) names.push(`${statement.name.text}.${member.name.text}`);
+    for (const member of membersOf(statement)) names.push(`${statement.name.text}.${member}`);
   }
   return names;
 }
 
 test('the program uses every type and every member that is declared', () => {
-  const program = fs.readFileSync(at('program.ts'), 'utf8');
+  const program = ['program.ts', 'requests.ts'].map((name) => fs.readFileSync(at(name), 'utf8')).join('');
   const used = (name) => new RegExp(`\\b${name.split('.').pop()}\\b`).test(program);
   expect(declaredNames().length).toBeGreaterThan(100);
   expect(declaredNames().filter((name) => !used(name))).toEqual([]);
 });
 
+test('what is declared for requests is exported, all of it', () => {
+  const declared = parsed(requestDeclarations).statements.flatMap(({ name }) => (name ? [name.text] : []));
+  const exported = parsed(declarations)
+    .statements.filter((statement) => ts.isExportDeclaration(statement))
+    .flatMap(({ exportClause }) => exportClause.elements.map(({ name }) => name.text));
+  expect(exported.sort()).toEqual(declared.sort());
+});
+
 test('the package exports at run time exactly the values that are declared', () => {
-  const source = ts.createSourceFile(declarations, fs.readFileSync(declarations, 'utf8'), ts.ScriptTarget.Latest);
   const isValue = (s) => ts.isClassDeclaration(s) || ts.isFunctionDeclaration(s) || ts.isEnumDeclaration(s);
-  const values = source.statements.filter(isValue).map((s) => s.name.text);
+  const statements = [declarations, requestDeclarations].flatMap((file) => [...parsed(file).statements]);
+  const values = statements.filter(isValue).map(({ name }) => name.text);
   expect(Object.keys(require('../..')).sort()).toEqual(values.sort());
 });
 
@@ -145,7 +166,18 @@ test('every declared member of a class is there at run time', () => {
   const exported = require('../..');
   const missing = declaredNames()
     .map((name) => name.split('.'))
-    .filter(([type, member]) => member && typeof exported[type] === 'function')
+    .filter(([, member, inner]) => member !== undefined && inner === undefined)
+    .filter(([type]) => typeof exported[type] === 'function' && type !== 'WorkerRequestError')
     .filter(([type, member]) => !(member in exported[type].prototype));
   expect(missing).toEqual([]);
+});
+
+test('a request that fails does so with the declared members of its error', async () => {
+  const { WorkerRequestError, WorkerServer } = require('../..');
+  const error = await new WorkerServer({ port: 0 }).request('x').catch((thrown) => thrown);
+  const members = declaredNames().flatMap((name) => name.match(/^WorkerRequestError\.(.*)$/)?.[1] ?? []);
+  const optional = ['workerId', 'data', 'retryAfterMs'];
+  expect(error).toBeInstanceOf(WorkerRequestError);
+  expect(members.filter((member) => !(member in error) && !optional.includes(member))).toEqual([]);
+  expect(Object.keys(error).filter((name) => !members.includes(name))).toEqual([]);
 });

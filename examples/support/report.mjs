@@ -47,8 +47,8 @@ export function report(jobs, width) {
     job.result ? String(job.result.lines) : '-',
     job.result ? String(job.result.words) : '-',
     job.result ? job.result.terms.join(', ') : `no result: ${shorten(printable(job.error), 60)}`,
-    job.worker ?? '-',
-    String(job.attempts),
+    job.workers.at(-1) ?? '-',
+    String(job.workers.length),
   ]);
   return [...blocks, table(['file', 'kind', '#lines', '#words', 'most telling terms', 'worker', '#sent'], rows)].join(
     '\n\n',

@@ -13,10 +13,15 @@ export type WorkerSelector = Record<
   | Scalar
   | readonly Scalar[]
   | {
+      /** A number above this one. */
       gt?: number | undefined;
+      /** A number from this one on. */
       gte?: number | undefined;
+      /** A number below this one. */
       lt?: number | undefined;
+      /** A number up to this one. */
       lte?: number | undefined;
+      /** Anything but this; a missing key too, if this is the only member. */
       not?: Scalar | undefined;
     }
 >;
@@ -223,5 +228,12 @@ export interface Explanation {
   /** One line for people: `3 worker(s): 2 free, 1 does not serve "m"`. */
   text: string;
   /** All workers, in the order of their registration. */
-  workers: { id: string; takes: boolean; reason: ExplanationReason }[];
+  workers: {
+    /** The worker's id. */
+    id: string;
+    /** Whether it would take the request now. */
+    takes: boolean;
+    /** Why, or why not. */
+    reason: ExplanationReason;
+  }[];
 }

@@ -78,20 +78,20 @@ export interface ReconnectOptions {
    *
    * @defaultValue 1000
    */
-  initialDelayMs?: number;
+  initialDelayMs?: number | undefined;
   /**
    * The longest wait between two tries, in milliseconds.
    *
    * @defaultValue 30000
    */
-  maxDelayMs?: number;
+  maxDelayMs?: number | undefined;
   /**
    * How many tries in a row may fail before `run()` rejects with the last error. With 0 a connection that is lost is
    * not replaced.
    *
    * @defaultValue Infinity
    */
-  maxAttempts?: number;
+  maxAttempts?: number | undefined;
 }
 
 /**
@@ -118,23 +118,23 @@ export interface WorkerOptions {
    *
    * @defaultValue host name, process id and four random characters, the same for the whole life of the process
    */
-  workerId?: string;
+  workerId?: string | undefined;
   /**
    * A name for people.
    *
    * @defaultValue the id
    */
-  workerName?: string;
+  workerName?: string | undefined;
   /**
    * The token, or a function that is asked for it before each connection. It goes into the registration, and as
    * `Authorization: Bearer` onto the upgrade unless {@link WorkerOptions.headers} has an `Authorization`. When the
    * server refuses a function's token, another one is tried, at most twice in a row.
    */
-  authToken?: string | (() => string | Promise<string>);
+  authToken?: string | (() => string | Promise<string>) | undefined;
   /** Further headers of the upgrade. */
-  headers?: Record<string, string | readonly string[]>;
+  headers?: Record<string, string | readonly string[]> | undefined;
   /** Options of `tls.connect` for a `wss:` URL, such as `ca`, `cert` and `key`. With `isolate` only plain data. */
-  tls?: ConnectionOptions;
+  tls?: ConnectionOptions | undefined;
   /**
    * The HTTP proxy to tunnel through (CONNECT), such as `http://user:password@proxy:3128`; false for none. A host that
    * is this machine itself is never reached through a proxy.
@@ -142,7 +142,7 @@ export interface WorkerOptions {
    * @defaultValue what `HTTPS_PROXY` (for `wss:`), `HTTP_PROXY` (for `ws:`), else `ALL_PROXY` says, but for the hosts
    *   in `NO_PROXY`
    */
-  proxy?: string | false;
+  proxy?: string | false | undefined;
   /** What the worker offers, or a function that is asked for it before each connection. */
   capabilities: WorkerCapabilities | (() => WorkerCapabilities | Promise<WorkerCapabilities>);
   /**
@@ -151,29 +151,29 @@ export interface WorkerOptions {
    */
   handler: RequestHandler;
   /** How to try again. */
-  reconnect?: ReconnectOptions;
+  reconnect?: ReconnectOptions | undefined;
   /**
    * How long requests that run may take to end when the worker drains, in milliseconds. Then their signals abort, and a
    * second later the connection is closed.
    *
    * @defaultValue 30000
    */
-  drainTimeoutMs?: number;
+  drainTimeoutMs?: number | undefined;
   /**
    * The signals to listen to while `run()` runs. The first one drains, a second one closes. The process is left to end
    * by itself.
    *
    * @defaultValue ['SIGINT', 'SIGTERM']
    */
-  handleSignals?: readonly NodeJS.Signals[];
+  handleSignals?: readonly NodeJS.Signals[] | undefined;
   /**
    * Whether the connection gets a thread of its own, so that a handler that computes for minutes misses no heartbeat.
    *
    * @defaultValue true
    */
-  isolate?: boolean;
+  isolate?: boolean | undefined;
   /** Where log lines go. Without one nothing is logged. */
-  logger?: WorkerLogger;
+  logger?: WorkerLogger | undefined;
 }
 
 /**

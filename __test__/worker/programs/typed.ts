@@ -35,6 +35,24 @@ const options: WorkerOptions = {
   isolate: false,
   handler: stream,
 };
+// What is left out may be undefined, as what comes from the environment is.
+const leftOut: WorkerOptions = {
+  url: 'ws://host',
+  workerId: process.env['ID'],
+  workerName: undefined,
+  authToken: process.env['TOKEN'],
+  headers: undefined,
+  tls: undefined,
+  proxy: undefined,
+  capabilities,
+  handler: plain,
+  reconnect: { initialDelayMs: undefined, maxDelayMs: undefined, maxAttempts: undefined },
+  drainTimeoutMs: undefined,
+  handleSignals: undefined,
+  isolate: undefined,
+  logger: undefined,
+};
+new Worker({ ...leftOut, reconnect: undefined });
 const worker = new Worker(options);
 for (const handler of [plain, later, stream]) new Worker({ url: 'ws://host', capabilities, handler });
 
