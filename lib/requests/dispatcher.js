@@ -64,7 +64,7 @@ class Dispatcher {
 
   /** Whether a request with that id is under way. */
   has(requestId) {
-    return this.#requests.has(requestId);
+    return this.#requests.size > 0 && this.#requests.has(requestId);
   }
 
   get(requestId) {

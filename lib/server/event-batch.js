@@ -22,8 +22,6 @@ class Batch {
   /** What was taken last: from which connection, its message if it is one of several, else what the native side says of it. */
   peer = 0;
   message = undefined;
-  /** The length of its text, if it is one of several. */
-  length = 0;
   a = 0;
   b = 0;
   /** Values that are no numbers; `a` and `b` say which. */
@@ -52,6 +50,11 @@ class Batch {
     return this.#left === 0 && this.#at === this.#end;
   }
 
+  /** The length of the text of the message, if it is one of several. */
+  get length() {
+    return this.#fields[this.#lengthsAt + this.#messagesAt - 1];
+  }
+
   /** Takes the next event, and gives its kind. */
   take() {
     if (this.#left === 0) {
@@ -68,7 +71,6 @@ class Batch {
     }
     if (this.#messagesAt === this.#messages.length) this.#parseNext();
     this.message = this.#messages[this.#messagesAt];
-    this.length = this.#fields[this.#lengthsAt + this.#messagesAt];
     this.#messagesAt += 1;
     this.#left -= 1;
     return TEXTS;

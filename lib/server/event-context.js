@@ -59,25 +59,24 @@ class EventContext {
   #origin = new AsyncResource(TYPE, MANUAL);
   /** Made new once it is spoiled. */
   #scope = null;
-  #isSpoiled = false;
+  #isSpoiled = !storesAreInResources();
   #spoil = () => {
     this.#isSpoiled = true;
   };
 
-  /** Calls `step` as long as it returns true, each time in a context of its own. */
+  /** Whether the next event needs a context of its own: a step of `repeat` returns then. */
+  get isSpoiled() {
+    return this.#isSpoiled;
+  }
+
+  /** Calls `step` as long as it returns true, each time in a context of its own. One step may handle several events: see `isSpoiled`. */
   repeat(step) {
     if (!storesAreInResources()) {
       while (runInAsyncScope.call(this.#origin, step));
       return;
     }
-    const untilSpoiled = () => {
-      while (step()) {
-        if (this.#isSpoiled) return true;
-      }
-      return false;
-    };
     let goesOn = true;
-    while (goesOn) goesOn = this.#runInScope(untilSpoiled);
+    while (goesOn) goesOn = this.#runInScope(step);
   }
 
   /** Runs `handle`, a part of an event that is an event to the application, in a context of its own. */

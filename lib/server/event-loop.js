@@ -150,13 +150,17 @@ class EventLoop {
 
   /** Handles a batch, or as much of it as there is time for, and at most `quota` events. Returns how many. */
   #handle(batch, end, quota) {
+    const context = this.#context;
     let handled = 0;
-    const handleNext = () => {
-      this.#handleNext(batch);
-      handled += 1;
-      return handled < quota && !batch.isDone && !(now() > end);
+    const handleSome = () => {
+      do {
+        this.#handleNext(batch);
+        handled += 1;
+        if (handled >= quota || batch.isDone || now() > end) return false;
+      } while (!context.isSpoiled);
+      return true;
     };
-    if (quota > 0 && !batch.isDone) this.#context.repeat(handleNext);
+    if (quota > 0 && !batch.isDone) context.repeat(handleSome);
     return handled;
   }
 

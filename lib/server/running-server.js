@@ -353,11 +353,13 @@ class RunningServer {
     else this.#logger.error('Worker WebSocket error', context);
   }
 
-  #handleEvent(kind, { peer, message, length, a, b, extras }) {
+  #handleEvent(kind, batch) {
+    if (kind === TEXTS) {
+      if (!this.stopping) this.#onMessage(batch.peer, batch.message, batch.length);
+      return;
+    }
+    const { peer, a, b, extras } = batch;
     switch (kind) {
-      case TEXTS:
-        if (!this.stopping) this.#onMessage(peer, message, length);
-        break;
       case MESSAGE:
         if (!this.stopping) this.#onMessage(peer, parse(extras[a]), extras[a].length);
         break;
@@ -403,7 +405,8 @@ class RunningServer {
   /** Handles a message if it is about requests, or about the worker itself. */
   #isForServer(peer, record, message, bytes) {
     if (record !== undefined && this.#requests.handle(record, message, bytes)) return true;
-    if (!this.#speakers.has(peer)) return false;
+    // In most fleets there are none.
+    if (this.#speakers.size === 0 || !this.#speakers.has(peer)) return false;
     if (record?.speaksRequests === true) return this.#changes.handle(record, message);
     // Its worker was replaced, or registered again without the feature.
     return SERVER_TYPES.has(message.type);
