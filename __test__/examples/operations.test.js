@@ -1,12 +1,12 @@
 'use strict';
 
-// docs/OPERATIONS.md names every log line, with its level, and every limit, with its default; and its example of a graceful
-// stop works.
+// docs/OPERATIONS.md names every log line, with its level, and every limit, with its default; and its examples work.
 
 const fs = require('node:fs');
 const path = require('node:path');
 const { EventEmitter } = require('node:events');
 const { startServer } = require('../support/server.js');
+const { connectRequestWorker, rejection } = require('../support/request-worker.js');
 const { connectWorker } = require('../support/worker.js');
 const { readOptions } = require('../../lib/server/options.js');
 
@@ -107,43 +107,63 @@ test('every row of a table has as many cells as its head', () => {
   }
 });
 
+const examples = [...section('Draining and rolling restarts').matchAll(/```js run\n(.*?)```/gs)].map(
+  ([, code]) => code,
+);
+
 describe('the example of a graceful stop', () => {
-  const [, code] = /```js run\n(.*?)```/s.exec(section('Stopping'));
+  const code = examples.find((text) => text.includes('shutDown'));
 
   /** Runs the example, and gives what it takes for the process and the console. */
-  function run(server) {
+  function run(server, text = code) {
     const signals = new EventEmitter();
     const console = { warn: jest.fn() };
-    new Function('require', 'server', 'process', 'console', 'Date', code)(require, server, signals, console, Date);
+    new Function('server', 'process', 'console', text)(server, signals, console);
     return { signals, console };
   }
 
-  test('waits for the requests that are under way, then stops', async () => {
+  const health = async (server) => (await fetch(`http://127.0.0.1:${server.port}/health`)).status;
+
+  test('waits for what is under way and takes nothing new, then stops', async () => {
     const { server, log } = await startServer();
-    const worker = await connectWorker(server, 'w');
-    server.trackRequest('w', 'r');
+    const worker = await connectRequestWorker(server);
+    server.trackRequest('w', 'own');
     server.onWorkerMessage('done', (_, { requestId }) => server.releaseRequest(requestId));
     const { signals, console } = run(server);
+    const answer = server.request({});
+    const request = await worker.nextRequest();
+    expect(await health(server)).toBe(200);
     signals.emit('SIGTERM');
-    signals.emit('SIGINT'); // Once more changes nothing.
-    worker.send({ type: 'done', requestId: 'r' });
+    expect([await health(server), (await rejection(server.request({}))).code]).toEqual([503, 'SERVER_STOPPING']);
+    worker.answer(request, 'result', { data: 1 });
+    worker.send({ type: 'done', requestId: 'own' });
+    expect(await answer).toBe(1);
     expect(await worker.closed).toEqual({ code: 1001, reason: 'Server shutting down' });
     await log.line('HTTP + WebSocket server stopped');
     expect(console.warn).not.toHaveBeenCalled();
-    expect(log.contexts('HTTP + WebSocket server stopped')).toHaveLength(1);
   });
 
-  test('names the requests that are lost when its time is up', async () => {
+  test('says how many requests are lost when its time is up', async () => {
     const { server, log } = await startServer();
     await connectWorker(server, 'w');
     server.trackRequest('w', 'r1');
-    const { signals, console } = run(server);
-    let time = Date.now();
-    // The deadline has passed when it is looked at for the second time.
-    const now = jest.spyOn(Date, 'now').mockImplementation(() => (time += 15_000));
+    const { signals, console } = run(server, code.replace('20_000', '20'));
     signals.emit('SIGTERM');
     await log.line('HTTP + WebSocket server stopped');
-    now.mockRestore();
-    expect(console.warn.mock.calls).toEqual([['r1 is lost']]);
+    expect(console.warn.mock.calls).toEqual([['Stopping with 1 under way']]);
   });
+});
+
+test('the example that retires a worker lets it finish what it has', async () => {
+  const code = examples.find((text) => text.includes('retire'));
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server);
+  const answer = server.request({});
+  const request = await worker.nextRequest();
+  const retired = new Function('require', 'server', `${code}; return retire('w');`)(require, server);
+  expect(server.getWorkerInfo()[0].status).toBe('draining');
+  worker.answer(request, 'result', { data: 1 });
+  expect(await answer).toBe(1);
+  await retired;
+  expect(await worker.closed).toEqual({ code: 1000, reason: 'Maintenance' });
 });
