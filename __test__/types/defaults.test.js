@@ -76,7 +76,8 @@ test('options that are not given have those defaults', () => {
   expect(limits).toEqual(defaults.limits);
   expect(queue).toMatchObject({ ...defaults.queue, whenNoWorker: 'wait', maxPerKey: defaults.queue.maxSize });
   expect(queue).toEqual(readQueueOptions({}));
-  const { timeoutMs, maxAttempts, idleTimeoutMs } = readRequestOptions({}, { queueTimeoutMs: 0, modelMatch: 'loose' });
+  const { settings } = readRequestOptions({}, { queueTimeoutMs: 0, modelMatch: 'loose' });
+  const { timeoutMs, maxAttempts, idleTimeoutMs } = settings;
   expect({ timeoutMs, maxAttempts }).toEqual({ timeoutMs: defaults.request.timeoutMs, maxAttempts: 1 });
   expect(idleTimeoutMs).toBe(Infinity);
 });
