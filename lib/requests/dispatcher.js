@@ -117,6 +117,8 @@ class Dispatcher {
 
   /** A request, new or on its way to a further attempt, gets a free slot or waits for one. */
   submit(request) {
+    request.state = WAITING;
+    request.stateEndsAt = Infinity;
     for (;;) {
       const outcome = this.#slots.submit(request);
       switch (outcome) {
@@ -126,6 +128,8 @@ class Dispatcher {
           break;
         case OWED:
           this.dispatch();
+          // A callback of one that got a slot may have ended this one.
+          if (request.state === DONE) return;
           break;
         case WAITS:
           this.#wait(request);
@@ -146,8 +150,6 @@ class Dispatcher {
   #wait(request) {
     const isFirstWait = !request.hasWaited;
     request.hasWaited = true;
-    request.state = WAITING;
-    request.stateEndsAt = Infinity;
     request.queuedAt = now();
     request.queueAt = request.queuedAt + request.queueLeftMs;
     this.#waiting.set(request.ticket, request);
@@ -283,7 +285,7 @@ class Dispatcher {
     this.#settle(request);
     request.reject(error, true);
     if (request.state !== RUNNING) {
-      if (request.state === WAITING) this.#withdraw(request);
+      if (request.ticket !== null) this.#withdraw(request);
       this.forget(request);
       return;
     }

@@ -33,7 +33,7 @@ class RequestHost {
   #server;
 
   /**
-   * @param server `isRunning`, `afterReceived(callback)` and `onLess()`, which is called when a request is under way no more
+   * @param server `isRunning`, `stopping`, `afterReceived(callback)` and `onLess()`, which is called when a request is under way no more
    * @param options those of the server: `queue`, `modelMatch`, `requestTypes`, `limits`
    */
   constructor({ server, slots, submissions, tracked, logger, limitedLogger, options }) {
@@ -67,6 +67,10 @@ class RequestHost {
 
   get isRunning() {
     return this.#server.isRunning;
+  }
+
+  get isStopping() {
+    return this.#server.stopping;
   }
 
   afterReceived(callback) {
