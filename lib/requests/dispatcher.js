@@ -264,6 +264,7 @@ class Dispatcher {
     this.release(request, true);
     this.#settle(request);
     request.resolve(value);
+    this.#host.onLess();
     this.forget(request);
     this.dispatch();
   }
@@ -274,16 +275,19 @@ class Dispatcher {
   }
 
   #end(request, error) {
-    this.#settle(request);
-    request.reject(error);
+    this.#reject(request, error);
     this.forget(request);
   }
 
-  /** The caller gets an error at once; if a worker has the request it is told, and keeps the slot until it confirms. */
-  cancel(request, error, reason) {
+  /**
+   * The caller gets an error at once; if a worker has the request it is told, and keeps the slot until it confirms.
+   *
+   * @param reason What the worker is told
+   * @param drops Whether the caller gets none of the chunks that have come
+   */
+  cancel(request, error, reason, drops = true) {
     if (request.isSettled) return;
-    this.#settle(request);
-    request.reject(error, true);
+    this.#reject(request, error, drops);
     if (request.state !== RUNNING) {
       if (request.ticket !== null) this.#withdraw(request);
       this.forget(request);
@@ -311,6 +315,12 @@ class Dispatcher {
     this.confirm(request);
   }
 
+  #reject(request, error, drops = false) {
+    this.#settle(request);
+    request.reject(error, drops);
+    this.#host.onLess();
+  }
+
   /** The caller is about to get its end. */
   #settle(request) {
     this.#unsettled -= 1;
@@ -322,7 +332,6 @@ class Dispatcher {
     request.state = DONE;
     this.#deadlines.delete(request);
     this.#requests.delete(request.requestId);
-    this.#host.onLess();
   }
 
   /** The server stops: every caller is rejected, and every worker told. */
