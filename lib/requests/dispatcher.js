@@ -338,7 +338,7 @@ class Dispatcher {
   stop() {
     for (const request of [...this.#requests.values()]) {
       if (!request.isSettled) this.#settle(request);
-      request.reject(this.error(request, 'SERVER_STOPPING', 'The server stops'), true);
+      request.reject(this.error(request, 'SERVER_STOPPING', 'The server stops'));
       if (request.state === RUNNING) this.#host.sendCancel(request, 'stopping');
       request.state = DONE;
     }
