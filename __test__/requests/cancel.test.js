@@ -57,6 +57,21 @@ test('a slot that nobody confirms is free after limits.cancelGraceMs, with a war
   expect(active(server)).toBe(0);
 });
 
+test('a worker that never confirms fills no log', async () => {
+  const { server, log } = await startServer({ limits: { cancelGraceMs: 0 } });
+  const worker = await connectRequestWorker(server, 'w', { slots: 1 });
+  for (let count = 0; count < 2_000; count += 1) {
+    const controller = new AbortController();
+    const answer = server.request({}, { signal: controller.signal });
+    controller.abort();
+    await expect(answer).rejects.toBe(controller.signal.reason);
+  }
+  await worker.sync();
+  const lines = log.contexts('Worker did not confirm cancellation').length;
+  expect(lines).toBeGreaterThan(0);
+  expect(lines).toBeLessThan(1_000);
+});
+
 test('with limits.cancelGraceMs 0 it is free at once', async () => {
   const { server, controller, answer } = await running({}, { cancelGraceMs: 0 });
   controller.abort();

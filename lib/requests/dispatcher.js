@@ -308,7 +308,7 @@ class Dispatcher {
   }
 
   #freeUnconfirmed(request) {
-    this.#host.logger.warn('Worker did not confirm cancellation', {
+    this.#host.limitedLogger.warn('Worker did not confirm cancellation', {
       workerId: request.record.id,
       requestId: request.requestId,
     });
