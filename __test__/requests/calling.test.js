@@ -66,9 +66,10 @@ test('a payload whose frame would exceed limits.maxQueuedBytes is a TypeError', 
 });
 
 test('options and payload are judged before the state, the state before the signal', async () => {
-  const { server } = createServer();
+  const { server } = createServer({ limits: { maxQueuedBytes: 1_000 } });
   await expect(server.request(cyclic)).rejects.toThrow(/circular/);
   await expect(server.request({}, { maxAttempts: 0 })).rejects.toThrow(TypeError);
+  await expect(server.request('x'.repeat(1_000))).rejects.toThrow(/^payload must be something whose frame has at most/);
   const error = await rejection(server.request({}, { signal: AbortSignal.abort() }));
   expect(error).toMatchObject({ name: 'WorkerRequestError', code: 'SERVER_STOPPING', attempts: 0, started: false });
 });
@@ -86,6 +87,23 @@ test('a signal that is aborted already rejects with its reason, before an id in 
   const again = server.request({}, { requestId: 'r1' });
   worker.answer(await worker.nextRequest(), 'result', { data: 2 });
   expect(await again).toBe(2);
+});
+
+test('deadlines beyond what a timer of Node can wait, and none at all, are kept', async () => {
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server, 'w', { slots: 1 });
+  for (const timeoutMs of [2 ** 31 - 1, 2 ** 31, 2 ** 53, 1e300, Infinity]) {
+    const options = { timeoutMs, queueTimeoutMs: timeoutMs, idleTimeoutMs: timeoutMs };
+    const running = server.request({}, options);
+    const waiting = server.request({}, options);
+    const request = await worker.nextRequest();
+    if (timeoutMs === Infinity) expect(request).not.toHaveProperty('timeoutMs');
+    else expect(Math.abs(request.timeoutMs / timeoutMs - 1)).toBeLessThan(0.001);
+    worker.answer(request, 'result', { data: 1 });
+    expect(await running).toBe(1);
+    worker.answer(await worker.nextRequest(), 'result', { data: 2 });
+    expect(await waiting).toBe(2);
+  }
 });
 
 test('an id that trackRequest holds is in use, until it is released', async () => {

@@ -57,6 +57,21 @@ test('a slot that nobody confirms is free after limits.cancelGraceMs, with a war
   expect(active(server)).toBe(0);
 });
 
+test('a worker that never confirms fills no log', async () => {
+  const { server, log } = await startServer({ limits: { cancelGraceMs: 0 } });
+  const worker = await connectRequestWorker(server, 'w', { slots: 1 });
+  for (let count = 0; count < 2_000; count += 1) {
+    const controller = new AbortController();
+    const answer = server.request({}, { signal: controller.signal });
+    controller.abort();
+    await expect(answer).rejects.toBe(controller.signal.reason);
+  }
+  await worker.sync();
+  const lines = log.contexts('Worker did not confirm cancellation').length;
+  expect(lines).toBeGreaterThan(0);
+  expect(lines).toBeLessThan(1_000);
+});
+
 test('with limits.cancelGraceMs 0 it is free at once', async () => {
   const { server, controller, answer } = await running({}, { cancelGraceMs: 0 });
   controller.abort();
@@ -100,6 +115,8 @@ test('idleTimeoutMs ends in TIMEOUT when the worker says nothing about the reque
 
 test('what waits leaves at once when it is aborted, and nothing is sent', async () => {
   const { server, worker, answer, request } = await running();
+  // It has a result in the end.
+  answer.catch(() => {});
   const controller = new AbortController();
   const waiting = rejection(server.request({}, { requestId: 'waiting', signal: controller.signal }));
   expect(server.getQueueInfo().size).toBe(1);
@@ -109,7 +126,6 @@ test('what waits leaves at once when it is aborted, and nothing is sent', async 
   worker.answer(request, 'result');
   await worker.sync();
   expect(worker.frames.some((text) => text.includes('waiting'))).toBe(false);
-  answer.catch(() => {});
 });
 
 test('one listener is on a signal however many requests share it, and none once they are settled', async () => {

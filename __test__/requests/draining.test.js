@@ -354,3 +354,21 @@ test('an error in an updated handler is logged, and the others run', async () =>
   server.setWorkerStatus('w', 'available');
   expect(second).toHaveBeenCalledTimes(1);
 });
+
+test('a drain ends with the last caller, though a worker still has to confirm that it let go', async () => {
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server);
+  const controller = new AbortController();
+  const order = [];
+  const answer = rejection(server.request({}, { signal: controller.signal })).then(() => order.push('answer'));
+  await worker.nextRequest();
+  const drained = server.drain({ timeoutMs: Infinity }).then((result) => {
+    order.push('drained');
+    return result;
+  });
+  controller.abort();
+  await answer;
+  expect(await drained).toEqual({ drained: true, remaining: 0 });
+  expect(server.getWorkerInfo()[0].activeRequests).toBe(1);
+  expect(order[0]).toBe('answer');
+});

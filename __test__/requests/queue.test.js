@@ -250,3 +250,18 @@ test('wrong members of the option queue are TypeErrors that name them', () => {
   }
   createServer({ queue: { maxSize: Infinity, maxBytes: Infinity, maxPerKey: Infinity, timeoutMs: Infinity } });
 });
+
+test('requests with very long names, of which few are remembered, are explained and end like all others', async () => {
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server, 'w', { slots: 1 });
+  const running = server.request({});
+  const request = await worker.nextRequest();
+  const long = (number) => String(number).repeat(400 * 1024);
+  for (const name of [1, 2, 3, 4, 1, 2]) {
+    expect(server.explain({ model: long(name) }).workers).toEqual([{ id: 'w', takes: false, reason: 'model' }]);
+    const error = await rejection(server.request({}, { model: long(name), queueTimeoutMs: 1 }));
+    expect(error).toMatchObject({ code: 'NO_WORKER', attempts: 0 });
+  }
+  worker.answer(request, 'result', { data: 1 });
+  expect(await running).toBe(1);
+});

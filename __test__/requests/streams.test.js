@@ -101,19 +101,24 @@ test('abort, timeout and cancel drop the chunks that nobody has read', async () 
   }
 });
 
-test('after an error or a loss the reader still gets the chunks that had come, then the error once', async () => {
-  for (const end of ['error', 'loss']) {
-    const { server, worker, stream, request } = await streaming();
-    worker.answer(request, 'chunk', { seq: 0, data: 'a' });
-    if (end === 'error') worker.answer(request, 'error', { error: { message: 'broken' } });
-    else await worker.sync().then(() => worker.die());
-    const error = await rejection(stream.result);
-    expect(error.code).toBe(end === 'error' ? 'WORKER_ERROR' : 'WORKER_LOST');
-    expect(await stream.next()).toEqual({ done: false, value: 'a' });
-    await expect(stream.next()).rejects.toBe(error);
-    expect(await stream.next()).toEqual({ done: true, value: undefined });
-    await server.stop();
-  }
+test.each([
+  ['an error', 'WORKER_ERROR', ({ worker, request }) => worker.answer(request, 'error', { error: { message: 'no' } })],
+  ['a loss', 'WORKER_LOST', ({ worker }) => worker.die()],
+  ['a skipped number', 'WORKER_ERROR', ({ worker, request }) => worker.answer(request, 'chunk', { seq: 2 })],
+  ['a rejection of what had begun', 'WORKER_ERROR', ({ worker, request }) => worker.answer(request, 'reject')],
+  ['a stop', 'SERVER_STOPPING', ({ server }) => server.stop()],
+])('after %s the reader still gets the chunks that had come, then the error once', async (_name, code, end) => {
+  const made = await streaming();
+  const { server, worker, stream, request } = made;
+  worker.answer(request, 'chunk', { seq: 0, data: 'a' });
+  await worker.sync();
+  end(made);
+  const error = await rejection(stream.result);
+  expect(error.code).toBe(code);
+  expect(await stream.next()).toEqual({ done: false, value: 'a' });
+  await expect(stream.next()).rejects.toBe(error);
+  expect(await stream.next()).toEqual({ done: true, value: undefined });
+  await server.stop();
 });
 
 test('a slow reader costs its own stream only: beyond limits.maxStreamBytes that ends with STREAM_OVERFLOW', async () => {
@@ -158,4 +163,37 @@ test('fifty streams at once each get their own chunks', async () => {
   const expected = streams.map((_, number) => Array.from({ length: 20 }, (_chunk, seq) => [number, seq]));
   expect(await collected).toEqual(expected);
   await until(() => server.getWorkerInfo()[0].completedRequests === 50);
+});
+
+test('throw() and return() after the end do what those of a finished generator do', async () => {
+  const { worker, stream, request } = await streaming();
+  worker.answer(request, 'result', { data: 1 });
+  expect(await stream.result).toBe(1);
+  const error = new Error('late');
+  await expect(stream.throw(error)).rejects.toBe(error);
+  expect(await stream.return('value')).toEqual({ done: true, value: 'value' });
+  expect(await stream.next()).toEqual({ done: true, value: undefined });
+  expect(await stream.result).toBe(1);
+});
+
+test('return() of a stream that waits takes it from the queue, and readers that wait are done', async () => {
+  const { server } = await startServer();
+  const stream = server.stream({});
+  const readers = [stream.next(), stream.next()];
+  expect(server.getQueueInfo().size).toBe(1);
+  await stream.return();
+  expect(server.getQueueInfo().size).toBe(0);
+  expect(await Promise.all(readers)).toEqual(Array(2).fill({ done: true, value: undefined }));
+  await expect(stream.result).rejects.toMatchObject({ name: 'AbortError' });
+});
+
+test('of several readers that wait when a stream fails the first gets the error, the others are done', async () => {
+  const { worker, stream, request } = await streaming();
+  const readers = [stream.next(), stream.next(), stream.next()].map((next) => next.catch(({ code }) => code));
+  worker.answer(request, 'error', { error: {} });
+  expect(await Promise.all(readers)).toEqual([
+    'WORKER_ERROR',
+    { done: true, value: undefined },
+    { done: true, value: undefined },
+  ]);
 });

@@ -53,7 +53,9 @@ class Answers {
     const dispatcher = this.#dispatcher;
     request.heardAt = now();
     if (message.type === 'request_reject') {
-      dispatcher.onRejected(request);
+      // Who has sent chunks has begun, and its reader has them: from the start again they would come twice.
+      if (request.hasChunks) this.endWithError(request, 'The worker rejected what it had begun', false);
+      else dispatcher.onRejected(request);
       return;
     }
     acknowledge(request);
@@ -76,7 +78,9 @@ class Answers {
   #handleChunk(request, { seq, data }, bytes) {
     if (seq < request.nextSeq) return;
     if (seq > request.nextSeq) {
-      this.#failAndCancel(request, 'WORKER_ERROR', `The worker skipped chunk ${request.nextSeq}`);
+      const message = `The worker skipped chunk ${request.nextSeq}`;
+      // What came before is whole, and stays to be read.
+      this.#dispatcher.cancel(request, this.#dispatcher.error(request, 'WORKER_ERROR', message), 'aborted', false);
       return;
     }
     request.nextSeq += 1;
@@ -87,11 +91,8 @@ class Answers {
   takeChunk(request, data, bytes) {
     request.hasChunks = true;
     if (request.buffer.push(data, bytes)) return;
-    this.#failAndCancel(request, 'STREAM_OVERFLOW', 'More chunks wait to be read than limits.maxStreamBytes allows');
-  }
-
-  #failAndCancel(request, code, message) {
-    this.#dispatcher.cancel(request, this.#dispatcher.error(request, code, message), 'aborted');
+    const message = 'More chunks wait to be read than limits.maxStreamBytes allows';
+    this.#dispatcher.cancel(request, this.#dispatcher.error(request, 'STREAM_OVERFLOW', message), 'aborted');
   }
 
   /** `error` is what the worker said, whatever that is. */

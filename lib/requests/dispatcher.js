@@ -117,6 +117,8 @@ class Dispatcher {
 
   /** A request, new or on its way to a further attempt, gets a free slot or waits for one. */
   submit(request) {
+    request.state = WAITING;
+    request.stateEndsAt = Infinity;
     for (;;) {
       const outcome = this.#slots.submit(request);
       switch (outcome) {
@@ -126,6 +128,8 @@ class Dispatcher {
           break;
         case OWED:
           this.dispatch();
+          // A callback of one that got a slot may have ended this one.
+          if (request.state === DONE) return;
           break;
         case WAITS:
           this.#wait(request);
@@ -146,8 +150,6 @@ class Dispatcher {
   #wait(request) {
     const isFirstWait = !request.hasWaited;
     request.hasWaited = true;
-    request.state = WAITING;
-    request.stateEndsAt = Infinity;
     request.queuedAt = now();
     this.#waiting.set(request.ticket, request);
     this.schedule(request);
@@ -263,6 +265,7 @@ class Dispatcher {
     this.release(request, true);
     this.#settle(request);
     request.resolve(value);
+    this.#host.onLess();
     this.forget(request);
     this.dispatch();
   }
@@ -273,18 +276,21 @@ class Dispatcher {
   }
 
   #end(request, error) {
-    this.#settle(request);
-    request.reject(error);
+    this.#reject(request, error);
     this.forget(request);
   }
 
-  /** The caller gets an error at once; if a worker has the request it is told, and keeps the slot until it confirms. */
-  cancel(request, error, reason) {
+  /**
+   * The caller gets an error at once; if a worker has the request it is told, and keeps the slot until it confirms.
+   *
+   * @param reason What the worker is told
+   * @param drops Whether the caller gets none of the chunks that have come
+   */
+  cancel(request, error, reason, drops = true) {
     if (request.isSettled) return;
-    this.#settle(request);
-    request.reject(error, true);
+    this.#reject(request, error, drops);
     if (request.state !== RUNNING) {
-      if (request.state === WAITING) this.#withdraw(request);
+      if (request.ticket !== null) this.#withdraw(request);
       this.forget(request);
       return;
     }
@@ -303,11 +309,17 @@ class Dispatcher {
   }
 
   #freeUnconfirmed(request) {
-    this.#host.logger.warn('Worker did not confirm cancellation', {
+    this.#host.limitedLogger.warn('Worker did not confirm cancellation', {
       workerId: request.record.id,
       requestId: request.requestId,
     });
     this.confirm(request);
+  }
+
+  #reject(request, error, drops = false) {
+    this.#settle(request);
+    request.reject(error, drops);
+    this.#host.onLess();
   }
 
   /** The caller is about to get its end. */
@@ -321,14 +333,13 @@ class Dispatcher {
     request.state = DONE;
     this.#deadlines.delete(request);
     this.#requests.delete(request.requestId);
-    this.#host.onLess();
   }
 
   /** The server stops: every caller is rejected, and every worker told. */
   stop() {
     for (const request of [...this.#requests.values()]) {
       if (!request.isSettled) this.#settle(request);
-      request.reject(this.error(request, 'SERVER_STOPPING', 'The server stops'), true);
+      request.reject(this.error(request, 'SERVER_STOPPING', 'The server stops'));
       if (request.state === RUNNING) this.#host.sendCancel(request, 'stopping');
       request.state = DONE;
     }

@@ -1,7 +1,7 @@
 'use strict';
 
 const { now } = require('./deadlines.js');
-const { HELD, RUNNING, SUSPENDED } = require('./request.js');
+const { DONE, HELD, RUNNING, SUSPENDED } = require('./request.js');
 const { cancelText } = require('./wire.js');
 
 /** A request whose end is ready at a worker that resumed is lost if that end does not come within this time, in ms. */
@@ -164,6 +164,8 @@ class Sessions {
   }
 
   #judge(request, isNamed) {
+    // A callback of a request that got another's slot may have stopped the server.
+    if (request.state === DONE) return;
     // Before the worker has taken it, or been told to let go of it, a heartbeat may have been on its way already.
     if (!request.isAcknowledged && request.state !== HELD) return;
     request.missedBeats = isNamed ? 0 : request.missedBeats + 1;

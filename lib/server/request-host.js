@@ -1,18 +1,11 @@
 'use strict';
 
-const { wrongType } = require('../workers/handlers.js');
 const { Answers } = require('../requests/answers.js');
 const { Dispatcher } = require('../requests/dispatcher.js');
+const { prepare } = require('../requests/prepare.js');
 const { RequestTypes } = require('../requests/request-types.js');
 const { Sessions } = require('../requests/sessions.js');
 const { ANSWER_TYPES, cancelText, requestText } = require('../requests/wire.js');
-
-/** What a frame adds to a text at most, and the members of a request beside its payload: beyond, the frame is measured. */
-const MAX_FRAME_EXTRA = 4_096;
-/** What UTF-8 takes at most for a UTF-16 unit, in bytes. */
-const MAX_UNIT_BYTES = 3;
-/** The header of a frame that is longer than 64 KiB, and of one that is shorter. */
-const [LONG_HEADER_BYTES, SHORT_HEADER_BYTES] = [10, 4];
 
 /**
  * What `lib/requests/` needs of a running server: workers' records, their slots, their sockets, and what was received. It keeps
@@ -33,7 +26,7 @@ class RequestHost {
   #server;
 
   /**
-   * @param server `isRunning`, `afterReceived(callback)` and `onLess()`, which is called when a request is under way no more
+   * @param server `isRunning`, `stopping`, `afterReceived(callback)` and `onLess()`, which is called when a request is under way no more
    * @param options those of the server: `queue`, `modelMatch`, `requestTypes`, `limits`
    */
   constructor({ server, slots, submissions, tracked, logger, limitedLogger, options }) {
@@ -69,6 +62,10 @@ class RequestHost {
     return this.#server.isRunning;
   }
 
+  get isStopping() {
+    return this.#server.stopping;
+  }
+
   afterReceived(callback) {
     this.#server.afterReceived(callback);
   }
@@ -83,20 +80,7 @@ class RequestHost {
    * @throws {TypeError} if its frame would never fit
    */
   prepare(request) {
-    const { payloadText, options } = request;
-    request.isObject = payloadText !== undefined && payloadText.charCodeAt(0) === OPENING_BRACE;
-    request.payloadBytes = payloadText === undefined ? 0 : Buffer.byteLength(payloadText);
-    const { maxQueuedBytes } = this.#limits;
-    const { model = '' } = request;
-    const { category = '' } = options;
-    const most = request.payloadBytes + MAX_FRAME_EXTRA + MAX_UNIT_BYTES * (model.length + category.length);
-    if (most <= maxQueuedBytes) return;
-    const length = Buffer.byteLength(requestText(request, 1, options.timeoutMs));
-    const frameBytes = length + (length > 0xffff ? LONG_HEADER_BYTES : SHORT_HEADER_BYTES);
-    if (frameBytes > maxQueuedBytes) {
-      const expected = `something whose frame has at most ${maxQueuedBytes} bytes (limits.maxQueuedBytes)`;
-      throw wrongType('payload', expected, frameBytes);
-    }
+    prepare(request, this.#limits.maxQueuedBytes);
   }
 
   textFor(request, record, timeoutMs) {
@@ -156,7 +140,5 @@ class RequestHost {
     return record.pendingRequests.has(requestId);
   }
 }
-
-const OPENING_BRACE = '{'.charCodeAt(0);
 
 module.exports = { RequestHost };

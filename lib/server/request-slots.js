@@ -117,16 +117,25 @@ class RequestSlots {
   }
 
   hasWorkerFor(request) {
-    return !this.#native.hasNoWorker(this.#demandOf(request));
+    return !this.#ask(
+      () => this.#demandOf(request),
+      (demand) => this.#native.hasNoWorker(demand),
+    );
   }
 
   explainRequest(request) {
-    return this.#native.explain(this.#demandOf(request)).text;
+    return this.#ask(
+      () => this.#demandOf(request),
+      (demand) => this.#native.explain(demand),
+    ).text;
   }
 
   /** @param options Those of a request that say what it asks of a worker */
   explain(options) {
-    const { text, ids, reasons } = this.#native.explain(this.#intern(demandText(options.model, options, true)));
+    const { text, ids, reasons } = this.#ask(
+      () => this.#intern(demandText(options.model, options, true)),
+      (demand) => this.#native.explain(demand),
+    );
     return { text, workers: ids.map((id, at) => ({ id, takes: reasons[at] === 'free', reason: reasons[at] })) };
   }
 
@@ -144,6 +153,15 @@ class RequestSlots {
   }
 
   // ---- Demands ----
+
+  /** What the native side answers about a demand. It forgets demands that nobody waits with, and then answers `null`. */
+  #ask(getDemand, ask) {
+    for (;;) {
+      const answer = ask(getDemand());
+      if (answer !== null) return answer;
+      this.#forgetDemands();
+    }
+  }
 
   #demandOf(request) {
     const { options, model } = request;

@@ -221,7 +221,7 @@ class RunningServer {
 
   track(workerId, requestId, category) {
     const record = this.#byId.get(workerId);
-    if (record === undefined || this.#belongsToRequest(requestId)) return;
+    if (this.#belongsToRequest(requestId) || record === undefined) return;
     this.#tracked.track(record, requestId, category);
   }
 
@@ -440,6 +440,8 @@ class RunningServer {
     });
     this.#requests.sessions.onRegistered(record, plan.resumed);
     this.#giveSlots();
+    // A callback of a request may have stopped the server, too.
+    if (this.stopping) return;
     this.#drain?.tell(record);
     this.#handlers.connected(() => record.toInfo());
   }

@@ -54,8 +54,7 @@ class WorkerChanges {
   #onStatusChanged(record, reason) {
     const status = record.drains ? 'draining' : 'available';
     this.#host.limitedLogger.debug('Worker status changed', { workerId: record.id, status, reason });
-    this.#host.dispatcher.dispatch();
-    this.#handlers.updated(() => record.toInfo(), 'status');
+    this.#tell(record, 'status');
   }
 
   #onUpdate(record, { capabilities }) {
@@ -74,8 +73,14 @@ class WorkerChanges {
     record.update(this.#readRow(), 0);
     this.#host.send(record, '{"type":"worker_update_ack","success":true}');
     this.#host.limitedLogger.debug('Worker capabilities changed', { workerId: record.id });
+    this.#tell(record, 'capabilities');
+  }
+
+  /** Slots that have become free are given away before handlers see the change. */
+  #tell(record, change) {
     this.#host.dispatcher.dispatch();
-    this.#handlers.updated(() => record.toInfo(), 'capabilities');
+    // A callback of a request may have stopped the server.
+    if (!this.#host.isStopping) this.#handlers.updated(() => record.toInfo(), change);
   }
 }
 

@@ -14,6 +14,7 @@ const { SignalDrain } = require('./signal-drain.js');
 const { STATUSES } = require('./worker-changes.js');
 const { WorkerRequestError } = require('../requests/errors.js');
 const { readDemandOptions, readRequestOptions, requireDuration, requireSignal } = require('../requests/options.js');
+const { prepare } = require('../requests/prepare.js');
 const { Request } = require('../requests/request.js');
 const { RequestStream, StreamSource } = require('../requests/stream.js');
 
@@ -159,8 +160,9 @@ class WorkerServer {
   /** A request that comes while nothing runs: what is wrong with it is judged all the same, and first. */
   #refuse(payload, options, isStream) {
     try {
-      const { requestId } = readRequestOptions(options, this.#requestDefaults);
-      JSON.stringify(payload);
+      const read = readRequestOptions(options, this.#requestDefaults);
+      const { requestId } = read;
+      prepare(new Request(read, JSON.stringify(payload), isStream, 0), this.#options.limits.maxQueuedBytes);
       const details = { code: 'SERVER_STOPPING', requestId, attempts: 0, started: false };
       return Request.refused(new WorkerRequestError('The server is not running', details), isStream, requestId);
     } catch (error) {
