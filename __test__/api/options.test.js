@@ -9,7 +9,15 @@ const { WorkerServer } = api;
 
 test('the exports are those of the package, and no more', () => {
   expect(Object.keys(api).sort()).toEqual(
-    ['ConnectionHandler', 'WorkerPool', 'WorkerServer', 'WorkerStatus', 'safeCompare', 'toWorkerInfo'].sort(),
+    [
+      'ConnectionHandler',
+      'WorkerPool',
+      'WorkerRequestError',
+      'WorkerServer',
+      'WorkerStatus',
+      'safeCompare',
+      'toWorkerInfo',
+    ].sort(),
   );
 });
 

@@ -52,7 +52,7 @@ test('no connection is read while limits.maxUnhandledBytesTotal wait for handler
 
 test('a worker whose connection is not read for long is not judged silent', async () => {
   const { server, port, log } = await startServer({
-    heartbeatTimeoutMs: 500,
+    heartbeatTimeoutMs: 1_500,
     healthCheckIntervalMs: 50,
     limits: { maxUnhandledBytes: 1 * MIB },
   });
@@ -62,7 +62,7 @@ test('a worker whose connection is not read for long is not judged silent', asyn
   const messages = 6000;
   await flood.ask('flood', { messages, bytes: 8192, file });
   // Longer than three times the timeout, after which a silent worker is closed.
-  const { stalled } = JSON.parse(blockUntilFile(file, { ms: 2500 }));
+  const { stalled } = JSON.parse(blockUntilFile(file, { ms: 5_000 }));
   expect(stalled).toBe(true);
   await until(() => count.total() === messages);
   expect(count.gaps).toEqual([]);
