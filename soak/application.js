@@ -6,11 +6,13 @@
 const fs = require('node:fs');
 const { WorkerServer } = require(process.env.WORKER_SERVER_IMPL === 'standin' ? '../__test__/parity/standin.js' : '..');
 const { randomFrom } = require('../__test__/support/random');
+const { Callers } = require('./callers');
 const { Ledger } = require('./ledger');
 const { DeliveryGauge, descriptors, measure } = require('./gauges');
 const { sockets } = require('./leftovers');
 
 const [seed, workers] = process.argv.slice(2).map(Number);
+const [, , , , runsFolder] = process.argv;
 const TOKEN = "the soak's token";
 /** Both ways of treating those who have not registered are soaked: the seed decides. */
 const HEARS_STRANGERS = seed % 2 === 0;
@@ -54,9 +56,14 @@ const server = new WorkerServer({
     maxUnhandledBytes: 256 * 1024,
     maxUnhandledBytesTotal: 4 * 1024 * 1024,
     stopGraceMs: 2_000,
+    cancelGraceMs: 500,
+    resumeGraceMs: 500,
   },
 });
 const ledger = new Ledger(server, complain, HEARS_STRANGERS);
+/** The stand-in has no request(). */
+const callers = typeof server.request === 'function' ? new Callers({ server, complain, random, runsFolder }) : null;
+ledger.callers = callers;
 const delivery = new DeliveryGauge();
 const others = { http: 0, endpoint: 0, sends: 0, refusedSends: 0, broadcasts: 0 };
 let nextRequest = 0;
@@ -121,6 +128,9 @@ function dispatch() {
       track(session);
     }
   }
+  for (let i = Math.ceil(workers / 12); i > 0; i -= 1) callers?.ask();
+  const { id, status } = pick(server.getWorkerInfo()) ?? {};
+  if (status !== undefined && random() < 0.2) server.setWorkerStatus(id, pick(['draining', 'available', 'available']));
   server.trackRequest('nobody', 'never tracked');
   server.releaseRequest('never tracked');
 }
@@ -163,7 +173,7 @@ setInterval(() => {
 async function drained(atMostMs) {
   const end = performance.now() + atMostMs;
   const socketsLeft = () => (Number.isFinite(socketsAtStart) ? descriptors().socket - socketsAtStart : 0);
-  const isLeft = () => server.getWorkerCount() > 0 || ledger.liveCount > 0 || socketsLeft() > 0;
+  const isLeft = () => server.getWorkerCount() > 0 || ledger.liveCount > 0 || socketsLeft() > 0 || callers?.open > 0;
   while (isLeft() && performance.now() < end) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -180,6 +190,7 @@ async function drained(atMostMs) {
 const report = () => ({
   violations: violations.splice(0),
   counts: ledger.counts,
+  callers: callers?.counts ?? {},
   others,
   lines: Object.fromEntries(lines),
   delivery: {
@@ -206,6 +217,7 @@ const commands = {
     noisy = false;
     await drained(DRAIN_MS);
     ledger.settle();
+    callers?.settle();
     return report();
   },
   /** Must be asked for when nobody is connected any more. */
@@ -213,7 +225,11 @@ const commands = {
   async stop() {
     noisy = false;
     const begun = performance.now();
-    await server.stop();
+    callers?.askBeforeStop();
+    const stopped = server.stop();
+    await null;
+    callers?.settle();
+    await stopped;
     return { ms: performance.now() - begun, workers: server.getWorkerCount(), ...report() };
   },
 };

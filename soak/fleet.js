@@ -3,14 +3,19 @@
 // A process of workers, and of visitors who use HTTP and the endpoint. Started by soak.mjs, which tells it over IPC when to
 // make noise and when to be quiet, and which may stop or kill it at any moment.
 
+const fs = require('node:fs');
 const http = require('node:http');
+const path = require('node:path');
 const { once } = require('node:events');
 const WebSocket = require('ws');
 const { randomFrom } = require('../__test__/support/random');
 const { Worker } = require('./worker');
 
-const { port, host, seed, first, count, workers, visitors } = JSON.parse(process.argv[2]);
+const { port, host, seed, first, count, workers, visitors, runsFolder } = JSON.parse(process.argv[2]);
 const MAX_VIOLATIONS = 20;
+
+/** Which requests ran is in a file, since this process may be killed at any moment. */
+const runs = fs.openSync(path.join(runsFolder, `${process.pid}`), 'a');
 
 const fleet = {
   port,
@@ -21,6 +26,7 @@ const fleet = {
   complain(what) {
     if (this.violations.length < MAX_VIOLATIONS) this.violations.push(what);
   },
+  ran: (requestId) => fs.writeSync(runs, `${requestId}\n`),
 };
 const all = Array.from(
   { length: count },

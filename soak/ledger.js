@@ -31,6 +31,8 @@ class Ledger {
   /** The session of each request that has not ended. */
   #requests = new Map();
   #goodbye = null;
+  /** Those who use request(), if there are any. */
+  callers = null;
   counts = {
     sessions: 0,
     messages: 0,
@@ -86,8 +88,12 @@ class Ledger {
       info?.sessionId,
     );
     if (info === undefined) return;
-    const { activeRequests, completedRequests, pendingRequestIds, status } = info;
-    const seen = [activeRequests, completedRequests, pendingRequestIds.size];
+    const { activeRequests, pendingRequestIds, status } = info;
+    // Requests of request() stand there as well, and are counted with the others.
+    const theirs = [...pendingRequestIds].filter((requestId) => this.callers?.knows(requestId)).length;
+    const completedRequests = this.callers === null ? info.completedRequests : session.completed;
+    this.#require(info.completedRequests >= session.completed, `${where}: completed requests are missing`, session.id);
+    const seen = [activeRequests - theirs, completedRequests, pendingRequestIds.size - theirs];
     const kept = [session.active, session.completed, session.open.size];
     this.#require(
       String(seen) === String(kept),
@@ -96,9 +102,9 @@ class Ledger {
       seen,
       kept,
     );
-    const full = session.active >= session.max;
+    const full = activeRequests >= session.max;
     this.#require(
-      status === 'unhealthy' || (status === 'busy') === full,
+      ['unhealthy', 'draining'].includes(status) || (status === 'busy') === full,
       `${where}: a wrong status`,
       status,
       session.active,

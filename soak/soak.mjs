@@ -7,7 +7,10 @@
 // while some are connected, and its process must end by itself. Exit code 1, with the seed, if anything did not hold.
 // Decisions follow from the seed; when things meet does not, since it is a real machine that runs them.
 
+import fs from 'node:fs';
 import { createRequire } from 'node:module';
+import os from 'node:os';
+import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -48,14 +51,19 @@ const roundMs = (minutes * 60_000) / rounds;
 console.log(`soak: ${minutes} min in ${rounds} rounds, ${workers} workers, seed ${seed}`);
 const { network, reason } = Network.create();
 if (network === undefined) console.log(`soak: no network is unplugged, since there can be none here (${reason})`);
-process.on('exit', () => network?.remove());
+/** Where the workers write down which requests they run. */
+const runsFolder = fs.mkdtempSync(path.join(os.tmpdir(), 'soak-'));
+process.on('exit', () => {
+  network?.remove();
+  fs.rmSync(runsFolder, { recursive: true, force: true });
+});
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 process.on('unhandledRejection', (error) => {
   console.error(`soak: ${error.stack}; seed ${seed}`);
   process.exit(1);
 });
 
-const server = new Child('application.js', [seed, workers].map(String), { execArgv: ['--expose-gc'] });
+const server = new Child('application.js', [seed, workers, runsFolder].map(String), { execArgv: ['--expose-gc'] });
 server.exit.then(({ code, signal }) => {
   if (code === 0 || finished) return;
   console.error(`soak: the server's process died (${code ?? signal}); seed ${seed}`);
@@ -76,6 +84,7 @@ function startFleet(place, generation) {
     count: place === FLEETS ? workers - FLEETS * share : share,
     workers,
     visitors: place === 0,
+    runsFolder,
   };
   return new Child('fleet.js', [JSON.stringify(options)], remote ? { execPrefix: network.execPrefix } : {});
 }
@@ -151,10 +160,15 @@ if (exit?.code !== 0)
   );
 await Promise.all([server.kill(), lastVisitors.kill()]);
 
-const { counts, others, lines, delivery } = last;
+const { counts, callers, others, lines, delivery } = last;
 console.log(`\nlives         ${[...lives].map(([name, count]) => `${name} ${count}`).join(', ')}`);
 console.log(
   `ledger        ${Object.entries(counts)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ')}`,
+);
+console.log(
+  `callers       ${Object.entries(callers)
     .map(([name, count]) => `${name} ${count}`)
     .join(', ')}`,
 );

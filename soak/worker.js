@@ -6,6 +6,7 @@
 const net = require('node:net');
 const WebSocket = require('ws');
 const { MISDEEDS, UNREGISTERED } = require('./misdeeds');
+const { Tasks } = require('./tasks');
 
 const TOKEN = "the soak's token";
 const MODELS = ['llama-3-8b', 'llama-3-70b', 'mistral', 'qwen'];
@@ -19,6 +20,7 @@ class Worker {
     this.random = random;
     this.lives = 0;
     this.stopped = true;
+    this.tasks = new Tasks(this);
   }
 
   chance(probability) {
@@ -115,6 +117,7 @@ class Worker {
 
   /** Cuts what is left of the connection, and waits until nothing is. */
   async end() {
+    this.tasks.cutOff(this.id, this.nonce === null ? null : this.sessionId);
     this.socket.destroy();
     await this.gone;
   }
@@ -135,7 +138,7 @@ class Worker {
   }
 
   heartbeat(workerId = this.id) {
-    this.send({ type: 'heartbeat', workerId, timestamp: new Date().toISOString() });
+    this.send({ type: 'heartbeat', workerId, timestamp: new Date().toISOString(), ...this.tasks.active });
   }
 
   registration(id, more) {
@@ -170,7 +173,9 @@ class Worker {
     this.acked = new Promise((resolve) => {
       this.onAck = resolve;
     });
-    this.send(this.registration(id));
+    const isAgain = this.registered === this.ws;
+    this.registered = this.ws;
+    this.send(this.registration(id, this.tasks.registration(id, isAgain)));
     if (this.chance(0.3)) this.tell('note');
     await Promise.race([this.acked, this.gone]);
   }
@@ -182,10 +187,12 @@ class Worker {
       this.sessionId = message.sessionId;
       this.ackedNonce = this.nonce;
       this.received = 0;
+      this.tasks.acknowledged(message);
       this.onAck?.();
       return;
     }
     if (this.sessionId === null) fleet.complain(`${message.type} before the acknowledgement`);
+    if (this.tasks.take(message)) return;
     if (message.type === 'config') {
       if (message.broadcast <= this.broadcast) fleet.complain(`broadcast ${message.broadcast} after ${this.broadcast}`);
       this.broadcast = message.broadcast;

@@ -51,3 +51,12 @@ test('I5: workers that read nothing take no more memory than the limits allow', 
   expect(grown).toBeLessThan(150 * MIB);
   expect(await program.exit).toMatchObject({ code: 0 });
 }, 60000);
+
+test('50,000 requests later, of all kinds and with all ends, the heap is where it was', async () => {
+  const program = startProgram('invariants/programs/many-requests.js', { execArgv: ['--expose-gc'] });
+  const { grown, waiting } = JSON.parse((await program.stdout(/\{.*\}/))[0]);
+  // Were a hundred bytes of each left, that would be 5 MB.
+  expect(grown).toBeLessThan(2.5 * MIB);
+  expect(waiting).toBe(0);
+  expect(await program.exit).toMatchObject({ code: 0, stderr: '' });
+}, 120_000);

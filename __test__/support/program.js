@@ -8,11 +8,12 @@ const { onCleanup } = require('./cleanup');
 
 const STDIO = { stdio: ['ignore', 'pipe', 'pipe'] };
 
-/** Starts a program, named by its path from the folder of all tests; a last argument `{ env }` adds to its environment. `exit` resolves with `{ code, signal, stdout, stderr }`, `stdout(pattern)` with the match. */
+/** Starts a program, named by its path from the folder of all tests; a last argument `{ env, execArgv }` adds to its environment
+ * and to Node's arguments. `exit` resolves with `{ code, signal, stdout, stderr }`, `stdout(pattern)` with the match. */
 function startProgram(name, ...args) {
-  const { env } = typeof args.at(-1) === 'object' ? args.pop() : {};
+  const { env, execArgv = [] } = typeof args.at(-1) === 'object' ? args.pop() : {};
   const options = { ...STDIO, env: { ...process.env, ...env } };
-  return watch(spawn(process.execPath, [path.join(__dirname, '..', name), ...args], options), name);
+  return watch(spawn(process.execPath, [...execArgv, path.join(__dirname, '..', name), ...args], options), name);
 }
 
 function watch(child, name) {
