@@ -147,8 +147,7 @@ class Dispatcher {
     const isFirstWait = !request.hasWaited;
     request.hasWaited = true;
     request.state = WAITING;
-    request.stateEndsAt = Infinity;
-    request.queuedAt = now();
+    request.stateEndsAt = now() + request.queueLeftMs;
     this.#waiting.set(request.ticket, request);
     this.schedule(request);
     if (request.rejectedBy !== null) this.#scheduleWake();
@@ -161,7 +160,8 @@ class Dispatcher {
   #leaveQueue(request) {
     this.#waiting.delete(request.ticket);
     request.ticket = null;
-    request.queueLeftMs = Math.max(0, request.queueLeftMs - (now() - request.queuedAt));
+    request.queueLeftMs = Math.max(0, request.stateEndsAt - now());
+    request.stateEndsAt = Infinity;
   }
 
   #withdraw(request) {
@@ -368,7 +368,7 @@ class Dispatcher {
       this.schedule(request);
     } else if (request.state === HELD) {
       this.#freeUnconfirmed(request);
-    } else if (request.timeoutAt <= time && request.timeoutAt <= Math.min(request.queueAt, request.stateEndsAt)) {
+    } else if (request.timeoutAt <= time && request.timeoutAt <= request.stateEndsAt) {
       this.#timeOut(request, `No result within ${request.options.timeoutMs} ms`);
     } else if (request.state === WAITING) {
       this.#withdraw(request);
