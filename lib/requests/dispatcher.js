@@ -150,7 +150,7 @@ class Dispatcher {
   #wait(request) {
     const isFirstWait = !request.hasWaited;
     request.hasWaited = true;
-    request.queuedAt = now();
+    request.stateEndsAt = now() + request.queueLeftMs;
     this.#waiting.set(request.ticket, request);
     this.schedule(request);
     if (request.rejectedBy !== null) this.#scheduleWake();
@@ -163,7 +163,8 @@ class Dispatcher {
   #leaveQueue(request) {
     this.#waiting.delete(request.ticket);
     request.ticket = null;
-    request.queueLeftMs = Math.max(0, request.queueLeftMs - (now() - request.queuedAt));
+    request.queueLeftMs = Math.max(0, request.stateEndsAt - now());
+    request.stateEndsAt = Infinity;
   }
 
   #withdraw(request) {
@@ -379,7 +380,7 @@ class Dispatcher {
       this.schedule(request);
     } else if (request.state === HELD) {
       this.#freeUnconfirmed(request);
-    } else if (request.timeoutAt <= time && request.timeoutAt <= Math.min(request.queueAt, request.stateEndsAt)) {
+    } else if (request.timeoutAt <= time && request.timeoutAt <= request.stateEndsAt) {
       this.#timeOut(request, `No result within ${request.options.timeoutMs} ms`);
     } else if (request.state === WAITING) {
       this.#withdraw(request);

@@ -20,11 +20,13 @@ class Request {
   place = -1;
   /** When the caller is told that it takes too long. Times are those of `deadlines.js`. */
   timeoutAt = Infinity;
-  /** When something of its state ends: a pause, the wait for a confirmation, for a worker or for an end that is ready. */
+  /**
+   * When something of its state ends: the wait for a free slot, a pause, the wait for a confirmation, for a worker or for an end that is
+   * ready.
+   */
   stateEndsAt = Infinity;
-  /** How much of its queue time is left, and since when it waits. */
+  /** How much of its queue time was left when it last began to wait, or is left since it waits no longer. */
   queueLeftMs;
-  queuedAt = 0;
   /** Its number in the native queue while it waits. */
   ticket = null;
   /** When it first arrived, as the native queue numbers that: who comes back stands where it would have stood. */
@@ -93,11 +95,6 @@ class Request {
     return JSON.stringify(this.requestId);
   }
 
-  /** When it has waited too long for a free slot. */
-  get queueAt() {
-    return this.ticket === null ? Infinity : this.queuedAt + this.queueLeftMs;
-  }
-
   /** It keeps the place that it had, and is refused by no bound: it has waited, or been given to a worker. */
   get comesBack() {
     return this.arrival !== undefined;
@@ -122,10 +119,9 @@ class Request {
   /** When something is next due, as far as its state asks. */
   get nextDueAt() {
     switch (this.state) {
-      case WAITING:
-        return Math.min(this.timeoutAt, this.queueAt);
       case RUNNING:
         return Math.min(this.timeoutAt, this.heardAt + this.options.idleTimeoutMs, this.stateEndsAt);
+      case WAITING:
       case PAUSING:
       case SUSPENDED:
         return Math.min(this.timeoutAt, this.stateEndsAt);

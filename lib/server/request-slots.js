@@ -93,7 +93,8 @@ class RequestSlots {
   give(request) {
     const fields = this.#fields();
     request.arrival = fields[ARRIVAL];
-    request.limitPlace = fields[LIMIT_PLACE];
+    // A small whole number: the double would be an object of its own.
+    request.limitPlace = fields[LIMIT_PLACE] | 0;
     // Its counts are brought up to date by what the request does there, and not from the row, which has it already.
     request.granted = this.#findRecord();
   }

@@ -41,7 +41,7 @@ class TrackedRequests {
 
   /** Whether the application has tracked a request with that id, on whichever worker. */
   has(requestId) {
-    return this.#holders.has(requestId);
+    return this.#holders.size > 0 && this.#holders.has(requestId);
   }
 
   /** How many ids the application has tracked. */
