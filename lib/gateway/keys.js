@@ -1,13 +1,13 @@
 'use strict';
 
-const { createHash, timingSafeEqual } = require('node:crypto');
+const crypto = require('node:crypto');
 
 /** How many hex digits of a key's hash stand for it where requests are served in turn. */
 const FAIR_KEY_DIGITS = 16;
 /** What is shorter would be found in every second word. */
 const SHORTEST_SECRET = 4;
 
-const sha256 = (bytes) => createHash('sha256').update(bytes).digest();
+const sha256 = (bytes) => crypto.createHash('sha256').update(bytes).digest();
 
 /** What stands behind `Bearer` in a request's `Authorization`; undefined if there is no such thing. */
 function bearerOf(req) {
@@ -35,7 +35,7 @@ class ApiKeys {
   check(presented = '') {
     const digest = sha256(Buffer.from(presented, 'latin1'));
     let isRight = false;
-    for (const known of this.#digests) isRight = timingSafeEqual(known, digest) || isRight;
+    for (const known of this.#digests) isRight = crypto.timingSafeEqual(known, digest) || isRight;
     return isRight ? digest.toString('hex').slice(0, FAIR_KEY_DIGITS) : null;
   }
 
