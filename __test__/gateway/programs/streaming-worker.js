@@ -1,11 +1,11 @@
 'use strict';
 
-// A worker that streams what it is asked for: `streaming-worker.js URL ID SLOTS`.
+// A worker that streams what it is asked for: `streaming-worker.js URL ID SLOTS [STUCK_AT]`. At that token it goes no further.
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Worker } = require('../../../lib/worker/index.js');
 
-const [, , url, workerId, slots] = process.argv;
+const [, , url, workerId, slots, stuckAt] = process.argv;
 
 new Worker({
   url,
@@ -14,7 +14,8 @@ new Worker({
   async *handler({ body }) {
     await sleep(Math.random() * 200);
     for (let i = 0; i < body.tokens; i += 1) {
-      yield { user: body.user, i };
+      if (i === Number(stuckAt)) await new Promise(() => {});
+      yield { user: body.user, i, workerId };
       await sleep(Math.random() * 10);
     }
   },
