@@ -10,6 +10,7 @@ const { readPerMessageDeflate } = require('./per-message-deflate.js');
 const { Relay } = require('./relay.js');
 const { RunningServer } = require('./running-server.js');
 const { Serializer } = require('./serializer.js');
+const { SETTINGS } = require('./settings.js');
 const { SignalDrain } = require('./signal-drain.js');
 const { STATUSES } = require('./worker-changes.js');
 const { WorkerRequestError } = require('../requests/errors.js');
@@ -75,6 +76,11 @@ class WorkerServer {
 
   get port() {
     return this.#running?.port ?? this.#options.port;
+  }
+
+  get [SETTINGS]() {
+    const { logger, limits } = this.#options;
+    return { logger, limits };
   }
 
   async start() {

@@ -1,14 +1,20 @@
 // A real WorkerServer from this repository. Each line of stdin is a command, each line of stdout an event, both JSON.
 //
 //   node node_server.mjs '{"authToken":"…", …}'
+//
+// An option `gateway` has the options of a gateway for OpenAI's clients.
 
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
 
-const { WorkerServer } = createRequire(import.meta.url)('../../index.js');
+const require = createRequire(import.meta.url);
+const { WorkerServer } = require('../../index.js');
+const { openaiGateway } = require('../../lib/gateway/index.js');
 
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
-const server = new WorkerServer({ port: 0, ...JSON.parse(process.argv[2] ?? '{}') });
+const { gateway, ...options } = JSON.parse(process.argv[2] ?? '{}');
+const server = new WorkerServer({ port: 0, ...options });
+if (gateway !== undefined) server.addHttpHandler(openaiGateway(server, gateway));
 
 server.onWorkerConnected((worker) => say({ event: 'connected', worker }));
 server.onWorkerDisconnected((worker) => say({ event: 'disconnected', id: worker.id }));

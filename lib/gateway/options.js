@@ -1,0 +1,75 @@
+'use strict';
+
+// The options of the gateway: checked, and with their defaults. No error holds a value: it may be, or hold, a key.
+
+const { SETTINGS } = require('../server/settings.js');
+const { SILENT_LOGGER } = require('../workers/handlers.js');
+const { warnOfUnknownConfig } = require('../workers/unknown-options.js');
+
+const DEFAULT_PATH = '/v1';
+const DEFAULT_MAX_BODY_BYTES = 32 * 1024 * 1024;
+/** For a server that does not show its limits: a stand-in in somebody's test. */
+const DEFAULT_STALL_TIMEOUT_MS = 30_000;
+
+const NAMES = ['path', 'apiKeys', 'authenticate', 'maxBodyBytes', 'options'];
+/** What the gateway calls on a server. */
+const METHODS = ['request', 'stream', 'getWorkerInfo'];
+
+const wrong = (name, expected) => new TypeError(`options.${name} must be ${expected}`);
+
+/** @throws {TypeError} that names the option and what it must be */
+function readOptions(options = {}) {
+  if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object');
+  const read = {
+    prefix: readPath(options.path),
+    apiKeys: readApiKeys(options.apiKeys),
+    authenticate: readFunction(options.authenticate, 'authenticate'),
+    maxBodyBytes: readMaxBodyBytes(options.maxBodyBytes),
+    requestOptions: readFunction(options.options, 'options'),
+  };
+  warnOfUnknownConfig(options, NAMES);
+  return read;
+}
+
+/** The path without a slash at its end, to which the routes are appended. */
+function readPath(value = DEFAULT_PATH) {
+  if (typeof value !== 'string' || !/^\/[^?#\s]*$/.test(value)) {
+    throw wrong('path', "a path that begins with '/', without a query");
+  }
+  return value.replace(/\/+$/, '');
+}
+
+/** Undefined: none is asked for. An empty list: none is right. */
+function readApiKeys(value) {
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw wrong('apiKeys', 'an array of strings');
+  return Array.from(value, (key, i) => {
+    if (typeof key !== 'string' || key === '') throw wrong(`apiKeys[${i}]`, 'a string that is not empty');
+    return key;
+  });
+}
+
+function readFunction(value, name) {
+  if (value !== undefined && typeof value !== 'function') throw wrong(name, 'a function');
+  return value;
+}
+
+function readMaxBodyBytes(value = DEFAULT_MAX_BODY_BYTES) {
+  if (!Number.isSafeInteger(value) || value < 1) throw wrong('maxBodyBytes', 'a whole number of bytes from 1');
+  return value;
+}
+
+/** @throws {TypeError} if it can't be served by */
+function requireServer(server) {
+  if (METHODS.some((method) => typeof server?.[method] !== 'function')) {
+    throw new TypeError('server must be a WorkerServer');
+  }
+}
+
+/** Where the server logs, and how long it lets a peer take nothing. */
+function settingsOf(server) {
+  const { logger = SILENT_LOGGER, limits } = server[SETTINGS] ?? {};
+  return { logger, stallTimeoutMs: limits?.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS };
+}
+
+module.exports = { readOptions, requireServer, settingsOf };
