@@ -43,7 +43,8 @@ export declare enum WorkerStatus {
 export interface ModelInfo {
   /**
    * The name by which the model is asked for. A worker supports a requested model if its `modelId` equals the
-   * requested name, contains it, or is contained in it.
+   * requested name, contains it, or is contained in it; with {@link WorkerServerOptions.modelMatch} `'exact'` only if
+   * it equals it.
    */
   modelId: string;
   /** A name for people. */
@@ -94,11 +95,11 @@ export interface WorkerInfo {
   readonly connectedAt: Date;
   /** When the last heartbeat (or the registration) was received. */
   readonly lastHeartbeat: Date;
-  /** How many tracked requests have not been released. */
+  /** How many requests are under way: tracked and not released, or of {@link WorkerServer.request}. */
   readonly activeRequests: number;
-  /** How many requests were released with `incrementCompleted: true`. */
+  /** How many requests were released with `incrementCompleted: true`, or were answered with a result. */
   readonly completedRequests: number;
-  /** The ids of the tracked requests. */
+  /** The ids of the requests that are under way. */
   readonly pendingRequestIds: ReadonlySet<string>;
   /** The number of active requests by category. A category stays listed at 0 once it has been used. */
   readonly categoryActiveRequests: ReadonlyMap<string, number>;
@@ -149,7 +150,7 @@ export type WorkerConnectedHandler = ((worker: WorkerInfo) => void) | ((worker: 
 
 /**
  * Called when a registered worker has left the pool. `pendingRequestIds` is a Set of the handler's own: the requests that
- * were tracked on the worker and never released. It may be async. A throw or a rejection is logged and touches nothing else.
+ * were tracked on the worker and never released; those of {@link WorkerServer.request} end by themselves. It may be async. A throw or a rejection is logged and touches nothing else.
  */
 export type WorkerDisconnectedHandler =
   | ((worker: WorkerInfo, pendingRequestIds: Set<string>) => void)
@@ -212,7 +213,7 @@ export interface WorkerServerLogger {
  * Bounds on what a peer can cost. Going beyond one costs that connection at most, with a warning, never the server.
  *
  * Sizes and counts are whole numbers from 1. Times are milliseconds from 0, and fractions are rounded up. With 0 or `Infinity`
- * there is no such time limit; only {@link WorkerServerLimits.stopGraceMs} is different.
+ * there is no such time limit; only those that end in `GraceMs` are different: with 0 nothing is waited for.
  */
 export interface WorkerServerLimits {
   /**
@@ -426,11 +427,9 @@ export interface ConnectionHandlerConfig {
  *
  * @example
  * ```ts
- * const server = new WorkerServer({ port: 8080, authToken: process.env.WORKER_TOKEN });
- * server.onWorkerMessage<{ requestId: string }>('result', (worker, message) => {
- *   server.releaseRequest(message.requestId, { incrementCompleted: true });
- * });
+ * const server = new WorkerServer({ port: 8080, authToken: process.env.WORKER_TOKEN, drainOnSignals: true });
  * await server.start();
+ * const { text } = await server.request<{ text: string }>({ prompt: 'Hello' }, { model: 'llama-3-8b' });
  * ```
  */
 export declare class WorkerServer {
@@ -463,7 +462,7 @@ export declare class WorkerServer {
   start(): Promise<void>;
 
   /**
-   * Closes every worker with 1001 `Server shutting down`, without calling the disconnected handlers, then the endpoints
+   * Rejects every request with `SERVER_STOPPING`. Closes every worker with 1001 `Server shutting down`, without calling the disconnected handlers, then the endpoints
    * and the HTTP server. Resolves within {@link WorkerServerLimits.stopGraceMs}, whatever the peers do; at once if the server isn't
    * running. Endpoints are forgotten, event handlers and HTTP handlers are kept.
    */
@@ -484,7 +483,8 @@ export declare class WorkerServer {
   onWorkerDisconnected(handler: WorkerDisconnectedHandler): () => void;
 
   /**
-   * Calls `handler` for each message with this `type`. The types `worker_registration` and `heartbeat` are the server's own.
+   * Calls `handler` for each message with this `type`. The types `worker_registration` and `heartbeat` are the server's own, and
+   * so are those of docs/PROTOCOL.md if they come from a worker that registered with the feature `request`.
    *
    * @typeParam T The shape of the message. It is not checked.
    * @returns A function that removes the handler again. Calling it twice is harmless.
@@ -613,7 +613,8 @@ export declare class WorkerServer {
 
   /**
    * Counts a request on a worker. At capacity the worker becomes busy. Does nothing if the worker is unknown. The request
-   * ends with {@link WorkerServer.releaseRequest} or in the pending ids of the worker's disconnected event.
+   * ends with {@link WorkerServer.releaseRequest} or in the pending ids of the worker's disconnected event. It is for requests
+   * that the application sends itself: with an id of {@link WorkerServer.request} it only warns.
    *
    * @param category Counted against {@link WorkerCapabilities.concurrencyLimits}.
    */
