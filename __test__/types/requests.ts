@@ -102,7 +102,7 @@ const everything: RequestOptions = {
   onProgress: (data: unknown) => console.log(data),
 };
 // What comes from a caller may be left out at run time.
-const leftOutOfRequest: { [K in keyof RequestOptions]-?: undefined } = {
+const leftOutOfRequest: Record<keyof RequestOptions, undefined> = {
   model: undefined,
   category: undefined,
   modelMatch: undefined,

@@ -4,6 +4,7 @@ import { createRequire } from 'node:module';
 import {
   ConnectionHandler,
   WorkerPool,
+  WorkerRequestError,
   WorkerServer,
   WorkerStatus,
   safeCompare,
@@ -13,7 +14,15 @@ import * as namespace from '@hardlydifficult/worker-server';
 
 const required = createRequire(import.meta.url)('@hardlydifficult/worker-server');
 const imported = await import('@hardlydifficult/worker-server');
-const named = { ConnectionHandler, WorkerPool, WorkerServer, WorkerStatus, safeCompare, toWorkerInfo };
+const named = {
+  ConnectionHandler,
+  WorkerPool,
+  WorkerRequestError,
+  WorkerServer,
+  WorkerStatus,
+  safeCompare,
+  toWorkerInfo,
+};
 
 const same = (other) => Object.keys(required).filter((name) => other[name] === required[name]);
 console.log(
