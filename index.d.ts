@@ -150,7 +150,8 @@ export type WorkerConnectedHandler = ((worker: WorkerInfo) => void) | ((worker: 
 
 /**
  * Called when a registered worker has left the pool. `pendingRequestIds` is a Set of the handler's own: the requests that
- * were tracked on the worker and never released; those of {@link WorkerServer.request} end by themselves. It may be async. A throw or a rejection is logged and touches nothing else.
+ * were tracked on the worker and never released; those of {@link WorkerServer.request} end by themselves. It may be async.
+ * A throw or a rejection is logged and touches nothing else.
  */
 export type WorkerDisconnectedHandler =
   | ((worker: WorkerInfo, pendingRequestIds: Set<string>) => void)
@@ -462,9 +463,10 @@ export declare class WorkerServer {
   start(): Promise<void>;
 
   /**
-   * Rejects every request with `SERVER_STOPPING`. Closes every worker with 1001 `Server shutting down`, without calling the disconnected handlers, then the endpoints
-   * and the HTTP server. Resolves within {@link WorkerServerLimits.stopGraceMs}, whatever the peers do; at once if the server isn't
-   * running. Endpoints are forgotten, event handlers and HTTP handlers are kept.
+   * Rejects every request with `SERVER_STOPPING`, then closes every worker with 1001 `Server shutting down`, without
+   * calling the disconnected handlers, then the endpoints and the HTTP server. Resolves within
+   * {@link WorkerServerLimits.stopGraceMs}, whatever the peers do; at once if the server isn't running. Endpoints are
+   * forgotten, event handlers and HTTP handlers are kept.
    */
   stop(): Promise<void>;
 
@@ -483,8 +485,8 @@ export declare class WorkerServer {
   onWorkerDisconnected(handler: WorkerDisconnectedHandler): () => void;
 
   /**
-   * Calls `handler` for each message with this `type`. The types `worker_registration` and `heartbeat` are the server's own, and
-   * so are those of docs/PROTOCOL.md if they come from a worker that registered with the feature `request`.
+   * Calls `handler` for each message with this `type`. The types `worker_registration` and `heartbeat` are the server's
+   * own, and so are those of docs/PROTOCOL.md if they come from a worker that registered with the feature `request`.
    *
    * @typeParam T The shape of the message. It is not checked.
    * @returns A function that removes the handler again. Calling it twice is harmless.

@@ -184,7 +184,7 @@ function addDashboard(server, tell) {
   });
 }
 
-/** Workers are not started again: what waits, and none of those left could ever take, is aborted, by the model it asks for. */
+/** Workers are not started again: aborts what waits for a model that none of those left serves. Returns each model's signal. */
 function abandonment(server) {
   const controllers = new Map(
     [...new Set(WORKERS.flatMap(({ models }) => models))].map((m) => [m, new AbortController()]),
@@ -252,7 +252,7 @@ function consoleLogger() {
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') };
 }
 
-/** Gives all jobs to the workers, and kills the one that gets the first of them, while it has requests. Resolves with its id. */
+/** Hands out all jobs, and kills the worker that gets the first of them while it has requests. Resolves with its id. */
 async function runBatch(server, jobs, children, announce) {
   const signalOf = abandonment(server);
   const victim = server.getAvailableWorker(modelOf(jobs[0]), jobs[0].category)?.id ?? WORKERS[0].id;

@@ -3,7 +3,7 @@
 //   node examples/text-worker.mjs --id NAME --url ws://127.0.0.1:19100 [--model ID]... [--max N] [--limit CATEGORY=N]...
 //
 // The token is read from the environment (WORKER_TOKEN) and not from the command line, which every user of the machine
-// sees. Ctrl-C drains: what runs comes to its end first. A worker without this package, message by message, is worker.mjs.
+// sees. Ctrl-C drains: what runs comes to its end first. worker.mjs is a worker without this package, message by message.
 
 import { parseArgs } from 'node:util';
 import { Worker } from '@hardlydifficult/worker-server/worker';

@@ -1,6 +1,6 @@
 // A worker from scratch, message by message: connects to a WorkerServer, registers, sends heartbeats, and answers what
-// `server.request()` sends it. It is here to show the protocol, and needs the npm package `ws` and nothing else. For a worker
-// of your own take the one that is in this package: echo-worker.mjs and text-worker.mjs do.
+// `server.request()` sends it. It shows the protocol, and needs the npm package `ws` and nothing else. For a worker of your
+// own use the Worker of this package, as echo-worker.mjs and text-worker.mjs do.
 //
 //   node examples/worker.mjs --id NAME [--url ws://127.0.0.1:19100] [--model ID]... [--max N] [--limit CATEGORY=N]...
 //

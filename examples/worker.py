@@ -1,11 +1,11 @@
-"""A worker in Python from scratch, message by message: registers, sends heartbeats, answers what `server.request()` sends
-it, and comes back when the connection is lost. For a worker of your own take the package in python/.
+"""A worker in Python from scratch, message by message: registers, sends heartbeats, answers what `server.request()`
+sends it, and comes back when the connection is lost. For a worker of your own use the package in python/.
 
     pip install websockets
     python3 examples/worker.py [ws://127.0.0.1:19100] [ID]
 
-It answers requests with the payload `{"prompt": ...}`. A token is read from WORKER_TOKEN: a server that asks for one hears
-nothing of a worker before it has registered with it.
+It answers requests with the payload `{"prompt": ...}`. A token is read from WORKER_TOKEN: a server that asks for one
+hears nothing of a worker before it has registered with it.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ async def serve(ws, heartbeat_interval_ms):
     try:
         async for text in ws:
             message = json.loads(text)
-            # A "request_cancel" changes nothing here: no thread can be stopped, and the server holds the slot until the answer.
+            # A "request_cancel" changes nothing here: no thread can be stopped. The server holds the slot until the answer.
             if message["type"] == "request":
                 task = asyncio.create_task(answer(ws, message))
                 tasks.add(task)

@@ -1,4 +1,5 @@
-// The part of a user's program that gives out work: requests, streams, the queue, draining. Compiled beside program.ts, never run.
+// The part of a user's program that hands out work: requests, streams, the queue, draining. Compiled beside program.ts,
+// never run.
 
 import { WorkerRequestError, WorkerServer, WorkerStatus } from '@hardlydifficult/worker-server';
 import type {
