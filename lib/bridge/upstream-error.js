@@ -18,7 +18,7 @@ class UpstreamError extends Error {
     this.code = code;
     this.retryable = retryable;
     const type = status < 500 ? 'invalid_request_error' : 'server_error';
-    this.data = { status, body: body ?? { error: { message, type, param: null, code } } };
+    this.data = { status, body: body === undefined ? { error: { message, type, param: null, code } } : body };
   }
 }
 

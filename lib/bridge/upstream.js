@@ -34,15 +34,13 @@ class Upstream {
   /**
    * The entries of `GET /models` that have an id, each id once.
    *
-   * @throws an Error whose `connected` is false if no connection could be made; else with the answer's `status`, if there
-   *   was one
+   * @throws an Error whose `connected` is false if no connection could be made; with the answer's `status` if it is no list
    */
   async models(signal) {
     const { status, text } = await this.#get('/models', signal);
-    if (status !== 200) throw Object.assign(new Error(`status ${status}`), { connected: true, status });
+    if (status !== 200) throw Object.assign(new Error(`status ${status}`), { status });
     const list = parseJson(text)?.data;
-    if (!Array.isArray(list))
-      throw Object.assign(new Error('an answer without a list of models'), { connected: true, status });
+    if (!Array.isArray(list)) throw Object.assign(new Error('an answer without a list of models'), { status });
     const byId = new Map();
     for (const model of list) {
       if (typeof model?.id === 'string' && model.id !== '' && !byId.has(model.id)) byId.set(model.id, model);
@@ -63,13 +61,18 @@ class Upstream {
   }
 
   async #get(path, signal, base = this.#base) {
-    const both = AbortSignal.any([signal, AbortSignal.timeout(LIST_MS)]);
-    const headers = { accept: 'application/json', ...this.#authorization() };
-    const res = await send(new URL(base + path), { headers, signal: both });
+    const giveUp = new AbortController();
+    const abort = () => giveUp.abort();
+    const timer = setTimeout(abort, LIST_MS);
+    signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
     try {
+      const headers = { accept: 'application/json', ...this.#authorization() };
+      const res = await send(new URL(base + path), { headers, signal: giveUp.signal });
       return { status: res.statusCode, text: await readText(res, MAX_MODELS_BYTES) };
-    } catch (error) {
-      throw Object.assign(error, { connected: true });
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', abort);
     }
   }
 
@@ -107,7 +110,9 @@ class Upstream {
     const answer = await this.#text(res, signal);
     const body = parseJson(answer);
     if (status >= 400)
-      throw new UpstreamError('upstream_error', status, messageOf(body, status), { body: body ?? answer });
+      throw new UpstreamError('upstream_error', status, messageOf(body, status), {
+        body: body === undefined ? answer : body,
+      });
     if (body === undefined) throw badAnswer('what is not JSON');
     return body;
   }

@@ -11,6 +11,7 @@ const YES = new Set(['1', 'true', 'yes', 'on']);
 const NO = new Set(['0', 'false', 'no', 'off']);
 
 const variableOf = (flag) => VARIABLE_PREFIX + flag.toUpperCase().replaceAll('-', '_');
+const flagOf = (member) => member.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
 const memberOf = (flag) => flag.replace(/-(\w)/g, (_, letter) => letter.toUpperCase());
 
 /**
@@ -149,4 +150,4 @@ function names(text) {
   return list;
 }
 
-module.exports = { anyText, count, durationMs, names, port, readArguments, secret, url, variableOf };
+module.exports = { anyText, count, durationMs, flagOf, names, port, readArguments, secret, url };

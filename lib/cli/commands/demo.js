@@ -3,6 +3,7 @@
 const { fork } = require('node:child_process');
 const path = require('node:path');
 const { port } = require('../arguments.js');
+const { announcement } = require('../serve/announcement.js');
 const { DEFAULT_PORT, LOOPBACK } = require('./serve.js');
 
 const LAST_PORT = DEFAULT_PORT + 99;
@@ -28,11 +29,7 @@ async function run({ port: wanted }) {
   const at = `${LOOPBACK}:${server.port}`;
   const registered = allRegistered(server);
   for (const worker of WORKERS) startWorker(server, worker);
-  console.log(
-    [`Workers ws://${at}`, `OpenAI http://${at}/v1`, `Status http://${at}/status`, `Metrics http://${at}/metrics`].join(
-      '\n',
-    ),
-  );
+  console.log(announcement(at));
   await registered;
   const body = `{"model":"summary-1","stream":true,"messages":[{"role":"user","content":"…"}]}`;
   console.log(`${WORKERS.length} workers: ${WORKERS.map(([name, model]) => `${name} (${model})`).join(', ')}. Try:

@@ -2,6 +2,7 @@
 
 const { anyText, port, secret, url } = require('../arguments.js');
 const { UsageError } = require('../errors.js');
+const { announcement } = require('../serve/announcement.js');
 const { PROTOCOLS, refuseCluster } = require('../serve/cluster.js');
 const { readSecrets } = require('../serve/secrets.js');
 
@@ -59,28 +60,6 @@ async function run(values, { fromFlag }) {
     adminKey: adminKey.values?.[0],
   });
   console.log(announcement(reachableAt(server, host), { token, apiKey, adminKey }));
-}
-
-function announcement(at, { token, apiKey, adminKey }) {
-  const lines = [
-    `Workers ws://${at}`,
-    `OpenAI http://${at}/v1`,
-    `Status http://${at}/status`,
-    `Metrics http://${at}/metrics`,
-    bridgeCommand(at, token),
-  ];
-  if (token.isRandom) lines.push(`Token ${token.values[0]}`);
-  if (apiKey.isRandom) lines.push(`API key ${apiKey.values[0]}`);
-  if (adminKey.isRandom) lines.push(`Admin key ${adminKey.values[0]}`);
-  return lines.join('\n');
-}
-
-/** To paste on a machine with a model. A token that was given is left to that machine's environment. */
-function bridgeCommand(at, token) {
-  const words = ['npx @hardlydifficult/worker-server bridge', `--server ws://${at}`];
-  if (token.values !== undefined) words.push(`--token ${token.isRandom ? token.values[0] : '"$WORKER_SERVER_TOKEN"'}`);
-  words.push('--upstream http://127.0.0.1:11434/v1');
-  return words.join(' ');
 }
 
 module.exports = { DEFAULT_PORT, LOOPBACK, flags, help, run };

@@ -4,6 +4,7 @@
 
 const { randomBytes } = require('node:crypto');
 const { readFileSync } = require('node:fs');
+const { flagOf } = require('../arguments.js');
 const { Failure } = require('../errors.js');
 
 /**
@@ -15,7 +16,14 @@ const { Failure } = require('../errors.js');
 function readSecrets(values, fromFlag, name, insecure) {
   const given = ownOf(values, fromFlag, [name, `${name}File`]);
   const secrets = [given[name] ?? []].flat();
-  if (given[`${name}File`] !== undefined) secrets.push(...linesOf(given[`${name}File`]));
+  const file = given[`${name}File`];
+  if (file !== undefined) {
+    try {
+      secrets.push(...linesOf(file));
+    } catch (error) {
+      throw new Failure(`--${flagOf(`${name}File`)}: ${file} ${error.message}`, { cause: error });
+    }
+  }
   if (secrets.length > 0) return { values: [...new Set(secrets)], isRandom: false };
   return insecure
     ? { values: undefined, isRandom: false }
@@ -35,12 +43,12 @@ function linesOf(file) {
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Failure(`${file} can't be read (${error.code ?? error.message})`);
+    throw new Error(`can't be read (${error.code ?? error.message})`, { cause: error });
   }
   const lines = text.split('\n').map((line) => line.trim());
   const secrets = lines.filter((line) => line !== '');
-  if (secrets.length === 0) throw new Failure(`${file} is empty`);
-  if (secrets.some((line) => !/^[\x20-\x7e]+$/.test(line))) throw new Failure(`${file} must hold printable ASCII`);
+  if (secrets.length === 0) throw new Error('is empty');
+  if (secrets.some((line) => !/^[\x20-\x7e]+$/.test(line))) throw new Error('must hold printable ASCII');
   return secrets;
 }
 
