@@ -172,7 +172,7 @@ test('/healthz and /readyz are open, and /readyz is 503 while it drains; it ends
 
 test('a second SIGINT stops at once, with 0', async () => {
   const serve = await startServe('--insecure');
-  await startWorker(serve, { handler: () => new Promise(() => {}) });
+  await startWorker(serve, { handler: (_payload, { signal }) => once(signal, 'abort') });
   const headers = { 'content-type': 'application/json' };
   const body = '{"model":"m","messages":[]}';
   request(serve.port, { path: '/v1/chat/completions', method: 'POST', headers, body }).catch(() => {});

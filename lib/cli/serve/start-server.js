@@ -22,13 +22,10 @@ const { statusHandler } = require('./status.js');
  * @returns {Promise<WorkerServer>} it drains and stops at SIGTERM and SIGINT
  */
 async function startServer({ port, host, tokens, apiKeys, adminKey }) {
-  const server = new WorkerServer({
-    port,
-    host,
-    authToken: tokens,
-    drainOnSignals: true,
-    logger: loggerToStderr(),
-  });
+  let hasStarted = false;
+  // What keeps it from starting is said once, as the command's failure.
+  const logger = loggerToStderr(() => hasStarted);
+  const server = new WorkerServer({ port, host, authToken: tokens, drainOnSignals: true, logger });
   const isOpen = host === undefined || !isLoopback(host);
   server.addHttpHandler(healthHandler(server));
   server.addHttpHandler(guardHandler(adminGuard({ key: adminKey, isOpen }), adminKey !== undefined));
@@ -37,6 +34,7 @@ async function startServer({ port, host, tokens, apiKeys, adminKey }) {
   server.addHttpHandler(openaiGateway(server, { path: '/v1', apiKeys }));
   try {
     await server.start();
+    hasStarted = true;
   } catch (error) {
     throw new Failure(reasonOf(error, port, host), { cause: error });
   }
@@ -49,9 +47,11 @@ function reasonOf(error, port, host) {
   return `can't listen on ${at}: ${error.message}`;
 }
 
-function loggerToStderr() {
-  const line = (level) => (message, context) =>
+function loggerToStderr(isOn) {
+  const line = (level) => (message, context) => {
+    if (!isOn()) return;
     console.error(printable(`${level}: ${message}${context === undefined ? '' : ` ${JSON.stringify(context)}`}`));
+  };
   const nothing = () => {};
   return { debug: nothing, info: nothing, warn: line('warn'), error: line('error') };
 }

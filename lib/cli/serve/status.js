@@ -77,17 +77,12 @@ async function act(server, req, res) {
   if (type !== 'application/json') return refuse(403, 'Content-Type must be application/json');
   const { origin, host } = req.headers;
   if (origin !== undefined && !isOriginOf(origin, host)) return refuse(403, 'Not from another origin');
-  const chunks = [];
-  let bytes = 0;
-  for await (const chunk of req) {
-    bytes += chunk.length;
-    if (bytes > MAX_ACTION_BYTES) return refuse(413, 'The body is too large');
-    chunks.push(chunk);
-  }
+  const text = await readBody(req);
+  if (text === undefined) return answerJson(res, 413, { error: 'The body is too large' }, { connection: 'close' });
   let action;
   let workerId;
   try {
-    ({ action, workerId } = JSON.parse(Buffer.concat(chunks).toString()));
+    ({ action, workerId } = JSON.parse(text));
   } catch {
     return refuse(400, 'The body must be a JSON object');
   }
@@ -95,6 +90,21 @@ async function act(server, req, res) {
   if (!Object.hasOwn(ACTIONS, action)) return refuse(400, 'action must be drain, resume or disconnect');
   if (!ACTIONS[action](server, workerId)) return refuse(404, 'No such worker');
   return answerJson(res, 200, { action, workerId });
+}
+
+/** Undefined if it is too large. The rest is then read and let go, so that the answer arrives. */
+function readBody(req) {
+  return new Promise((resolve, reject) => {
+    const chunks = [];
+    let bytes = 0;
+    req.on('data', (chunk) => {
+      bytes += chunk.length;
+      if (bytes <= MAX_ACTION_BYTES) chunks.push(chunk);
+      else resolve(undefined);
+    });
+    req.on('end', () => resolve(Buffer.concat(chunks).toString()));
+    req.on('error', reject);
+  });
 }
 
 const ACTIONS = {
