@@ -53,6 +53,25 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(await connection.closed).toEqual(GOODBYE);
   });
 
+  test('acks of a status that the application had sent before count for nothing', async () => {
+    const { worker, connection } = await start({}, { acksStatus: false });
+    for (const status of ['draining', 'available']) {
+      worker.send({ type: 'worker_status', status });
+      await connection.next('worker_status');
+      connection.send({ type: 'worker_status_ack', status });
+    }
+    // Whatever is behind the acks has been handled with them.
+    connection.request('r1');
+    await connection.next('request_result');
+    const drained = worker.drain();
+    await connection.next('worker_status');
+    connection.request('r2');
+    await connection.next('request_result');
+    connection.send({ type: 'worker_status_ack', status: 'draining' });
+    await drained;
+    expect(await connection.closed).toEqual(GOODBYE);
+  });
+
   test('it does not close before the server’s ack', async () => {
     const { worker, connection } = await start({}, { acksStatus: false });
     const drained = worker.drain();

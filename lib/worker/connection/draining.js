@@ -48,8 +48,9 @@ class Draining {
       session.push(JSON.stringify({ type: 'worker_status', status: 'draining', reason: this.#reason }));
   }
 
-  /** The server sends nothing new from here on. */
+  /** The server sends nothing new from here on. An ack from before is about a status that the application has sent. */
   acknowledged() {
+    if (!this.#started) return;
     this.#acknowledged = true;
     this.check();
   }

@@ -1,0 +1,70 @@
+'use strict';
+
+const { once } = require('events');
+const { request } = require('../support/http.js');
+const { summaryOf } = require('../../lib/cli/demo/summary.js');
+const { runCommand, startCommand } = require('./support/command.js');
+
+test('demo: four workers that stream, one that is killed comes back, and all of them leave with it', async () => {
+  const demo = startCommand('demo', '--port', '0');
+  const [, port] = await demo.stdout(/^Workers ws:\/\/127\.0\.0\.1:(\d+)$/m);
+  await demo.stdout(/^4 workers: ada \(summary-1\), ben \(summary-1\), cleo \(echo-1\), dan \(echo-1\)/m);
+  await demo.stdout(/^Ctrl-C ends it\.$/m);
+  const at = { port: Number(port) };
+  const ask = (body) =>
+    request(at.port, {
+      path: '/v1/chat/completions',
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  const messages = [{ role: 'user', content: 'One two three.' }];
+  const { choices } = JSON.parse((await ask({ model: 'echo-1', messages })).text);
+  expect(choices[0].message.content).toBe('One two three.');
+  const events = (await ask({ model: 'summary-1', messages, stream: true })).text.match(/^data: .*$/gm);
+  expect(events.at(-1)).toBe('data: [DONE]');
+  const deltas = events.slice(0, -1).map((event) => JSON.parse(event.slice(6)).choices[0].delta.content ?? '');
+  expect(deltas).toEqual(['One ', 'two ', 'three.', '']);
+  expect((await ask({ model: 'echo-1', messages: [] })).status).toBe(400);
+
+  const { stdout } = await runCommand('status', `http://127.0.0.1:${port}`, '--json');
+  expect(
+    JSON.parse(stdout)
+      .workers.map(({ id }) => id)
+      .sort(),
+  ).toEqual(['ada', 'ben', 'cleo', 'dan']);
+  const workerPids = childrenOf(demo.child.pid);
+  if (workerPids !== undefined) {
+    expect(workerPids).toHaveLength(4);
+    process.kill(workerPids[0], 'SIGKILL');
+    await demo.stdout(/ has ended \(SIGKILL\) and is started again/);
+  }
+  demo.child.kill('SIGINT');
+  expect(await demo.exit).toMatchObject({ code: 0, signal: null });
+});
+
+/** The ids of a process's children, where the system says them. */
+function childrenOf(pid) {
+  const fs = require('fs');
+  try {
+    return fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').map(Number);
+  } catch {
+    return undefined;
+  }
+}
+
+test('a port that is given and taken is exit 1', async () => {
+  const other = require('net').createServer().listen(0, '127.0.0.1');
+  await once(other, 'listening');
+  const { code, stderr } = await runCommand('demo', '--port', String(other.address().port));
+  other.close();
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/^worker-server demo: port \d+ of 127\.0\.0\.1 is taken/);
+});
+
+test('the summary has the sentences with the words that come most often, in their order', () => {
+  const text = 'Nothing here. Workers stream tokens. A fox ran. Servers let workers stream. Bye.';
+  expect(summaryOf(text)).toBe('Workers stream tokens. Servers let workers stream.');
+  expect(summaryOf('')).toBe('');
+  expect(summaryOf('no end')).toBe('no end');
+});

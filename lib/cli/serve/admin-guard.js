@@ -1,0 +1,65 @@
+'use strict';
+
+// Who may see the status page and the metrics.
+
+const { createHash, timingSafeEqual } = require('node:crypto');
+const { isIP } = require('node:net');
+
+const digest = (text) => createHash('sha256').update(text).digest();
+
+/**
+ * @param {object} options
+ * @param {string} [options.key] the admin key; undefined: there is none
+ * @param {boolean} options.isOpen without a key, whether all may in, or only this machine
+ * @returns {(req: import('node:http').IncomingMessage) => boolean}
+ */
+function adminGuard({ key, isOpen }) {
+  if (key === undefined) return isOpen ? () => true : isThisMachine;
+  const expected = digest(key);
+  return (req) => {
+    const given = credentialOf(req.headers.authorization);
+    return given !== undefined && timingSafeEqual(digest(given), expected);
+  };
+}
+
+/** The Bearer token, or the password of Basic, whoever the user is. */
+function credentialOf(header = '') {
+  const [, scheme, value] = /^(\S+) +(\S+) *$/.exec(header) ?? [];
+  if (scheme?.toLowerCase() === 'bearer') return value;
+  if (scheme?.toLowerCase() !== 'basic') return undefined;
+  const pair = Buffer.from(value, 'base64').toString();
+  const colon = pair.indexOf(':');
+  return colon < 0 ? undefined : pair.slice(colon + 1);
+}
+
+/** A page elsewhere that had its name resolve to this machine still has that name in `Host`. */
+function isThisMachine(req) {
+  const peer = req.socket.remoteAddress ?? '';
+  return isLoopback(peer) && req.headers['x-forwarded-for'] === undefined && isLoopback(hostOf(req.headers.host));
+}
+
+function hostOf(header = '') {
+  const [, bracketed, plain] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(header) ?? [];
+  return (bracketed ?? plain ?? '').toLowerCase();
+}
+
+function isLoopback(host) {
+  const address = host.replace(/^::ffff:/i, '');
+  return host === 'localhost' || host === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
+}
+
+/** What a path needs the guard for. */
+const isGuarded = (path) => path === '/metrics' || /^\/status(?:[./]|$)/.test(path);
+
+/** Answers what the guard does not let in. */
+function guardHandler(allows, hasKey) {
+  return (req, res) => {
+    if (!isGuarded(req.url.split('?', 1)[0]) || allows(req)) return false;
+    const ask = hasKey ? { 'www-authenticate': 'Basic realm="worker-server", charset="UTF-8"' } : {};
+    res.writeHead(hasKey ? 401 : 403, { 'content-type': 'application/json', 'cache-control': 'no-store', ...ask });
+    res.end(`${JSON.stringify({ error: hasKey ? 'The admin key is missing or wrong' : 'Only for this machine' })}\n`);
+    return true;
+  };
+}
+
+module.exports = { adminGuard, guardHandler, isLoopback };

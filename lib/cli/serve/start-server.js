@@ -1,0 +1,71 @@
+'use strict';
+
+// A server with all that `serve` puts on its port.
+
+const os = require('node:os');
+const { WorkerServer } = require('../../../index.js');
+const { openaiGateway } = require('../../gateway');
+const { Failure } = require('../errors.js');
+const { printable } = require('../printable.js');
+const { adminGuard, guardHandler, isLoopback } = require('./admin-guard.js');
+const { healthHandler } = require('./health.js');
+const { metricsHandler } = require('./metrics.js');
+const { statusHandler } = require('./status.js');
+
+/**
+ * @param {object} options
+ * @param {number} options.port
+ * @param {string} [options.host] undefined: all interfaces
+ * @param {string[]} [options.tokens] undefined: no worker is asked for one
+ * @param {string[]} [options.apiKeys] undefined: the gateway is open
+ * @param {string} [options.adminKey] undefined: the status page is for this machine if the port is, else open
+ * @returns {Promise<WorkerServer>} it drains and stops at SIGTERM and SIGINT
+ */
+async function startServer({ port, host, tokens, apiKeys, adminKey }) {
+  let hasStarted = false;
+  // What keeps it from starting is said once, as the command's failure.
+  const logger = loggerToStderr(() => hasStarted);
+  const server = new WorkerServer({ port, host, authToken: tokens, drainOnSignals: true, logger });
+  const isOpen = host === undefined || !isLoopback(host);
+  server.addHttpHandler(healthHandler(server));
+  server.addHttpHandler(guardHandler(adminGuard({ key: adminKey, isOpen }), adminKey !== undefined));
+  server.addHttpHandler(statusHandler(server));
+  server.addHttpHandler(metricsHandler(server));
+  server.addHttpHandler(openaiGateway(server, { path: '/v1', apiKeys }));
+  try {
+    await server.start();
+    hasStarted = true;
+  } catch (error) {
+    throw new Failure(reasonOf(error, port, host), { cause: error });
+  }
+  return server;
+}
+
+function reasonOf(error, port, host) {
+  const at = host === undefined ? `port ${port}` : `port ${port} of ${host}`;
+  if (error.code === 'EADDRINUSE') return `${at} is taken (EADDRINUSE)`;
+  return `can't listen on ${at}: ${error.message}`;
+}
+
+function loggerToStderr(isOn) {
+  const line = (level) => (message, context) => {
+    if (!isOn()) return;
+    console.error(printable(`${level}: ${message}${context === undefined ? '' : ` ${JSON.stringify(context)}`}`));
+  };
+  const nothing = () => {};
+  return { debug: nothing, info: nothing, warn: line('warn'), error: line('error') };
+}
+
+/** The host and port under which others reach the server: of all interfaces, the first that leads out of this machine. */
+function reachableAt(server, host) {
+  const isWildcard = host === undefined || host === '0.0.0.0' || host === '::';
+  const name = isWildcard ? outwardAddress() : host;
+  return `${name.includes(':') ? `[${name}]` : name}:${server.port}`;
+}
+
+function outwardAddress() {
+  const addresses = Object.values(os.networkInterfaces()).flat();
+  return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1';
+}
+
+module.exports = { reachableAt, startServer };
