@@ -127,6 +127,26 @@ test('what waits leaves at once when it is aborted, and nothing is sent', async 
   answer.catch(() => {});
 });
 
+test('requests that share a signal leave together: with limits.cancelGraceMs 0 none gets the slot of another', async () => {
+  const { server } = await startServer({ limits: { cancelGraceMs: 0 } });
+  const worker = await connectRequestWorker(server, 'w', { slots: 1 });
+  const controller = new AbortController();
+  const started = [];
+  const answers = Array.from({ length: 5 }, (_, number) => {
+    const options = { signal: controller.signal, onStarted: () => started.push(number) };
+    return rejection(server.request({ number }, options));
+  });
+  const other = server.request({ number: 'other' });
+  controller.abort();
+  await Promise.all(answers);
+  expect(started).toEqual([0]);
+  expect((await worker.nextRequest()).payload).toEqual({ number: 0 });
+  const request = await worker.nextRequest();
+  expect(request.payload).toEqual({ number: 'other' });
+  worker.answer(request, 'result', { data: 1 });
+  expect(await other).toBe(1);
+});
+
 test('one listener is on a signal however many requests share it, and none once they are settled', async () => {
   const { server } = await startServer();
   const worker = await connectRequestWorker(server, 'w', { slots: 5 });
