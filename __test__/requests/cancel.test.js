@@ -113,6 +113,15 @@ test('idleTimeoutMs ends in TIMEOUT when the worker says nothing about the reque
   expect(await answer).toMatchObject({ code: 'TIMEOUT', started: true });
 });
 
+test('heartbeats that name the request do not count for idleTimeoutMs', async () => {
+  const { worker, answer, request } = await running({ idleTimeoutMs: 60 });
+  worker.answer(request, 'ack');
+  const beat = () => worker.send({ type: 'heartbeat', workerId: 'w', timestamp: '', active: ['r'] });
+  const beats = setInterval(beat, 10);
+  expect(await answer).toMatchObject({ code: 'TIMEOUT', started: true, attempts: 1, workerId: 'w' });
+  clearInterval(beats);
+});
+
 test('what waits leaves at once when it is aborted, and nothing is sent', async () => {
   const { server, worker, answer, request } = await running();
   const controller = new AbortController();
