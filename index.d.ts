@@ -537,7 +537,7 @@ export declare class WorkerServer {
    * itself.
    *
    * @returns False if the worker is unknown.
-   * @throws A `TypeError` if `status` is another one.
+   * @throws A `TypeError` if `workerId` is no string, or `status` another one.
    */
   setWorkerStatus(workerId: string, status: 'available' | 'draining'): boolean;
 
@@ -548,7 +548,7 @@ export declare class WorkerServer {
    * @param options.code 1000, or 3000 to 4999. 1000 by default: a worker of this package does not come back then.
    * @param options.reason At most 123 bytes. None by default.
    * @returns False if the worker is unknown.
-   * @throws A `TypeError` that names a wrong option.
+   * @throws A `TypeError` that names a wrong argument or option.
    */
   disconnectWorker(
     workerId: string,

@@ -130,6 +130,17 @@ test('what an older attempt says is stale, and a heartbeat that names it is answ
   expect(await answer).toBe('new');
 });
 
+test('an attempt that was rejected is an older one, too', async () => {
+  const { server, a, b } = await two();
+  const answer = server.request({}, { requestId: 'r' });
+  a.answer(await a.nextRequest(), 'reject');
+  const second = await b.nextRequest();
+  a.send({ type: 'heartbeat', workerId: 'a', timestamp: '', active: ['r'] });
+  expect(await a.next('request_cancel')).toMatchObject({ attempt: 1, reason: 'superseded' });
+  b.answer(second, 'result', { data: 1 });
+  expect(await answer).toBe(1);
+});
+
 test('while it pauses no slot is taken, its id is in use, and an abort ends it at once', async () => {
   const { server, a, b } = await two();
   jest.spyOn(Math, 'random').mockReturnValue(0.999);

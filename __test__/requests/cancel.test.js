@@ -113,6 +113,15 @@ test('idleTimeoutMs ends in TIMEOUT when the worker says nothing about the reque
   expect(await answer).toMatchObject({ code: 'TIMEOUT', started: true });
 });
 
+test('heartbeats that name the request do not count for idleTimeoutMs', async () => {
+  const { worker, answer, request } = await running({ idleTimeoutMs: 60 });
+  worker.answer(request, 'ack');
+  const beat = () => worker.send({ type: 'heartbeat', workerId: 'w', timestamp: '', active: ['r'] });
+  const beats = setInterval(beat, 10);
+  expect(await answer).toMatchObject({ code: 'TIMEOUT', started: true, attempts: 1, workerId: 'w' });
+  clearInterval(beats);
+});
+
 test('what waits leaves at once when it is aborted, and nothing is sent', async () => {
   const { server, worker, answer, request } = await running();
   // It has a result in the end.
@@ -126,6 +135,26 @@ test('what waits leaves at once when it is aborted, and nothing is sent', async 
   worker.answer(request, 'result');
   await worker.sync();
   expect(worker.frames.some((text) => text.includes('waiting'))).toBe(false);
+});
+
+test('requests that share a signal leave together: with limits.cancelGraceMs 0 none gets the slot of another', async () => {
+  const { server } = await startServer({ limits: { cancelGraceMs: 0 } });
+  const worker = await connectRequestWorker(server, 'w', { slots: 1 });
+  const controller = new AbortController();
+  const started = [];
+  const answers = Array.from({ length: 5 }, (_, number) => {
+    const options = { signal: controller.signal, onStarted: () => started.push(number) };
+    return rejection(server.request({ number }, options));
+  });
+  const other = server.request({ number: 'other' });
+  controller.abort();
+  await Promise.all(answers);
+  expect(started).toEqual([0]);
+  expect((await worker.nextRequest()).payload).toEqual({ number: 0 });
+  const request = await worker.nextRequest();
+  expect(request.payload).toEqual({ number: 'other' });
+  worker.answer(request, 'result', { data: 1 });
+  expect(await other).toBe(1);
 });
 
 test('one listener is on a signal however many requests share it, and none once they are settled', async () => {

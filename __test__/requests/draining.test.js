@@ -109,6 +109,12 @@ test('setWorkerStatus: a drain is immediate, of an unknown id false, of a wrong 
     expect(() => server.setWorkerStatus('w', status)).toThrow(TypeError);
 });
 
+test.each([[null], [undefined], [7], [{}]])('a worker id %j is a TypeError that names it', async (workerId) => {
+  const { server } = await startServer();
+  expect(() => server.setWorkerStatus(workerId, 'draining')).toThrow(/^workerId must be a string/);
+  expect(() => server.disconnectWorker(workerId)).toThrow(/^workerId must be a string/);
+});
+
 test('a new session starts without a mark', async () => {
   const { server } = await startServer();
   await connectRequestWorker(server);

@@ -110,3 +110,50 @@ test('a request from a disconnected handler goes to another worker, or waits', a
   second.answer(await second.nextRequest(), 'result', { data: 'done' });
   expect(await answers[0]).toBe('done');
 });
+
+test('onQueued may abort its request, and stop the server', async () => {
+  const { server } = await startServer();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const aborted = rejection(server.request({}, { signal, onQueued: () => controller.abort() }));
+  expect(server.getQueueInfo().size).toBe(0);
+  expect(await aborted).toBe(signal.reason);
+  let stopped;
+  const onQueued = () => {
+    stopped = server.stop();
+  };
+  expect(await rejection(server.request({}, { onQueued }))).toMatchObject({ code: 'SERVER_STOPPING', started: false });
+  await stopped;
+});
+
+test('onStarted may stop the server: the request was sent, and its worker is told before the close frame', async () => {
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server);
+  let stopped;
+  const onStarted = () => {
+    stopped = server.stop();
+  };
+  const error = await rejection(server.request({}, { onStarted }));
+  expect(error).toMatchObject({ code: 'SERVER_STOPPING', started: true, attempts: 1, workerId: 'w' });
+  expect((await worker.next('request_cancel')).reason).toBe('stopping');
+  await stopped;
+});
+
+test('callbacks may make requests, whose callbacks may make requests', async () => {
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server, 'w', { slots: 1 });
+  const answers = [];
+  const ask = (number) => {
+    const again = () => number < 5 && ask(number + 1);
+    answers.push(server.request(number, { onStarted: again }));
+  };
+  ask(1);
+  for (let number = 1; number <= 5; number += 1) {
+    const request = await worker.nextRequest();
+    expect(request.payload).toBe(number);
+    worker.answer(request, 'result', { data: number });
+  }
+  expect(await Promise.all(answers)).toHaveLength(5);
+  await worker.sync();
+  expect(server.getWorkerInfo()[0].activeRequests).toBe(0);
+});

@@ -45,6 +45,23 @@ test('also while the old connection still stands', async () => {
   expect((await worker.closed).code).toBe(4003);
 });
 
+test('what the old connection still says is stale, or came before', async () => {
+  const { server, log, worker, answer, request, sessionId } = await lost();
+  await worker.sync();
+  const coming = comeBack(server, sessionId, [{ requestId: 'r', attempt: 1, done: false }]);
+  const { ws } = worker;
+  while (ws.readyState === ws.OPEN) {
+    worker.answer(request, 'progress', { data: 'old' });
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const again = await coming;
+  expect(again.ack.resumed).toHaveLength(1);
+  expect(server.getWorkerInfo().map(({ activeRequests }) => activeRequests)).toEqual([1]);
+  again.answer(request, 'result', { data: 'new' });
+  expect(await answer).toBe('new');
+  expect(log.all('Worker WebSocket error')).toEqual([]);
+});
+
 test('a stream goes on from nextSeq', async () => {
   const { server, worker, stream, request, sessionId } = await lost({}, 'stream');
   for (const seq of [0, 1, 2]) worker.answer(request, 'chunk', { seq, data: seq });

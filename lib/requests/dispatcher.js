@@ -24,7 +24,7 @@ class Dispatcher {
   /** Requests under way by id. */
   #requests = new Map();
   #deadlines = new Deadlines((items) => this.#onDue(items));
-  #signals = new Signals((request, reason) => this.cancel(request, reason, 'aborted'));
+  #signals = new Signals((requests, reason) => this.#onAbort(requests, reason));
   /** Those that wait, by the number that the native queue gave them. */
   #waiting = new Map();
   /** Stands among the deadlines for the next time that a pause after a rejection ends. */
@@ -254,7 +254,7 @@ class Dispatcher {
     request.rejectedBy ??= new Map();
     const times = (request.rejectedBy.get(id)?.times ?? 0) + 1;
     const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (times - 1));
-    request.rejectedBy.set(id, { times, until: now() + Math.random() * longest });
+    request.rejectedBy.set(id, { times, until: now() + Math.random() * longest, attempt: request.attempt });
     this.release(request);
     this.submit(request);
     this.dispatch();
@@ -300,6 +300,12 @@ class Dispatcher {
     request.stateEndsAt = now() + this.#host.graceFor(request.record);
     if (request.stateEndsAt <= now()) this.#freeUnconfirmed(request);
     else this.schedule(request);
+  }
+
+  /** Those that run come last: the slot of one may be free at once, and none of the others is to be sent any more. */
+  #onAbort(requests, reason) {
+    for (const request of requests) if (request.state !== RUNNING) this.cancel(request, reason, 'aborted');
+    for (const request of requests) this.cancel(request, reason, 'aborted');
   }
 
   /** What a worker said, or that it left, ends the wait for its confirmation. */

@@ -50,7 +50,7 @@ class Request {
   hasChunks = false;
   /** The last attempt of each worker that it was on, by id. */
   triedOn = null;
-  /** How often each worker has rejected it, and until when it does not get it again, by id. */
+  /** How often each worker has rejected it, at which attempt last, and until when it does not get it again, by id. */
   rejectedBy = null;
   /** It has been in the queue. */
   hasWaited = false;
@@ -98,6 +98,13 @@ class Request {
   /** It keeps the place that it had, and is refused by no bound: it has waited, or been given to a worker. */
   get comesBack() {
     return this.arrival !== undefined;
+  }
+
+  /** The number of its last attempt on a worker that does not have it any more; `undefined` if there was none. */
+  formerAttemptOn(workerId) {
+    const tried = this.triedOn?.get(workerId);
+    const rejected = this.rejectedBy?.get(workerId)?.attempt;
+    return tried === undefined || rejected > tried ? rejected : tried;
   }
 
   /** The caller gets its result. Once there is one, nothing changes it. */

@@ -9,7 +9,7 @@ class Signals {
   #watched = new Map();
   #onAbort;
 
-  /** @param {(request: object, reason: unknown) => void} onAbort Called for each request whose signal aborts. */
+  /** @param {(requests: object[], reason: unknown) => void} onAbort Called with the requests whose signal aborts. */
   constructor(onAbort) {
     this.#onAbort = onAbort;
   }
@@ -39,7 +39,7 @@ class Signals {
   }
 
   #abort(signal, requests) {
-    for (const request of [...requests]) this.#onAbort(request, signal.reason);
+    this.#onAbort([...requests], signal.reason);
   }
 }
 

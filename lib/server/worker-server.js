@@ -191,13 +191,15 @@ class WorkerServer {
   }
 
   setWorkerStatus(workerId, status) {
+    requireString(workerId, 'workerId');
     if (!STATUSES.has(status)) throw wrongType('status', "'available' or 'draining'", status);
-    return typeof workerId === 'string' && (this.#running?.setWorkerStatus(workerId, status) ?? false);
+    return this.#running?.setWorkerStatus(workerId, status) ?? false;
   }
 
   disconnectWorker(workerId, options = {}) {
+    requireString(workerId, 'workerId');
     const { code, reason } = readClosing(options);
-    return typeof workerId === 'string' && (this.#running?.disconnectWorker(workerId, code, reason) ?? false);
+    return this.#running?.disconnectWorker(workerId, code, reason) ?? false;
   }
 
   async drain(options = {}) {
