@@ -77,7 +77,9 @@ class Submissions {
     if (typeof text !== 'string' || text.length > MAX_SHORT) return this.#sendAlone(record, text);
     if (this.#count === MAX_SUBMISSIONS || this.#end + text.length * MAX_UNIT_BYTES > this.#texts.length) this.#flush();
     const bytes = utf8Write.call(this.#texts, text, this.#end);
-    record.bufferedAmountPage ??= this.#bufferedAmountPage(Math.floor(record.bufferedAmountIndex / BUFFERED_AMOUNT_PAGE_SLOTS));
+    record.bufferedAmountPage ??= this.#bufferedAmountPage(
+      Math.floor(record.bufferedAmountIndex / BUFFERED_AMOUNT_PAGE_SLOTS),
+    );
     // What was published since the last time may be among what the native side shows, if it has taken that early. Then it counts twice.
     const departing = (record.departingSince === this.#taken ? record.departing : 0) + bytes + HEADER_BYTES;
     if (record.bufferedAmountPage[record.bufferedAmountSlot] + departing > this.#maxQueuedBytes)
