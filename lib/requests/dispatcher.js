@@ -1,17 +1,14 @@
 'use strict';
 
-const { describeError } = require('../workers/handlers.js');
+const { callBack } = require('./callbacks.js');
 const { Deadlines, now } = require('./deadlines.js');
-const { WorkerRequestError } = require('./errors.js');
+const { Failures } = require('./failures.js');
 const { readRequestOptions } = require('./options.js');
 const { DONE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
+const { pauseMs } = require('./pause.js');
 const { Signals } = require('./signals.js');
 const { FULL, NEVER_WAITS, NO_WORKER, OWED, TAKEN, WAITS } = require('./outcomes.js');
 const { RequestStream, StreamSource } = require('./stream.js');
-
-/** The pause before attempt n + 1 lies between 0 and this, doubled for each attempt before, at most `MAX_PAUSE_MS`. */
-const FIRST_PAUSE_MS = 50;
-const MAX_PAUSE_MS = 2_000;
 
 /**
  * The life of every request from the call to its end: it waits for a slot, runs on a worker, is tried again where that is
@@ -34,6 +31,7 @@ class Dispatcher {
   #options;
   #host;
   #slots;
+  #failures;
 
   /**
    * @param options `queue`, `modelMatch`, `requestTypes` as their readers return them, and the limits `cancelGraceMs`,
@@ -44,6 +42,7 @@ class Dispatcher {
     this.#options = options;
     this.#host = host;
     this.#slots = host.slots;
+    this.#failures = new Failures(host.slots);
   }
 
   get host() {
@@ -135,13 +134,13 @@ class Dispatcher {
           this.#wait(request);
           return;
         case NO_WORKER:
-          this.#endWithNoWorker(request);
+          this.#end(request, this.#failures.noWorker(request));
           return;
         case NEVER_WAITS:
-          this.#endWithoutSlot(request);
+          this.#end(request, this.#failures.withoutSlot(request));
           return;
         case FULL:
-          this.#endWithFullQueue(request);
+          this.#end(request, this.#failures.fullQueue(request));
           return;
       }
     }
@@ -231,8 +230,7 @@ class Dispatcher {
       request.triedOn ??= new Map();
       request.triedOn.set(request.lastRecord.id, request.attempt);
       request.state = PAUSING;
-      const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (request.attempts - 1));
-      request.stateEndsAt = now() + Math.random() * longest;
+      request.stateEndsAt = now() + pauseMs(request.attempts);
       request.queueLeftMs = request.options.queueTimeoutMs;
       this.schedule(request);
     }
@@ -253,8 +251,7 @@ class Dispatcher {
     request.attempts -= 1;
     request.rejectedBy ??= new Map();
     const times = (request.rejectedBy.get(id)?.times ?? 0) + 1;
-    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (times - 1));
-    request.rejectedBy.set(id, { times, until: now() + Math.random() * longest, attempt: request.attempt });
+    request.rejectedBy.set(id, { times, until: now() + pauseMs(times), attempt: request.attempt });
     this.release(request);
     this.submit(request);
     this.dispatch();
@@ -390,7 +387,7 @@ class Dispatcher {
       this.#timeOut(request, `No result within ${request.options.timeoutMs} ms`);
     } else if (request.state === WAITING) {
       this.#withdraw(request);
-      this.#endWithoutSlot(request);
+      this.#end(request, this.#failures.withoutSlot(request));
     } else if (request.state === PAUSING) {
       this.submit(request);
     } else if (request.stateEndsAt <= time) {
@@ -404,57 +401,16 @@ class Dispatcher {
     this.cancel(request, this.error(request, 'TIMEOUT', message), 'timeout');
   }
 
-  /** The time for waiting is up. */
-  #endWithoutSlot(request) {
-    if (!this.#slots.hasWorkerFor(request)) {
-      this.#endWithNoWorker(request);
-      return;
-    }
-    const explanation = this.#slots.explainRequest(request);
-    const message = `No slot was free within ${request.options.queueTimeoutMs} ms: ${explanation}`;
-    this.#end(request, this.error(request, 'QUEUE_TIMEOUT', message));
-  }
-
-  #endWithFullQueue(request) {
-    this.#end(request, this.error(request, 'QUEUE_FULL', `The queue is full: ${this.#slots.explainRequest(request)}`));
-  }
-
-  #endWithNoWorker(request) {
-    const message = `No worker could take the request: ${this.#slots.explainRequest(request)}`;
-    this.#end(request, this.error(request, 'NO_WORKER', message));
-  }
-
   // ---- For both ----
 
   /** @returns {WorkerRequestError} */
   error(request, code, message, data) {
-    const isAGuess = code === 'QUEUE_FULL' || code === 'NO_WORKER';
-    return new WorkerRequestError(message, {
-      code,
-      requestId: request.requestId,
-      attempts: request.attempts,
-      workerId: request.lastRecord?.id,
-      started: request.attempts > 0,
-      data,
-      retryAfterMs: isAGuess ? this.#slots.retryAfterMs() : undefined,
-    });
+    return this.#failures.error(request, code, message, data);
   }
 
   /** Calls one of the caller's callbacks, unless the caller has had its end. */
   call(request, name, ...args) {
-    const callback = request.options[name];
-    if (callback === undefined || request.isSettled) return;
-    const complain = (thrown) => {
-      const { requestId } = request;
-      const context = { requestId, callback: name, error: describeError(thrown) };
-      this.#host.logger.error('Error in request callback', context);
-    };
-    try {
-      const result = callback(...args);
-      if (typeof result?.then === 'function') result.then(undefined, complain);
-    } catch (thrown) {
-      complain(thrown);
-    }
+    callBack(this.#host.logger, request, name, args);
   }
 }
 

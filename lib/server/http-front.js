@@ -3,9 +3,9 @@
 const http = require('node:http');
 const net = require('node:net');
 const { clearTimeout, setTimeout } = require('node:timers');
-const { WebSocketServer } = require('ws');
 
 const { describeError } = require('../workers/handlers.js');
+const { EndpointSockets } = require('./endpoint-sockets.js');
 const { asksForWebSocket, hasBody, headOf, headWithoutUpgrade, pathOf } = require('./upgrade-request.js');
 
 const NO_OP = () => {};
@@ -65,11 +65,7 @@ class HttpFront {
   /** The native side, once its port is bound. */
   #getNative;
   #server;
-  /** Upgrades for endpoints: the server of those that don't compress, and by endpoint those of the others. */
-  #endpointServer;
-  #compressing = new WeakMap();
-  #maxPayload;
-  #endpointSockets = new Set();
+  #endpointSockets;
   #sockets = new Set();
   #closing = false;
   #onEmpty = NO_OP;
@@ -102,8 +98,7 @@ class HttpFront {
     this.#onResponseError = function onResponseError(error) {
       complain(this.req, error);
     };
-    this.#maxPayload = limits.maxMessageBytes;
-    this.#endpointServer = this.#createEndpointServer(false);
+    this.#endpointSockets = new EndpointSockets({ maxPayload: limits.maxMessageBytes, logger, limitedLogger });
     this.#server = http.createServer({
       ...httpOptions(limits),
       // Where Node knows of it (24.9), it may read a body before it gives the socket away. So requests for other upgrades that
@@ -157,7 +152,7 @@ class HttpFront {
   /** Lets running requests end and endpoint sockets say goodbye, then cuts what is left after `graceMs`. */
   async close(graceMs) {
     this.#closing = true;
-    for (const ws of this.#endpointSockets) this.#sayGoodbye(ws);
+    this.#endpointSockets.sayGoodbye();
     let timer;
     const overdue = new Promise((resolve) => {
       timer = setTimeout(resolve, graceMs);
@@ -171,14 +166,6 @@ class HttpFront {
     if (this.#sockets.size > 0) await Promise.race([empty, overdue]);
     clearTimeout(timer);
     for (const socket of this.#sockets) socket.destroy();
-  }
-
-  #sayGoodbye(ws) {
-    try {
-      ws.close(1001, 'Server shutting down');
-    } catch {
-      // The application may have changed it. It is cut when the grace period is over, and the others say theirs.
-    }
   }
 
   /**
@@ -327,14 +314,11 @@ class HttpFront {
     const path = pathOf(req.url);
     const endpoint = this.#endpoints.get(path);
     if (endpoint !== undefined) {
-      this.#serverOf(endpoint).handleUpgrade(req, socket, head, (ws) =>
-        this.#onEndpointSocket(path, endpoint, ws, req),
-      );
+      this.#endpointSockets.accept(path, endpoint, req, socket, head);
     } else if (req.method === 'GET') {
       this.#returnToWorkers(req, socket, head);
     } else {
-      // It refuses the method.
-      this.#endpointServer.handleUpgrade(req, socket, head, NO_OP);
+      this.#endpointSockets.refuseMethod(req, socket, head);
     }
   }
 
@@ -350,40 +334,6 @@ class HttpFront {
     socket.unshift(Buffer.concat([headWithoutUpgrade(req), head]));
     socket[PASSED_OVER] = req;
     this.#server.emit('connection', socket);
-  }
-
-  #createEndpointServer(perMessageDeflate) {
-    return new WebSocketServer({
-      noServer: true,
-      clientTracking: false,
-      maxPayload: this.#maxPayload,
-      perMessageDeflate,
-    });
-  }
-
-  #serverOf(endpoint) {
-    if (!endpoint.perMessageDeflate) return this.#endpointServer;
-    let server = this.#compressing.get(endpoint);
-    if (server === undefined) {
-      server = this.#createEndpointServer(endpoint.perMessageDeflate);
-      this.#compressing.set(endpoint, server);
-    }
-    return server;
-  }
-
-  #onEndpointSocket(path, { handler }, ws, req) {
-    this.#endpointSockets.add(ws);
-    ws.on('close', () => this.#endpointSockets.delete(ws));
-    const tell = (logger, thrown) => logger.error('WebSocket server error', { path, error: describeError(thrown) });
-    const complain = (thrown) => tell(this.#logger, thrown);
-    // Without a listener a peer's broken frame would be an uncaught exception.
-    ws.on('error', (error) => tell(this.#limitedLogger, error));
-    try {
-      const result = handler(ws, req);
-      if (typeof result?.then === 'function') result.then(undefined, complain);
-    } catch (thrown) {
-      complain(thrown);
-    }
   }
 
   /** A worker that came on a connection which had served other requests, as some proxies have it. */

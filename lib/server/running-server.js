@@ -7,25 +7,19 @@ const { Submissions } = require('./submissions.js');
 const { describeError, writeLine } = require('../workers/handlers.js');
 const { unknownWorkerInfo } = require('../workers/worker-info.js');
 const { WorkerLifecycle } = require('../workers/worker-lifecycle.js');
-const { WorkerRecord } = require('./worker-record.js');
 const { RequestHost } = require('./request-host.js');
 const { RequestSlots } = require('./request-slots.js');
 const { TrackedRequests } = require('./tracked-requests.js');
 const { WorkerChanges } = require('./worker-changes.js');
+const { WorkerRegistry } = require('./worker-registry.js');
 const { HttpFront } = require('./http-front.js');
 const { limitedLogger } = require('./limited-logger.js');
 const { listenError } = require('./listen-error.js');
-const { ROW_FIELDS, levels: LEVELS } = require('../native/abi.js');
+const { levels: LEVELS } = require('../native/abi.js');
 const native = require('../native/addon.js');
 const { parse } = require('./joined-texts.js');
 const { MEMORY_IS_SHARED, rowReader } = require('../native/shared-memory.js');
-const { ANSWER_TYPES, RESUME, sharedFeatures } = require('../requests/wire.js');
-
-/** A close frame with this code is a goodbye: whoever sends it does not come back to go on. */
-const NORMAL_CLOSURE = 1000;
-
-// As it was when this was loaded: tests replace it.
-const { parse: parseJson } = JSON;
+const { ANSWER_TYPES } = require('../requests/wire.js');
 
 /** What a worker with the feature `request` says to the server, and to no handler. */
 const SERVER_TYPES = new Set([...ANSWER_TYPES, 'worker_status', 'worker_update']);
@@ -41,17 +35,12 @@ class RunningServer {
   #graceMs;
   #front;
   #relay;
-  /** Registered workers by key, in the order of their registration, by id, and by connection. */
-  #workers = new Map();
-  #byId = new Map();
-  #byPeer = new Map();
-  /** Connections that were told to stay though they did not register. */
-  #kept = new Set();
+  #registry;
   /** Returns the state of one worker, as the native side has written it last. */
   #readRow;
   #events = new EventLoop({
     handleEvent: (kind, batch) => this.#handleEvent(kind, batch),
-    onRow: (fields, at) => this.#workers.get(fields[at])?.update(fields, at),
+    onRow: (rows, at) => this.#registry.update(rows, at),
     complain: (kind, thrown) => this.#complain(kind, thrown),
   });
   #submissions;
@@ -61,8 +50,6 @@ class RunningServer {
   #requests;
   #changes;
   #drain = null;
-  /** Connections that have registered with the feature `request`: what it brought with it is the server's there for good. */
-  #speakers = new Set();
   #stopped = null;
   #onStopped = null;
 
@@ -129,7 +116,7 @@ class RunningServer {
   }
 
   #prepareRequests(options) {
-    const slots = new RequestSlots(this.#native, () => this.#workers.get(this.#readRow()[0]), {
+    const slots = new RequestSlots(this.#native, () => this.#registry.recordOfRow(), {
       failsWithoutWorker: options.queue.whenNoWorker === 'fail',
       tellsObjects: options.requestTypes !== undefined,
     });
@@ -147,6 +134,17 @@ class RunningServer {
       readRow: this.#readRow,
       host: this.#requests,
       handlers: this.#handlers,
+    });
+    this.#registry = new WorkerRegistry({
+      server: this,
+      native: this.#native,
+      readRow: this.#readRow,
+      submissions: this.#submissions,
+      tracked: this.#tracked,
+      sessions: this.#requests.sessions,
+      handlers: this.#handlers,
+      lifecycle: this.#lifecycle,
+      limitedLogger: this.#limitedLogger,
     });
   }
 
@@ -172,7 +170,7 @@ class RunningServer {
   }
 
   send(workerId, text) {
-    const record = this.#byId.get(workerId);
+    const record = this.#registry.get(workerId);
     return record !== undefined && this.#submissions.send(record, text);
   }
 
@@ -181,17 +179,17 @@ class RunningServer {
   }
 
   select(model, category) {
-    this.#giveSlots();
+    this.giveSlots();
     return this.#found(this.#native.select(model, category));
   }
 
   selectAny() {
-    this.#giveSlots();
+    this.giveSlots();
     return this.#found(this.#native.selectAny());
   }
 
   freeSlots(model, category) {
-    this.#giveSlots();
+    this.giveSlots();
     return this.#native.freeSlots(model, category);
   }
 
@@ -204,23 +202,16 @@ class RunningServer {
   }
 
   workers() {
-    const rows = this.#native.workers();
-    const infos = [];
-    for (let at = 0; at < rows.length; at += ROW_FIELDS) {
-      const record = this.#workers.get(rows[at]);
-      record?.update(rows, at);
-      if (record !== undefined) infos.push(record.toInfo());
-    }
-    return infos;
+    return this.#registry.infos();
   }
 
   /** No free slot that somebody waits for is seen by anyone else. */
-  #giveSlots() {
+  giveSlots() {
     if (this.#requests.dispatcher.hasWaiting) this.#requests.dispatcher.dispatch();
   }
 
   track(workerId, requestId, category) {
-    const record = this.#byId.get(workerId);
+    const record = this.#registry.get(workerId);
     if (this.#belongsToRequest(requestId) || record === undefined) return;
     this.#tracked.track(record, requestId, category);
   }
@@ -228,7 +219,7 @@ class RunningServer {
   release(requestId, incrementCompleted) {
     if (this.#belongsToRequest(requestId)) return;
     this.#tracked.release(requestId, incrementCompleted);
-    this.#giveSlots();
+    this.giveSlots();
     this.onLess();
   }
 
@@ -261,6 +252,11 @@ class RunningServer {
     this.#events.afterReceived(callback);
   }
 
+  /** While the server drains, a worker that has just come is told so. */
+  tellDraining(record) {
+    this.#drain?.tell(record);
+  }
+
   /** A request is under way no more. */
   onLess() {
     this.#drain?.onLess();
@@ -268,14 +264,14 @@ class RunningServer {
 
   /** False if there is no such worker. */
   setWorkerStatus(workerId, status) {
-    const record = this.#byId.get(workerId);
+    const record = this.#registry.get(workerId);
     if (record !== undefined) this.#changes.setStatus(record, status);
     return record !== undefined;
   }
 
   /** False if there is no such worker. */
   disconnectWorker(workerId, code, reason) {
-    const record = this.#byId.get(workerId);
+    const record = this.#registry.get(workerId);
     if (record === undefined) return false;
     record.isDismissed = true;
     this.#submissions.cross();
@@ -293,7 +289,7 @@ class RunningServer {
       });
       this.#native.setDrainingServer(RETRY_AFTER_S);
       this.#logger.debug('Server draining', { timeoutMs });
-      for (const record of this.#workers.values()) this.#drain.tell(record);
+      for (const record of this.#registry.values()) this.#drain.tell(record);
     }
     return this.#drain.wait({ timeoutMs, signal });
   }
@@ -316,11 +312,8 @@ class RunningServer {
       this.#native.stop();
     }
     this.#requests.sessions.clear();
-    this.#workers.clear();
-    this.#byId.clear();
-    this.#byPeer.clear();
+    this.#registry.clear();
     this.#tracked.clear();
-    this.#speakers.clear();
     try {
       await Promise.all([gone, this.#front.close(this.#graceMs)]);
     } finally {
@@ -333,15 +326,7 @@ class RunningServer {
 
   /** The info of the worker whose row was written, if one was. */
   #found(written) {
-    return written ? (this.#readRecord()?.toInfo() ?? null) : null;
-  }
-
-  /** The record of the worker whose row was written, brought up to date. */
-  #readRecord() {
-    const row = this.#readRow();
-    const record = this.#workers.get(row[0]);
-    record?.update(row, 0);
-    return record;
+    return written ? (this.#registry.readRecord()?.toInfo() ?? null) : null;
   }
 
   // ---- Events ----
@@ -364,10 +349,10 @@ class RunningServer {
         if (!this.stopping) this.#onMessage(peer, parse(extras[a]), extras[a].length);
         break;
       case REGISTER:
-        if (!this.stopping) this.#onRegister(peer, extras[a]);
+        if (!this.stopping) this.#registry.onRegister(peer, extras[a]);
         break;
       case CLOSED:
-        if (!this.stopping) this.#onClosed(peer, a, extras[b]);
+        if (!this.stopping) this.#registry.onClosed(peer, a, extras[b]);
         break;
       case CONNECTION:
         this.#front.acceptNumbered(a, extras[b]);
@@ -379,7 +364,7 @@ class RunningServer {
         this.#onStopped();
         break;
       case SLOTS:
-        if (!this.stopping) this.#giveSlots();
+        if (!this.stopping) this.giveSlots();
         break;
       case BARRIER:
         if (!this.stopping) this.#events.onBarrier(a);
@@ -392,105 +377,20 @@ class RunningServer {
       this.#limitedLogger.warn('Invalid JSON message from worker');
       return;
     }
-    const record = this.#byPeer.get(peer);
+    const record = this.#registry.ofPeer(peer);
     if (this.#isForServer(peer, record, message, bytes)) return;
     const getInfo = () => record?.toSharedInfo() ?? unknownWorkerInfo();
     const taken = this.#handlers.message(message, getInfo, this.#limitedLogger);
-    if (taken && record === undefined && !this.#kept.has(peer)) {
-      this.#kept.add(peer);
-      this.#native.keepUnregistered(peer);
-    }
+    if (taken && record === undefined) this.#registry.keepUnregistered(peer);
   }
 
   /** Handles a message if it is about requests, or about the worker itself. */
   #isForServer(peer, record, message, bytes) {
     if (record !== undefined && this.#requests.handle(record, message, bytes)) return true;
-    // In most fleets there are none.
-    if (this.#speakers.size === 0 || !this.#speakers.has(peer)) return false;
+    if (!this.#registry.isSpeaker(peer)) return false;
     if (record?.speaksRequests === true) return this.#changes.handle(record, message);
     // Its worker was replaced, or registered again without the feature.
     return SERVER_TYPES.has(message.type);
-  }
-
-  #onRegister(peer, text) {
-    const { workerId, capabilities, features: named, resume } = parseJson(text);
-    // What was sent to the worker's old session comes before the answer to the new one.
-    this.#submissions.cross();
-    for (const record of this.#displace(peer)) {
-      this.#lifecycle.displace(record.id, record, () =>
-        this.#requests.sessions.onLost(record, record.formerPeer !== peer && !record.isDismissed),
-      );
-    }
-    const features = sharedFeatures(named, this.#requests.sessions.offersResume);
-    const plan = this.#planOf(workerId, features, resume);
-    // A handler may have stopped the server.
-    const registered = this.stopping ? null : this.#native.register(peer, features.length > 0, plan.members);
-    if (registered === null) return;
-    const record = new WorkerRecord(peer, registered, capabilities, features, this.#readRow());
-    this.#workers.set(record.key, record);
-    this.#byId.set(record.id, record);
-    this.#byPeer.set(peer, record);
-    this.#kept.delete(peer);
-    if (record.speaksRequests) this.#speakers.add(peer);
-    this.#lifecycle.registered({
-      workerId: record.id,
-      workerName: record.name,
-      models: capabilities.models.map((model) => model.modelId),
-      maxConcurrentRequests: capabilities.maxConcurrentRequests,
-    });
-    this.#requests.sessions.onRegistered(record, plan.resumed);
-    this.#giveSlots();
-    // A callback of a request may have stopped the server, too.
-    if (this.stopping) return;
-    this.#drain?.tell(record);
-    this.#handlers.connected(() => record.toInfo());
-  }
-
-  /** What the ack of a registration says beyond that of 1.0.12, and which requests go on. */
-  #planOf(workerId, features, resume) {
-    if (features.length === 0) return { members: '', resumed: [] };
-    const members = `,"features":${JSON.stringify(features)}`;
-    if (!features.includes(RESUME) || resume === undefined) return { members, resumed: [] };
-    const plan = this.#requests.sessions.plan(workerId, resume);
-    return { members: members + plan.members, resumed: plan.resumed };
-  }
-
-  /** The records of the workers that leave since a peer registers. */
-  #displace(peer) {
-    const rows = this.#native.displace(peer);
-    const records = [];
-    for (let at = 0; at < rows.length; at += ROW_FIELDS) {
-      const record = this.#workers.get(rows[at]);
-      record.update(rows, at);
-      this.#remove(record);
-      records.push(record);
-    }
-    return records;
-  }
-
-  #onClosed(peer, code, reason) {
-    this.#kept.delete(peer);
-    this.#speakers.delete(peer);
-    const record = this.#byPeer.get(peer);
-    const departed = this.#native.depart(peer);
-    if (record === undefined) {
-      this.#limitedLogger.debug('Unregistered WebSocket connection closed', { code, reason });
-      return;
-    }
-    if (departed) record.update(this.#readRow(), 0);
-    this.#remove(record);
-    this.#requests.sessions.onLost(record, code !== NORMAL_CLOSURE && !record.isDismissed);
-    this.#lifecycle.disconnected(record.id, record, { code, reason });
-  }
-
-  #remove(record) {
-    this.#workers.delete(record.key);
-    this.#byId.delete(record.id);
-    this.#byPeer.delete(record.peer);
-    record.formerPeer = record.peer;
-    record.peer = null;
-    this.#tracked.forget(record);
-    this.onLess();
   }
 }
 

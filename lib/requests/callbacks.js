@@ -1,0 +1,21 @@
+'use strict';
+
+const { describeError } = require('../workers/handlers.js');
+
+/** Calls one of the callbacks in a request's options, unless its caller has had its end. What it throws is logged. */
+function callBack(logger, request, name, args) {
+  const callback = request.options[name];
+  if (callback === undefined || request.isSettled) return;
+  const complain = (thrown) => {
+    const { requestId } = request;
+    logger.error('Error in request callback', { requestId, callback: name, error: describeError(thrown) });
+  };
+  try {
+    const result = callback(...args);
+    if (typeof result?.then === 'function') result.then(undefined, complain);
+  } catch (thrown) {
+    complain(thrown);
+  }
+}
+
+module.exports = { callBack };

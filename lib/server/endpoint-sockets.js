@@ -1,0 +1,87 @@
+'use strict';
+
+const { WebSocketServer } = require('ws');
+
+const native = require('../native/addon.js');
+const { describeError } = require('../workers/handlers.js');
+
+const SHUTDOWN = native.closingOfShutdown();
+const NO_OP = () => {};
+
+/** The WebSockets of the application's own endpoints, which `ws` serves. */
+class EndpointSockets {
+  #maxPayload;
+  #logger;
+  #limitedLogger;
+  /** The server of endpoints that don't compress, and by endpoint those of the others. */
+  #server;
+  #compressing = new WeakMap();
+  #sockets = new Set();
+
+  /** @param limitedLogger for lines that any peer can cause */
+  constructor({ maxPayload, logger, limitedLogger }) {
+    this.#maxPayload = maxPayload;
+    this.#logger = logger;
+    this.#limitedLogger = limitedLogger;
+    this.#server = this.#createServer(false);
+  }
+
+  /** Answers an upgrade to an endpoint, and gives its handler the WebSocket. */
+  accept(path, endpoint, req, socket, head) {
+    this.#serverOf(endpoint).handleUpgrade(req, socket, head, (ws) => this.#onSocket(path, endpoint, ws, req));
+  }
+
+  /** Answers an upgrade with a method that no WebSocket begins with. */
+  refuseMethod(req, socket, head) {
+    this.#server.handleUpgrade(req, socket, head, NO_OP);
+  }
+
+  /** The server stops. */
+  sayGoodbye() {
+    for (const ws of this.#sockets) closeGoingAway(ws);
+  }
+
+  #createServer(perMessageDeflate) {
+    return new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      maxPayload: this.#maxPayload,
+      perMessageDeflate,
+    });
+  }
+
+  #serverOf(endpoint) {
+    if (!endpoint.perMessageDeflate) return this.#server;
+    let server = this.#compressing.get(endpoint);
+    if (server === undefined) {
+      server = this.#createServer(endpoint.perMessageDeflate);
+      this.#compressing.set(endpoint, server);
+    }
+    return server;
+  }
+
+  #onSocket(path, { handler }, ws, req) {
+    this.#sockets.add(ws);
+    ws.on('close', () => this.#sockets.delete(ws));
+    const tell = (logger, thrown) => logger.error('WebSocket server error', { path, error: describeError(thrown) });
+    const complain = (thrown) => tell(this.#logger, thrown);
+    // Without a listener a peer's broken frame would be an uncaught exception.
+    ws.on('error', (error) => tell(this.#limitedLogger, error));
+    try {
+      const result = handler(ws, req);
+      if (typeof result?.then === 'function') result.then(undefined, complain);
+    } catch (thrown) {
+      complain(thrown);
+    }
+  }
+}
+
+function closeGoingAway(ws) {
+  try {
+    ws.close(SHUTDOWN.code, SHUTDOWN.reason);
+  } catch {
+    // The application may have changed it. It is cut when the grace period is over, and the others say theirs.
+  }
+}
+
+module.exports = { EndpointSockets };
