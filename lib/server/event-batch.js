@@ -24,8 +24,6 @@ class Batch {
   /** What was taken last: from which connection, its message if it is one of several, else what the native side says of it. */
   peer = 0;
   message = undefined;
-  /** The length of its text, if it is one of several. */
-  length = 0;
   a = 0;
   b = 0;
   /** Values that are no numbers; `a` and `b` say which. */
@@ -41,6 +39,9 @@ class Batch {
   #messagesAt = 0;
   /** Where the lengths of those are. */
   #lengthsAt = 0;
+  /** Where the text of the message begins and ends; -1 if it is not one of several. */
+  #textAt = -1;
+  #textEnd = -1;
 
   /** `fields` up to `end` are the events, and `joined` has their texts: see `joined-texts.js`. */
   constructor(fields, end, joined, extras) {
@@ -64,16 +65,25 @@ class Batch {
       if (fields[at] !== TEXTS) {
         this.a = fields[at + 2];
         this.b = fields[at + 3];
+        this.#textAt = -1;
         return fields[at];
       }
       this.#left = fields[at + 2];
     }
     if (this.#messagesAt === this.#messages.length) this.#parseNext();
     this.message = this.#messages[this.#messagesAt];
-    this.length = this.#fields[this.#lengthsAt + this.#messagesAt];
+    // Behind the one before is a comma.
+    this.#textAt = this.#textEnd + 1;
+    this.#textEnd = this.#textAt + this.#fields[this.#lengthsAt + this.#messagesAt];
     this.#messagesAt += 1;
     this.#left -= 1;
     return TEXTS;
+  }
+
+  /** The bytes of the message's text in UTF-8, which are counted when somebody asks. */
+  get byteLength() {
+    const isOneOfSeveral = this.#textAt >= 0;
+    return Buffer.byteLength(isOneOfSeveral ? this.#joined.slice(this.#textAt, this.#textEnd) : this.extras[this.a]);
   }
 
   /** Gives up what has not been taken. */
@@ -88,6 +98,7 @@ class Batch {
     const end = endOfArray(from, this.#fields, this.#at, count);
     this.#messages = parseArray(this.#joined, from, end, this.#fields, this.#at, count);
     this.#joinedAt = end;
+    this.#textEnd = from;
     this.#messagesAt = 0;
     this.#lengthsAt = this.#at;
     this.#at += count;

@@ -349,13 +349,14 @@ class RunningServer {
     else this.#logger.error('Worker WebSocket error', context);
   }
 
-  #handleEvent(kind, { peer, message, length, a, b, extras }) {
+  #handleEvent(kind, batch) {
+    const { peer, message, a, b, extras } = batch;
     switch (kind) {
       case TEXTS:
-        if (!this.stopping) this.#onMessage(peer, message, length);
+        if (!this.stopping) this.#onMessage(peer, message, batch);
         break;
       case MESSAGE:
-        if (!this.stopping) this.#onMessage(peer, parse(extras[a]), extras[a].length);
+        if (!this.stopping) this.#onMessage(peer, parse(extras[a]), batch);
         break;
       case REGISTER:
         if (!this.stopping) this.#onRegister(peer, extras[a]);
@@ -381,13 +382,14 @@ class RunningServer {
     }
   }
 
-  #onMessage(peer, message, bytes) {
+  /** @param source What the message came in: its `byteLength` counts while the message is being handled. */
+  #onMessage(peer, message, source) {
     if (message === undefined) {
       this.#limitedLogger.warn('Invalid JSON message from worker');
       return;
     }
     const record = this.#byPeer.get(peer);
-    if (this.#isForServer(peer, record, message, bytes)) return;
+    if (this.#isForServer(peer, record, message, source)) return;
     const getInfo = () => record?.toSharedInfo() ?? unknownWorkerInfo();
     const taken = this.#handlers.message(message, getInfo, this.#limitedLogger);
     if (taken && record === undefined && !this.#kept.has(peer)) {
@@ -397,8 +399,8 @@ class RunningServer {
   }
 
   /** Handles a message if it is about requests, or about the worker itself. */
-  #isForServer(peer, record, message, bytes) {
-    if (record !== undefined && this.#requests.handle(record, message, bytes)) return true;
+  #isForServer(peer, record, message, source) {
+    if (record !== undefined && this.#requests.handle(record, message, source)) return true;
     if (!this.#speakers.has(peer)) return false;
     if (record?.speaksRequests === true) return this.#changes.handle(record, message);
     // Its worker was replaced, or registered again without the feature.
