@@ -139,6 +139,26 @@ test('a slow reader costs its own stream only: beyond limits.maxStreamBytes that
   expect(await other.result).toBe('end');
 });
 
+test.each([[1], [2]])(
+  'limits.maxStreamBytes counts the bytes of messages that come alone or together, in UTF-8: %d',
+  async (count) => {
+    for (const [limit, code] of [
+      [3_100, undefined],
+      [3_000, 'STREAM_OVERFLOW'],
+    ]) {
+      const { server, worker, stream, request } = await streaming({}, { maxStreamBytes: count * limit });
+      for (let seq = 0; seq < count; seq += 1) worker.answer(request, 'chunk', { seq, data: '€'.repeat(1_000) });
+      worker.answer(request, 'result', { data: 1 });
+      const outcome = await stream.result.then(
+        () => undefined,
+        (error) => error.code,
+      );
+      expect(outcome).toBe(code);
+      await server.stop();
+    }
+  },
+);
+
 test('request() asks for no stream, and chunks that come all the same only count as life', async () => {
   const { server, worker } = await streaming();
   const answer = server.request({}, { idleTimeoutMs: 100 });

@@ -20,9 +20,9 @@ class Answers {
   /**
    * @param record The worker's
    * @param message A message of one of the types in `ANSWER_TYPES`
-   * @param bytes The length of its text
+   * @param source What it came in, which has the `byteLength` of its text
    */
-  handle(record, message, bytes) {
+  handle(record, message, source) {
     const { type } = message;
     const field = malformedMember(message);
     if (field !== null) {
@@ -35,7 +35,7 @@ class Answers {
     if (isEnd && record.canResume) this.#host.send(record, settledText(JSON.stringify(requestId), attempt));
     const request = this.#dispatcher.get(requestId);
     const belongs = request !== undefined && request.record === record && request.attempt === attempt;
-    if (belongs && request.state === RUNNING) this.#handleRunning(request, message, bytes);
+    if (belongs && request.state === RUNNING) this.#handleRunning(request, message, source);
     else if (belongs && request.state === HELD) this.#handleHeld(request, type);
     else this.#host.limitedLogger.debug('Stale answer from worker', { workerId: record.id, requestId, type });
   }
@@ -49,7 +49,7 @@ class Answers {
     }
   }
 
-  #handleRunning(request, message, bytes) {
+  #handleRunning(request, message, source) {
     const dispatcher = this.#dispatcher;
     request.heardAt = now();
     if (message.type === 'request_reject') {
@@ -64,7 +64,7 @@ class Answers {
         dispatcher.call(request, 'onProgress', message.data);
         break;
       case 'request_chunk':
-        if (request.isStream) this.#handleChunk(request, message, bytes);
+        if (request.isStream) this.#handleChunk(request, message, source);
         break;
       case 'request_result':
         dispatcher.complete(request, message.data);
@@ -75,7 +75,7 @@ class Answers {
     }
   }
 
-  #handleChunk(request, { seq, data }, bytes) {
+  #handleChunk(request, { seq, data }, source) {
     if (seq < request.nextSeq) return;
     if (seq > request.nextSeq) {
       const message = `The worker skipped chunk ${request.nextSeq}`;
@@ -84,13 +84,13 @@ class Answers {
       return;
     }
     request.nextSeq += 1;
-    this.takeChunk(request, data, bytes);
+    this.takeChunk(request, data, source);
   }
 
   /** A chunk goes to the caller, or is one too many for it. */
-  takeChunk(request, data, bytes) {
+  takeChunk(request, data, source) {
     request.hasChunks = true;
-    if (request.buffer.push(data, bytes)) return;
+    if (request.buffer.push(data, request.buffer.isAwaited ? 0 : source.byteLength)) return;
     const message = 'More chunks wait to be read than limits.maxStreamBytes allows';
     this.#dispatcher.cancel(request, this.#dispatcher.error(request, 'STREAM_OVERFLOW', message), 'aborted');
   }

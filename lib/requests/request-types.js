@@ -89,7 +89,7 @@ class RequestTypes {
   }
 
   /** Handles a message if it is about a request that the worker has. False if it is the application's. */
-  handle(record, message, bytes) {
+  handle(record, message, source) {
     const role = this.#types.roles.get(message.type);
     if (role === undefined) return false;
     const request = this.#dispatcher.get(message.requestId);
@@ -97,19 +97,19 @@ class RequestTypes {
     if (request.state === HELD) {
       if (role !== 'chunk') this.#dispatcher.confirm(request);
     } else if (request.state === RUNNING) {
-      this.#handleRunning(request, role, message, bytes);
+      this.#handleRunning(request, role, message, source);
     } else {
       return false;
     }
     return true;
   }
 
-  #handleRunning(request, role, message, bytes) {
+  #handleRunning(request, role, message, source) {
     request.heardAt = now();
     if (role === 'result') {
       this.#dispatcher.complete(request, message);
     } else if (role === 'chunk') {
-      if (request.isStream) this.#answers.takeChunk(request, message, bytes);
+      if (request.isStream) this.#answers.takeChunk(request, message, source);
     } else {
       this.#answers.endWithError(request, textOf(message), message.retryable === true, message);
     }

@@ -25,6 +25,11 @@ class ChunkBuffer {
     this.#maxBytes = maxBytes;
   }
 
+  /** Whether the next chunk goes to somebody who waits for it: then its size does not count. */
+  get isAwaited() {
+    return this.#readers.length > 0;
+  }
+
   /** Takes a chunk in. False if the reader is too far behind for it. */
   push(chunk, bytes) {
     if (this.#hasEnded) return true;

@@ -96,7 +96,8 @@ export interface RequestOptions {
 }
 
 /**
- * The answer to a request, chunk by chunk. There is one iterator; leaving its loop cancels the request.
+ * The answer to a request, chunk by chunk. There is one iterator; leaving its loop cancels the request. What had come before an
+ * error is read before that is thrown, except after an abort, `cancel()`, `TIMEOUT` and `STREAM_OVERFLOW`.
  *
  * @typeParam C The shape of a chunk.
  * @typeParam R The shape of the final value.

@@ -37,6 +37,8 @@ class Batch {
   #messagesAt = 0;
   /** Where the lengths of those are. */
   #lengthsAt = 0;
+  /** Whether what was taken last is one of several messages. */
+  #isOneOfSeveral = false;
 
   /** `fields` up to `end` are the events, and `joined` has their texts: see `joined-texts.js`. */
   constructor(fields, end, joined, extras) {
@@ -50,11 +52,6 @@ class Batch {
     return this.#left === 0 && this.#at === this.#end;
   }
 
-  /** The length of the text of the message, if it is one of several. */
-  get length() {
-    return this.#fields[this.#lengthsAt + this.#messagesAt - 1];
-  }
-
   /** Takes the next event, and gives its kind. */
   take() {
     if (this.#left === 0) {
@@ -65,15 +62,23 @@ class Batch {
       if (fields[at] !== TEXTS) {
         this.a = fields[at + 2];
         this.b = fields[at + 3];
+        this.#isOneOfSeveral = false;
         return fields[at];
       }
       this.#left = fields[at + 2];
+      this.#isOneOfSeveral = true;
     }
     if (this.#messagesAt === this.#messages.length) this.#parseNext();
     this.message = this.#messages[this.#messagesAt];
     this.#messagesAt += 1;
     this.#left -= 1;
     return TEXTS;
+  }
+
+  /** The bytes of the message's text in UTF-8. Those that come several at once are ASCII. */
+  get byteLength() {
+    if (this.#isOneOfSeveral) return this.#fields[this.#lengthsAt + this.#messagesAt - 1];
+    return Buffer.byteLength(this.extras[this.a]);
   }
 
   /** Gives up what has not been taken. */

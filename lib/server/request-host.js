@@ -48,9 +48,9 @@ class RequestHost {
   // ---- For the server ----
 
   /** Handles a message of a worker if it is about requests. False if it is the application's. */
-  handle(record, message, bytes) {
-    if (!record.speaksRequests) return this.#types?.handle(record, message, bytes) === true;
-    if (ANSWER_TYPES.has(message.type)) this.#answers.handle(record, message, bytes);
+  handle(record, message, source) {
+    if (!record.speaksRequests) return this.#types?.handle(record, message, source) === true;
+    if (ANSWER_TYPES.has(message.type)) this.#answers.handle(record, message, source);
     else if (message.type === 'heartbeat') this.sessions.onActive(record, message);
     else return false;
     return true;

@@ -340,13 +340,13 @@ class RunningServer {
 
   #handleEvent(kind, batch) {
     if (kind === TEXTS) {
-      if (!this.stopping) this.#onMessage(batch.peer, batch.message, batch.length);
+      if (!this.stopping) this.#onMessage(batch.peer, batch.message, batch);
       return;
     }
     const { peer, a, b, extras } = batch;
     switch (kind) {
       case MESSAGE:
-        if (!this.stopping) this.#onMessage(peer, parse(extras[a]), extras[a].length);
+        if (!this.stopping) this.#onMessage(peer, parse(extras[a]), batch);
         break;
       case REGISTER:
         if (!this.stopping) this.#registry.onRegister(peer, extras[a]);
@@ -372,21 +372,22 @@ class RunningServer {
     }
   }
 
-  #onMessage(peer, message, bytes) {
+  /** @param source What the message came in: its `byteLength` counts while the message is being handled. */
+  #onMessage(peer, message, source) {
     if (message === undefined) {
       this.#limitedLogger.warn('Invalid JSON message from worker');
       return;
     }
     const record = this.#registry.ofPeer(peer);
-    if (this.#isForServer(peer, record, message, bytes)) return;
+    if (this.#isForServer(peer, record, message, source)) return;
     const getInfo = () => record?.toSharedInfo() ?? unknownWorkerInfo();
     const taken = this.#handlers.message(message, getInfo, this.#limitedLogger);
     if (taken && record === undefined) this.#registry.keepUnregistered(peer);
   }
 
   /** Handles a message if it is about requests, or about the worker itself. */
-  #isForServer(peer, record, message, bytes) {
-    if (record !== undefined && this.#requests.handle(record, message, bytes)) return true;
+  #isForServer(peer, record, message, source) {
+    if (record !== undefined && this.#requests.handle(record, message, source)) return true;
     if (!this.#registry.isSpeaker(peer)) return false;
     if (record?.speaksRequests === true) return this.#changes.handle(record, message);
     // Its worker was replaced, or registered again without the feature.
