@@ -12,8 +12,9 @@ const MODEL_MATCHES = Object.freeze(['loose', 'exact']);
 const QUEUE_DEFAULTS = Object.freeze({ maxSize: 1_000, maxBytes: 64 * 1024 * 1024, timeoutMs: 30_000 });
 
 /**
- * The settings that were read last, and the defaults that they were read with. Nearly all requests of a program ask for the same: theirs
- * are checked once, and take no memory of their own. None are kept that say whose a request is or hold a function.
+ * The settings that were read last, and the defaults that they were read with. Nearly all requests of a program ask for
+ * the same: theirs are checked once, and take no memory of their own. None are kept that say whose a request is or hold
+ * a function.
  */
 let known = null;
 let knownDefaults = null;
@@ -22,7 +23,8 @@ let knownDefaults = null;
  * Checks the options of a request and fills in the defaults.
  *
  * @param {object} defaults The server's: `queueTimeoutMs` and `modelMatch`.
- * @returns {{requestId: string, model?: string, signal?: AbortSignal, settings: object}} `settings`, which requests may share, has all others.
+ * @returns {{requestId: string, model?: string, signal?: AbortSignal, settings: object}} `settings`, which requests may
+ * share, has all others.
  * @throws {TypeError} that names the option, what it must be and what it was
  */
 function readRequestOptions(options, defaults) {
@@ -149,7 +151,9 @@ function readModelMatch(modelMatch = 'loose') {
   return modelMatch;
 }
 
-/** A UUID in one piece: Node's is a chain of its digits, which takes 450 bytes until somebody has read a letter of it. */
+/**
+ * A UUID in one piece: Node's is a chain of its digits, which takes 450 bytes until somebody has read a letter of it.
+ */
 function newRequestId() {
   const requestId = randomUUID();
   requestId.charCodeAt(0);
