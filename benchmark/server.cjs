@@ -6,8 +6,9 @@
 //   server.cjs SCENARIO-FILE ROW IMPLEMENTATION PARAMETERS-AS-JSON
 //
 // IMPLEMENTATION is `native` (this package), `standin` (the same on npm's ws) or `http` (Node's own server, for rows about
-// HTTP). `dispatcher` and `few` are this package, too: a row does something else there (see its `serve`). It says {event: 'listening', port}; at {command: 'begin'} it starts to count and says {event: 'begun'}; at
-// {command: 'end'} it says {event: 'ended', usage, ...counts} once its own part of the work is done.
+// HTTP). `dispatcher` and `few` are this package, too: a row does something else there (see its `serve`). It says
+// {event: 'listening', port}; at {command: 'begin'} it starts to count and says {event: 'begun'}; at {command: 'end'}
+// it says {event: 'ended', usage, ...counts} once its own part of the work is done.
 
 const http = require('node:http');
 const path = require('node:path');

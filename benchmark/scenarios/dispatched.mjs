@@ -1,5 +1,6 @@
-// `request()` beside a dispatcher that an application wrote itself: callers ask, await the result, and ask again. Latency is what a caller
-// sees, from the call to behind the `await`. Each row is there twice: beside the dispatcher on `ws`, and beside it on this package.
+// `request()` beside a dispatcher that an application wrote itself: callers ask, await the result, and ask again.
+// Latency is what a caller sees, from the call to behind the `await`. Each row is there twice: beside the dispatcher on
+// `ws`, and beside it on this package.
 
 import { createHistogram } from 'node:perf_hooks';
 import { dispatching } from '../support/dispatcher.mjs';

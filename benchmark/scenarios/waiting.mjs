@@ -13,9 +13,9 @@ const ignore = () => {};
 const CANCELLED = new Error('cancelled');
 
 /**
- * Every worker has a model of its own, one slot, and `perModel` requests that wait for it. Then requests come, each for the next model, and as
- * many of those that run are cancelled, so that the slot goes to the oldest that waits. They are streams, which can be cancelled without the
- * price of an `AbortController`. Nothing is waited for from any worker.
+ * Every worker has a model of its own, one slot, and `perModel` requests that wait for it. Then requests come, each for
+ * the next model, and as many of those that run are cancelled, so that the slot goes to the oldest that waits. They are
+ * streams, which can be cancelled without the price of an `AbortController`. Nothing is waited for from any worker.
  */
 function serveQueue({ server, params }) {
   const { workers, perModel, messages } = params;

@@ -1,5 +1,5 @@
-// What an application writes when it has no `request()`: it selects a worker, sends, tracks, keeps a promise for each id, and
-// releases. What finds no worker waits in the order of the calls.
+// What an application writes when it has no `request()`: it selects a worker, sends, tracks, keeps a promise for each
+// id, and releases. What finds no worker waits in the order of the calls.
 
 import { randomUUID } from 'node:crypto';
 

@@ -14,8 +14,9 @@ const now = performance.now.bind(performance);
 /**
  * When something is due, for any number of items, with one timer: a binary heap, earliest first.
  *
- * An item is an object with the member `place`, which is -1 while it is not in the heap. Nearly all are taken out long before they are due:
- * what they leave is an empty place, which costs nothing to make, and once there are more of those than items the heap is made anew.
+ * An item is an object with the member `place`, which is -1 while it is not in the heap. Nearly all are taken out long
+ * before they are due: what they leave is an empty place, which costs nothing to make, and once there are more of those
+ * than items the heap is made anew.
  */
 class Deadlines {
   /** When each place is due (ms, as `now` has them), and the item there; `null` if it no longer waits. */

@@ -9,8 +9,9 @@ const { queue: QUEUE_DEFAULTS, request: REQUEST_DEFAULTS } = DEFAULTS;
 const MAX_REQUEST_ID_UNITS = 256;
 
 /**
- * The settings that were read last, and the defaults that they were read with. Nearly all requests of a program ask for the same: theirs
- * are checked once, and take no memory of their own. None are kept that say whose a request is or hold a function.
+ * The settings that were read last, and the defaults that they were read with. Nearly all requests of a program ask for
+ * the same: theirs are checked once, and take no memory of their own. None are kept that say whose a request is or hold
+ * a function.
  */
 let known = null;
 let knownDefaults = null;
@@ -19,7 +20,8 @@ let knownDefaults = null;
  * Checks the options of a request and fills in the defaults.
  *
  * @param {object} defaults The server's: `queueTimeoutMs` and `modelMatch`.
- * @returns {{requestId: string, model?: string, signal?: AbortSignal, settings: object}} `settings`, which requests may share, has all others.
+ * @returns {{requestId: string, model?: string, signal?: AbortSignal, settings: object}} `settings`, which requests may
+ * share, has all others.
  * @throws {TypeError} that names the option, what it must be and what it was
  */
 function readRequestOptions(options, defaults) {
@@ -146,7 +148,9 @@ function readModelMatch(modelMatch = DEFAULTS.server.modelMatch) {
   return modelMatch;
 }
 
-/** A UUID in one piece: Node's is a chain of its digits, which takes 450 bytes until somebody has read a letter of it. */
+/**
+ * A UUID in one piece: Node's is a chain of its digits, which takes 450 bytes until somebody has read a letter of it.
+ */
 function newRequestId() {
   const requestId = randomUUID();
   requestId.charCodeAt(0);

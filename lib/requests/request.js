@@ -21,8 +21,8 @@ class Request {
   /** When the caller is told that it takes too long. Times are those of `deadlines.js`. */
   timeoutAt = Infinity;
   /**
-   * When something of its state ends: the wait for a free slot, a pause, the wait for a confirmation, for a worker or for an end that is
-   * ready.
+   * When something of its state ends: the wait for a free slot, a pause, the wait for a confirmation, for a worker or
+   * for an end that is ready.
    */
   stateEndsAt = Infinity;
   /** How much of its queue time was left when it last began to wait, or is left since it waits no longer. */

@@ -29,8 +29,8 @@ function sharedFeatures(named, offersResume) {
 /**
  * The text of a `request` message.
  *
- * @param {{idText: string, model: string | undefined, options: {category: string | undefined}, payloadText: string | undefined,
- *   traceText: string | undefined, isStream: boolean}} request Its parts; those that end on `Text` are JSON text.
+ * @param {{idText: string, model?: string, options: {category?: string}, payloadText?: string, traceText?: string,
+ *   isStream: boolean}} request Its parts; those that end on `Text` are JSON text.
  * @param {number} timeoutMs What is left, in ms; Infinity if there is no limit.
  */
 function requestText(request, attempt, timeoutMs) {

@@ -69,7 +69,10 @@ class EventContext {
     return this.#isSpoiled;
   }
 
-  /** Calls `step` as long as it returns true, each time in a context of its own. One step may handle several events: see `isSpoiled`. */
+  /**
+   * Calls `step` as long as it returns true, each time in a context of its own. One step may handle several events: see
+   * `isSpoiled`.
+   */
   repeat(step) {
     if (!storesAreInResources()) {
       while (runInAsyncScope.call(this.#origin, step));

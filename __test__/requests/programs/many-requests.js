@@ -1,6 +1,7 @@
 'use strict';
 
-// A server and a worker that answers at once: tells by how much the heap has grown with so many requests, streams and cancelled ones.
+// A server and a worker that answers at once: tells by how much the heap has grown with so many requests, streams and
+// cancelled ones.
 
 const v8 = require('v8');
 const vm = require('vm');
