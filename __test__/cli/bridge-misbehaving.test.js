@@ -108,7 +108,9 @@ describe('connections', () => {
     expect(await waiting).toMatchObject({ echo: { model: 'm' } });
     bridge.child.kill('SIGTERM');
     const { stdout } = await bridge.exit;
-    expect(stdout).toMatch(/^The upstream refuses connections: draining until it is back\nThe upstream is back$/m);
+    expect(stdout).toMatch(
+      /^The upstream refuses connections \(ECONNREFUSED\): draining until it is back\nThe upstream is back$/m,
+    );
   });
 
   test('a further attempt goes to a worker whose upstream is there', async () => {

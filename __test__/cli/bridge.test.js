@@ -215,6 +215,7 @@ test('comes back to a server that was away, and no secret is in what it prints',
   const registered = nextCall((subscribe) => second.onWorkerConnected(subscribe));
   await second.start();
   await registered;
+  await bridge.stdout(/^Connected as [^]*^Connected as /m);
   bridge.child.kill('SIGTERM');
   const { code, stdout, stderr } = await bridge.exit;
   expect(code).toBe(0);

@@ -144,15 +144,15 @@ test('secrets that are given hold with --insecure as well', async () => {
 
 test('/healthz and /readyz are open, and /readyz is 503 while it drains; it ends with 0 when its requests have ended', async () => {
   const serve = await startServe('--api-key', 'k', '--token', 't', '--admin-key', 'a');
+  let begin;
   let finish;
-  const begun = new Promise((resolve) => {
-    const handler = () =>
-      new Promise((done) => {
-        finish = () => done({ late: true });
-        resolve();
-      });
-    startWorker(serve, { authToken: 't', handler });
-  });
+  const begun = new Promise((resolve) => (begin = resolve));
+  const finished = new Promise((resolve) => (finish = resolve));
+  const handler = () => {
+    begin();
+    return finished;
+  };
+  await startWorker(serve, { authToken: 't', handler });
   const headers = { ...bearer('k'), 'content-type': 'application/json' };
   const body = '{"model":"m","messages":[]}';
   const answer = request(serve.port, { path: '/v1/chat/completions', method: 'POST', headers, body });
@@ -165,7 +165,7 @@ test('/healthz and /readyz are open, and /readyz is 503 while it drains; it ends
   serve.child.kill('SIGTERM');
   while ((await get(serve, '/readyz')).status !== 503);
   expect((await get(serve, '/healthz')).status).toBe(200);
-  finish();
+  finish({ late: true });
   expect(JSON.parse((await answer).text)).toEqual({ late: true });
   expect(await serve.exit).toMatchObject({ code: 0, signal: null });
 });

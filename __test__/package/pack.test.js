@@ -255,6 +255,17 @@ describe('in an empty project, without Rust', () => {
     expect(inProject(path.join(root, 'node_modules/typescript/bin/tsc'), ...options, 'node10.ts')).toBe('');
   });
 
+  test('the command is there under its name', () => {
+    const { bin } = readJson(installed(manifest.name, 'package.json'));
+    expect(bin).toEqual({ 'worker-server': 'lib/cli/main.js' });
+    expect(fs.existsSync(installed('.bin', process.platform === 'win32' ? 'worker-server.cmd' : 'worker-server'))).toBe(
+      true,
+    );
+    const command = installed(manifest.name, bin['worker-server']);
+    expect(inProject(command, '--version')).toBe(`${manifest.version}\n`);
+    expect(inProject(command, 'bridge', '--help')).toMatch(/^Usage: worker-server bridge /);
+  });
+
   test('without the platform package the error says what was looked for and what to do', () => {
     const hidden = `${installed(platformPackage)}-hidden`;
     fs.renameSync(installed(platformPackage), hidden);

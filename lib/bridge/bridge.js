@@ -35,7 +35,7 @@ class Bridge {
       refreshMs,
       warn,
       onChange: (capabilities) => this.#update(capabilities, warn),
-      onAway: (away) => this.#tellStatus(away),
+      onAway: (away, error) => this.#tellStatus(away, error),
     };
     this.#worker = new Worker({
       ...worker,
@@ -62,7 +62,7 @@ class Bridge {
     try {
       return await this.#upstream.call(payload, signal);
     } catch (error) {
-      if (error.code === 'upstream_refused') this.#watch.refused();
+      if (error.code === 'upstream_refused') this.#watch.refused(error.cause);
       throw error;
     }
   }
@@ -86,8 +86,9 @@ class Bridge {
     }
   }
 
-  #tellStatus(away) {
-    this.#say(away ? 'The upstream refuses connections: draining until it is back' : 'The upstream is back');
+  #tellStatus(away, error) {
+    const why = error?.code ?? error?.message;
+    this.#say(away ? `The upstream refuses connections (${why}): draining until it is back` : 'The upstream is back');
     if (this.#worker.state === 'connected') this.#sendStatus(away ? 'draining' : 'available');
   }
 

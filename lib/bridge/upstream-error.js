@@ -10,10 +10,11 @@ class UpstreamError extends Error {
    * @param {string} code
    * @param {number} status
    * @param {string} message
-   * @param {{ body?: unknown, retryable?: boolean }} more `body`: what the upstream itself said
+   * @param {{ body?: unknown, retryable?: boolean, cause?: Error }} more `body`: what the upstream itself said; the cause
+   *   is for the bridge's own lines
    */
-  constructor(code, status, message, { body, retryable = false } = {}) {
-    super(message);
+  constructor(code, status, message, { body, retryable = false, cause } = {}) {
+    super(message, { cause });
     this.name = 'UpstreamError';
     this.code = code;
     this.retryable = retryable;
@@ -23,8 +24,8 @@ class UpstreamError extends Error {
 }
 
 /** The connection was never there, so nothing can have run. */
-const refused = () =>
-  new UpstreamError('upstream_refused', 502, 'The upstream refuses connections', { retryable: true });
+const refused = (cause) =>
+  new UpstreamError('upstream_refused', 502, 'The upstream refuses connections', { retryable: true, cause });
 const brokeOff = () => new UpstreamError('upstream_broke_off', 502, 'The upstream broke off its answer');
 const badAnswer = (what) => new UpstreamError('upstream_bad_answer', 502, `The upstream answered with ${what}`);
 

@@ -167,7 +167,7 @@ function readPayload(payload) {
 function failure(error, signal, otherwise) {
   if (signal.aborted) return signal.reason;
   if (error.code === 'TOO_LARGE') return badAnswer('more than can be passed on');
-  return otherwise();
+  return otherwise(error);
 }
 
 function parseJson(text) {

@@ -29,7 +29,7 @@ class Watch {
    * @param {number} [options.concurrency] undefined: what the upstream says
    * @param {number} options.refreshMs
    * @param {(capabilities: object) => void} options.onChange
-   * @param {(away: boolean) => void} options.onAway
+   * @param {(away: boolean, error?: Error) => void} options.onAway
    * @param {(message: string) => void} options.warn
    */
   constructor(upstream, options) {
@@ -52,10 +52,10 @@ class Watch {
     return { models: offered.map(modelInfo), maxConcurrentRequests: concurrency ?? this.#slots ?? 1 };
   }
 
-  /** A request found that the upstream refuses connections. */
-  refused() {
+  /** A request found that the upstream refuses connections, with this error. */
+  refused(error) {
     if (this.#away) return;
-    this.#setAway(true);
+    this.#setAway(true, error);
     this.#waking.abort();
   }
 
@@ -102,7 +102,7 @@ class Watch {
 
   #onFailure(error) {
     if (error.connected === false) {
-      this.#setAway(true);
+      this.#setAway(true, error);
       return;
     }
     // One that answers, but not (yet) with models. Of a status below 500 it won't be otherwise for requests.
@@ -112,10 +112,10 @@ class Watch {
     this.#complaint = reason;
   }
 
-  #setAway(away) {
+  #setAway(away, error) {
     if (away === this.#away) return;
     this.#away = away;
-    this.#options.onAway(away);
+    this.#options.onAway(away, error);
   }
 }
 
