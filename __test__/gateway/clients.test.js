@@ -231,3 +231,40 @@ test('a connection goes on after a stream, and is not cut for its silence', asyn
   }
   expect(sockets.size).toBe(1);
 });
+
+test('a client that has taken what it was behind with is not cut for the silence of its worker', async () => {
+  const { server, port } = await startGateway({}, { limits: { stallTimeoutMs: 300 } });
+  const worker = await connectRequestWorker(server);
+  const opened = openStream(port);
+  const asked = await worker.nextRequest();
+  for (let seq = 0; seq < 14; seq += 1) worker.answer(asked, 'chunk', { seq, data: BIG });
+  const res = await opened;
+  await worker.sync();
+  let size = 0;
+  res.on('data', (data) => {
+    size += data.length;
+  });
+  await until(() => size >= 14 * BIG.length || res.closed);
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  worker.answer(asked, 'result');
+  await until(() => res.closed);
+  expect(size).toBe(14 * (BIG.length + 'data: ""\n\n'.length) + 'data: [DONE]\n\n'.length);
+});
+
+test('nor is one whose next answer on the same connection takes its time', async () => {
+  const { server, port } = await startGateway({}, { limits: { stallTimeoutMs: 50 } });
+  const worker = await connectRequestWorker(server);
+  const socket = await connect(port);
+  let text = '';
+  socket.on('data', (data) => {
+    text += data;
+  });
+  socket.write(requestText({ model: 'm' }).repeat(2));
+  worker.answer(await worker.nextRequest(), 'result', { data: { n: 1 } });
+  const second = await worker.nextRequest();
+  await until(() => text.includes('{"n":1}') || socket.closed);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  worker.answer(second, 'result', { data: { n: 2 } });
+  await until(() => text.includes('{"n":2}') || socket.closed);
+  expect(text).toMatch(/{"n":2}/);
+});

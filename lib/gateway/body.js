@@ -43,7 +43,7 @@ class BodyReader {
       let bytes = 0;
       const settle = (how, value) => {
         this.#heldBytes -= bytes;
-        req.off('data', onData).off('end', onEnd).off('error', onGone);
+        req.off('data', onData).off('end', onEnd).off('error', onBroken);
         signal.removeEventListener('abort', onGone);
         // What is still to come of a body that was refused is dropped, for the same reason.
         req.on('error', () => {}).resume();
@@ -57,8 +57,9 @@ class BodyReader {
         else chunks.push(chunk);
       };
       const onEnd = () => settle(resolve, Buffer.concat(chunks, bytes));
-      const onGone = () => settle(reject, signal.reason ?? new Error('The client is gone'));
-      req.on('data', onData).on('end', onEnd).on('error', onGone);
+      const onBroken = () => settle(reject, invalidRequest('The body broke off'));
+      const onGone = () => settle(reject, signal.reason);
+      req.on('data', onData).on('end', onEnd).on('error', onBroken);
       signal.addEventListener('abort', onGone);
     });
   }

@@ -91,7 +91,7 @@ class Gateway {
     try {
       verdict = await authenticate(req);
     } catch (thrown) {
-      this.#complain('Error in authenticate', req, thrown);
+      this.#logger.error('Error in authenticate', this.#describe(thrown, req));
     }
     if (typeof verdict === 'string' && verdict !== '') return verdict;
     if (verdict !== true) throw unauthorized();
@@ -125,7 +125,7 @@ class Gateway {
       try {
         Object.assign(options, await definedOf(requestOptions(exchange.req, body)));
       } catch (thrown) {
-        this.#complain('Error in gateway options', exchange.req, thrown);
+        this.#logger.error('Error in gateway options', this.#describe(thrown, exchange.req));
         throw fromStatus(thrown) ?? internalError();
       }
     }
@@ -178,7 +178,7 @@ class Gateway {
     if (answer !== null) return answer;
     if (exchange.signal.aborted && error === exchange.signal.reason) return fromAbort(error);
     if (error instanceof TypeError && error.message.startsWith('options')) {
-      this.#complain('Error in gateway options', exchange.req, error);
+      this.#logger.error('Error in gateway options', this.#describe(error, exchange.req));
       return internalError();
     }
     return error;
@@ -190,8 +190,9 @@ class Gateway {
     return internalError();
   }
 
-  #complain(message, req, thrown) {
-    this.#logger.error(message, { error: this.#keys.redact(describeError(thrown), bearerOf(req)) });
+  /** What a line says of what the application threw. */
+  #describe(thrown, req) {
+    return { error: this.#keys.redact(describeError(thrown), bearerOf(req)) };
   }
 }
 

@@ -14,8 +14,8 @@ from real_server import NodeServer, available
 
 pytest.importorskip("openai", reason="needs OpenAI's client: pip install openai")
 
-import openai  # noqa: E402
-from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam  # noqa: E402
+import openai
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
 pytestmark = pytest.mark.skipif(not available, reason="needs Node and a checkout of the whole repository")
 
