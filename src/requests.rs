@@ -18,6 +18,7 @@ use worker_server_core::requests::affinity::Affinity;
 use worker_server_core::requests::choose::Avoid;
 use worker_server_core::requests::demand::Demand;
 use worker_server_core::requests::demands::DemandId;
+use worker_server_core::requests::retry;
 use worker_server_core::requests::{Place, Priority, Slot, Submission, Submitted, Ticket};
 use worker_server_core::worker::WorkerKey;
 
@@ -89,6 +90,12 @@ fn limit_of(place: f64) -> Option<usize> {
 
 fn demand_id(number: f64) -> DemandId {
     DemandId::from_number(whole(number))
+}
+
+/// See [`retry::pause_ms`].
+#[napi(catch_unwind)]
+pub fn pause_ms(times: u32, random: f64) -> f64 {
+    retry::pause_ms(times, random)
 }
 
 impl NativeServer {

@@ -9,21 +9,10 @@ const LONGEST_PAUSE_MS: f64 = 2_000.0;
 const RETRY_AFTER_MS: (f64, f64) = (100.0, 30_000.0);
 /// What they are told while nothing is known of how fast the queue moves.
 const UNKNOWN_PACE_MS: f64 = 1_000.0;
-/// What they are told after `NO_WORKER`: a worker that was sent away by a restart is back within that time.
-pub const NO_WORKER_RETRY_AFTER_MS: u64 = 5_000;
 
-/// The pause before attempt `attempts + 1`, in ms: uniform in 0 to min(2 s, 50 ms × 2^(`attempts` − 1)).
-pub fn attempt_pause_ms(attempts: u32, random: f64) -> f64 {
-    pause_ms(attempts, random)
-}
-
-/// How long a worker that has rejected a request does not get it again, in ms, after the request's `rejections`th
-/// rejection: uniform in 0 to 50 ms, doubling to 2 s.
-pub fn rejection_pause_ms(rejections: u32, random: f64) -> f64 {
-    pause_ms(rejections, random)
-}
-
-fn pause_ms(times: u32, random: f64) -> f64 {
+/// How long to pause before a request is sent again that has failed, or was rejected by the same worker, so many times, in ms: uniform
+/// in 0 to 50 ms, doubling to 2 s.
+pub fn pause_ms(times: u32, random: f64) -> f64 {
     let doublings = f64::from(times.saturating_sub(1).min(32));
     random.clamp(0.0, 1.0) * (FIRST_PAUSE_MS * doublings.exp2()).min(LONGEST_PAUSE_MS)
 }
@@ -63,7 +52,7 @@ mod tests {
     /// "before attempt n + 1 a pause, uniform in 0 to min(2 s, 50 ms × 2^(n−1))"
     #[test]
     fn the_longest_pause_before_an_attempt_doubles_from_fifty_milliseconds_to_two_seconds() {
-        let longest = [1, 2, 3, 6, 7, 40, u32::MAX].map(|attempts| format!("{}", attempt_pause_ms(attempts, 1.0)));
+        let longest = [1, 2, 3, 6, 7, 40, u32::MAX].map(|attempts| format!("{}", pause_ms(attempts, 1.0)));
         assert_eq!(longest, ["50", "100", "200", "1600", "2000", "2000", "2000"]);
     }
 
@@ -71,9 +60,9 @@ mod tests {
     #[test]
     fn a_pause_is_uniform_from_nothing_to_the_longest() {
         for (random, expected) in [(0.0, 0.0), (0.25, 50.0), (0.5, 100.0)] {
-            assert!((rejection_pause_ms(3, random) - expected).abs() < 1e-9);
+            assert!((pause_ms(3, random) - expected).abs() < 1e-9);
         }
-        assert!(rejection_pause_ms(0, 0.999) < 50.0);
+        assert!(pause_ms(0, 0.999) < 50.0);
     }
 
     /// "retryAfterMs: a guess, a whole number above 0"
