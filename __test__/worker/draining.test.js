@@ -142,6 +142,19 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(worker.state).toBe('closed');
   });
 
+  test('a worker that has registered and has no answer yet waits for it, says that it drains, and closes', async () => {
+    const server = await startDifficultServer();
+    server.behaviour.ack = () => null;
+    const worker = runWorker(server, { isolate });
+    const connection = await server.connection();
+    const drained = worker.drain();
+    expect(worker.state).toBe('draining');
+    connection.send(server.ackOf());
+    expect(await connection.next('worker_status')).toEqual({ type: 'worker_status', status: 'draining' });
+    await drained;
+    expect(await connection.closed).toEqual(GOODBYE);
+  });
+
   test('a line that is cut while it drains is resumed, and the drain goes on', async () => {
     const gate = deferred();
     const { server, worker, connection } = await start({ handler: () => gate.promise });
@@ -248,6 +261,17 @@ describe('a worker’s process', () => {
     const { code, signal, stdout, stderr } = await program.exit;
     expect({ code, signal, stderr }).toEqual({ code: 0, signal: null, stderr: '' });
     expect(stdout).toMatch(/over, 0 signal listeners, 0 addons/);
+    expect(await connection.closed).toEqual(GOODBYE);
+  });
+
+  test('ends after close(), though a handler goes on and its request had ten minutes', async () => {
+    const server = await startDifficultServer();
+    const program = startProcess(server);
+    const connection = await server.connection();
+    connection.request('r1', { payload: { hang: 'forever' }, timeoutMs: 600_000 });
+    await program.stdout(/handling/);
+    connection.send({ type: 'close' });
+    expect((await program.exit).code).toBe(0);
     expect(await connection.closed).toEqual(GOODBYE);
   });
 

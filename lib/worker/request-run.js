@@ -41,7 +41,10 @@ class RequestRun {
     if (this.#over || this.#unwanted.signal.aborted) return;
     const error = Object.assign(new Error(message), { code });
     if (!this.#controller.signal.aborted) this.#controller.abort(error);
-    if (!STILL_WANTED.has(code)) this.#unwanted.abort(error);
+    if (STILL_WANTED.has(code)) return;
+    this.#unwanted.abort(error);
+    // A handler that goes on all the same keeps no process alive by the time that it had.
+    this.#stopTimer();
   }
 
   /**
