@@ -308,6 +308,8 @@ async fn watch_for_suspensions(shared: Arc<Shared>) {
 async fn check_health(shared: Arc<Shared>) {
     let mut ticks = interval(Duration::from_millis(shared.config.health_check_interval_ms.max(1)));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick comes at once, or a little later and then behind the first registration: it would judge too early.
+    ticks.tick().await;
     while shared.until_stop(ticks.tick()).await.is_some() {
         shared.check_health();
     }
