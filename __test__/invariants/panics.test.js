@@ -15,7 +15,7 @@ const ITEM =
 function callables() {
   const found = [];
   let attributes = 0;
-  for (const file of fs.readdirSync(BINDING)) {
+  for (const file of fs.readdirSync(BINDING, { recursive: true }).filter((name) => name.endsWith('.rs'))) {
     const source = fs.readFileSync(path.join(BINDING, file), 'utf8');
     attributes += source.match(/#\[napi\b/g)?.length ?? 0;
     for (const [text, options = '', , item] of source.matchAll(ITEM)) {
