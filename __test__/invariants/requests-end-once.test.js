@@ -12,6 +12,8 @@ const { capabilitiesOf, registrationOf } = require('../support/worker');
 const ROUNDS = 200;
 const STEPS = 20;
 const WORKERS = 3;
+const MAX_WAITING = 12;
+const CROWD = 40;
 const MODELS = ['a', 'b'];
 const CODES = ['TIMEOUT', 'QUEUE_TIMEOUT', 'QUEUE_FULL', 'NO_WORKER', 'WORKER_LOST', 'WORKER_ERROR'];
 const ENDS = new Set([...CODES, 'STREAM_OVERFLOW', 'SERVER_STOPPING', 'AbortError', 'completed']);
@@ -303,7 +305,7 @@ class Round {
     this.#name = seed;
     this.#choices = new Choices(seed);
     ({ server: this.#server, log: this.#log } = createServer({
-      queue: { maxSize: 12, timeoutMs: 60 },
+      queue: { maxSize: MAX_WAITING, timeoutMs: 60 },
       limits: { cancelGraceMs: this.#choices.pick([0, 15, 40]), resumeGraceMs: this.#choices.pick([0, 10, 40]) },
     }));
     this.#workers = Array.from({ length: WORKERS }, (_, n) => new ScriptedWorker(`w${n}`, this.#ledger, this.#choices));
@@ -397,6 +399,8 @@ class Round {
     else if (fate < 0.4) this.#trackOne(id);
     else if (fate < 0.42) server.drain({ timeoutMs: choices.pick([0, 5]) }).catch(() => {});
     else if (fate < 0.45) await this.#restart();
+    // More at once than may wait, however fast the workers are.
+    else if (fate < 0.46) for (let count = 0; count < CROWD; count += 1) this.#ask();
   }
 
   /** The old way, beside the new one: ids that are under way are refused, others are held for as long as the application says. */
