@@ -4,7 +4,7 @@
 
 const { url } = require('./arguments.js');
 const { Failure, UsageError } = require('./errors.js');
-const { readText, send } = require('./http-client.js');
+const { readText, send } = require('../bridge/http-client.js');
 const { withoutSecrets } = require('./printable.js');
 
 const MAX_BYTES = 64 * 1024 * 1024;
