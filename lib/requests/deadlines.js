@@ -1,15 +1,10 @@
 'use strict';
 
-const { performance } = require('node:perf_hooks');
 const { clearTimeout, setTimeout } = require('node:timers');
-
-/** The longest time that a timer of Node's can wait. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
+const { MAX_DELAY_MS, now } = require('../workers/clock.js');
 
 /** So many empty places are always left alone. */
 const MAX_EMPTY = 64;
-
-const now = performance.now.bind(performance);
 
 /**
  * When something is due, for any number of items, with one timer: a binary heap, earliest first.
@@ -150,4 +145,4 @@ class Deadlines {
   }
 }
 
-module.exports = { Deadlines, now };
+module.exports = { Deadlines };

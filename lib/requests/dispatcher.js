@@ -1,7 +1,8 @@
 'use strict';
 
 const { callBack } = require('./callbacks.js');
-const { Deadlines, now } = require('./deadlines.js');
+const { now } = require('../workers/clock.js');
+const { Deadlines } = require('./deadlines.js');
 const { Failures } = require('./failures.js');
 const { readRequestOptions } = require('./options.js');
 const { DONE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
@@ -134,13 +135,13 @@ class Dispatcher {
           this.#wait(request);
           return;
         case NO_WORKER:
-          this.#end(request, this.#failures.noWorker(request));
+          this.fail(request, this.#failures.noWorker(request));
           return;
         case NEVER_WAITS:
-          this.#end(request, this.#failures.withoutSlot(request));
+          this.fail(request, this.#failures.withoutSlot(request));
           return;
         case FULL:
-          this.#end(request, this.#failures.fullQueue(request));
+          this.fail(request, this.#failures.fullQueue(request));
           return;
       }
     }
@@ -225,7 +226,7 @@ class Dispatcher {
     if (request.isSettled) {
       this.forget(request);
     } else if (request.attempts >= request.options.maxAttempts || request.hasChunks) {
-      this.#end(request, error);
+      this.fail(request, error);
     } else {
       request.triedOn ??= new Map();
       request.triedOn.set(request.lastRecord.id, request.attempt);
@@ -270,10 +271,6 @@ class Dispatcher {
 
   /** The caller gets an error, and nobody anything more of the request. */
   fail(request, error) {
-    this.#end(request, error);
-  }
-
-  #end(request, error) {
     this.#reject(request, error);
     this.forget(request);
   }
@@ -387,7 +384,7 @@ class Dispatcher {
       this.#timeOut(request, `No result within ${request.options.timeoutMs} ms`);
     } else if (request.state === WAITING) {
       this.#withdraw(request);
-      this.#end(request, this.#failures.withoutSlot(request));
+      this.fail(request, this.#failures.withoutSlot(request));
     } else if (request.state === PAUSING) {
       this.submit(request);
     } else if (request.stateEndsAt <= time) {

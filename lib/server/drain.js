@@ -1,11 +1,8 @@
 'use strict';
 
 const { clearTimeout, setTimeout } = require('node:timers');
+const { MAX_DELAY_MS, now } = require('../workers/clock.js');
 
-const { now } = require('../workers/clock.js');
-
-/** The longest time that a timer of Node's can wait. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
 /** Workers come back within this time after the server has gone, each at a moment of its own, so that they don't come at once. */
 const MAX_RECONNECT_MS = 5_000;
 /** What `Retry-After` says to workers that would come meanwhile, in seconds. */

@@ -6,6 +6,7 @@ const {
 const os = require('node:os');
 const { defaults: defaultsOfAll } = require('../native/abi.js');
 const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
+const { MAX_DELAY_MS } = require('../workers/clock.js');
 const { SILENT_LOGGER, typeName, wrongType } = require('../workers/handlers.js');
 const { warnOfUnknown } = require('../workers/unknown-options.js');
 const { readModelMatch, readQueueOptions } = require('../requests/options.js');
@@ -28,8 +29,6 @@ const OPTION_NAMES = [
   'limits',
 ];
 
-/** The longest time that a timer of Node's can wait. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
 /** The times that 0 turns off: from here on that is `Infinity`, which never comes. */
 const SWITCHED_OFF_BY_0 = new Set(['pingIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs']);
 

@@ -1,6 +1,7 @@
 'use strict';
 
-const { Deadlines, now } = require('../../../lib/requests/deadlines.js');
+const { Deadlines } = require('../../../lib/requests/deadlines.js');
+const { now } = require('../../../lib/workers/clock.js');
 
 const item = (name) => ({ name, place: -1 });
 
