@@ -2,18 +2,13 @@
 
 // The export as a program finds it.
 
-const { execFileSync, spawnSync } = require('node:child_process');
+const { execFileSync } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const { compile, filesLoadedBy, node, root } = require('../support/exports.js');
 
-const root = path.join(__dirname, '../..');
 const NAME = '@hardlydifficult/worker-server/worker';
-
-const node = (...args) =>
-  JSON.parse(
-    execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }),
-  );
 
 test('require, named import, import * and dynamic import give the same exports', () => {
   const names = ['Worker', 'WorkerRejectedError'];
@@ -28,11 +23,7 @@ test('require, named import, import * and dynamic import give the same exports',
 });
 
 test('it loads nothing of the package but its own folder, and no addon', () => {
-  const program = `
-    require('${NAME}');
-    require('./lib/worker/connection/connection.js');
-    console.log(JSON.stringify(Object.keys(require.cache)));`;
-  const loaded = node('-e', program).map((file) => path.relative(root, file).split(path.sep).join('/'));
+  const loaded = filesLoadedBy(`require('${NAME}'); require('./lib/worker/connection/connection.js')`);
   const others = loaded.filter((file) => !file.startsWith('lib/worker/') && !file.includes('node_modules/ws/'));
   expect(others).toEqual([]);
 });
@@ -76,28 +67,7 @@ describe('types', () => {
   ];
 
   test.each(settings)('compile with TypeScript %i, %s', (version, _name, options) => {
-    const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-types-'));
-    try {
-      const modules = path.join(folder, 'node_modules');
-      fs.mkdirSync(path.join(modules, '@hardlydifficult'), { recursive: true });
-      fs.symlinkSync(root, path.join(modules, '@hardlydifficult/worker-server'), 'junction');
-      fs.symlinkSync(path.join(root, 'node_modules/@types'), path.join(modules, '@types'), 'junction');
-      fs.copyFileSync(path.join(__dirname, 'programs/typed.ts'), path.join(folder, 'typed.ts'));
-      const compilerOptions = {
-        strict: true,
-        noEmit: true,
-        target: 'es2022',
-        lib: ['es2022'],
-        types: ['node'],
-        skipLibCheck: false,
-        ...options,
-      };
-      fs.writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['typed.ts'] }));
-      const bin = path.join(path.dirname(require.resolve(`${compilers[version]}/package.json`)), 'bin/tsc');
-      const { status, stdout, stderr } = spawnSync(process.execPath, [bin, '-p', folder], { encoding: 'utf8' });
-      expect({ status, output: stdout + stderr }).toEqual({ status: 0, output: '' });
-    } finally {
-      fs.rmSync(folder, { recursive: true });
-    }
+    const program = path.join(__dirname, 'programs/typed.ts');
+    expect(compile(program, compilers[version], options)).toEqual({ status: 0, output: '' });
   });
 });

@@ -3,7 +3,7 @@
 // The OpenAI-compatible endpoint behind a bridge. These are all the requests that it ever gets: `GET /models`, llama.cpp's
 // `GET /props`, and POST to the paths below.
 
-const { readText, send } = require('../cli/http-client.js');
+const { readText, send } = require('./http-client.js');
 const { eventData } = require('./sse.js');
 const { UpstreamError, badAnswer, brokeOff, refused } = require('./upstream-error.js');
 
