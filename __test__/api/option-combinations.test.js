@@ -14,7 +14,7 @@ const { recordingLogger } = require('../support/logger.js');
 const { capabilitiesOf, registrationOf } = require('../support/worker.js');
 
 const COMBINATIONS = 250;
-/** From so much on a limit must not stand in the way of one worker with one message. */
+/** A limit of at least this much must not keep one worker from exchanging one message. */
 const ENOUGH_BYTES = 4096;
 const ENOUGH_MS = 60_000;
 

@@ -12,13 +12,13 @@ const { startServer } = require('../support/server.js');
 
 const MIB = 1024 * 1024;
 
-/** A body of exactly so many bytes. */
+/** A body of exactly `bytes` bytes. */
 function bodyOf(bytes) {
   const empty = JSON.stringify({ model: 'm', text: '' });
   return JSON.stringify({ model: 'm', text: 'x'.repeat(bytes - empty.length) });
 }
 
-/** A connection whose head is sent, and which sends as much of a body as it is told. */
+/** Opens a connection and sends a request's head; the test then sends as much of the body as it likes. */
 async function opened(port, headers) {
   const socket = net.connect(port, '127.0.0.1');
   onCleanup(() => socket.destroy());

@@ -17,7 +17,7 @@ function startWith(handler, options = {}) {
   });
 }
 
-/** Speaks with whoever is behind an upgrade that was answered with 101. Whatever came before is in `raw.before`. */
+/** Exchanges messages over an upgrade that was answered with 101. What came before the answer is in `raw.before`. */
 async function speak(raw, path) {
   const text = await raw.text(/HTTP\/1\.1 101 [^]*?\r\n\r\n/);
   const [head] = /HTTP\/1\.1 101 [^]*?\r\n\r\n/.exec(text);

@@ -242,7 +242,7 @@ class Ledger {
     this.#entries.set(requestId, { maxAttempts, runs: 0, ends: [] });
   }
 
-  /** The id of a request that is answered by whoever likes to. */
+  /** The id of a request that any worker may answer. */
   pickToForge(choices) {
     const requestId = choices.pick([...this.ids, 'nobody’s']);
     this.#forged.add(requestId);

@@ -1,6 +1,6 @@
 'use strict';
 
-// A stand-in for an OpenAI-compatible endpoint, which misbehaves as it is told and remembers each request.
+// A stand-in for an OpenAI-compatible endpoint, which misbehaves as the test says and records each request.
 
 const http = require('http');
 const { once } = require('events');

@@ -54,7 +54,7 @@ const get = (port, path, headers) => ask(port, { method: 'GET', path, headers })
 
 const STREAM = Object.freeze({ model: 'm', stream: true });
 
-/** A request for a stream that nobody waits for yet: what `open` gives. */
+/** A request for a stream that nobody waits for yet: what `open` returns. */
 const openStream = (port, body = {}, options = {}) => open(port, { body: { ...STREAM, ...body }, ...options });
 
 /** Asks again and again: resolves with the first answer for which `test` holds. */
