@@ -5,8 +5,6 @@
 
 use std::collections::HashMap;
 use std::ptr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, Float64Array, ToNapiValue};
@@ -14,7 +12,7 @@ use napi::{Result, check_status, sys};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::abi::{self, EventKind};
-use super::shared_memory::{doubles, values};
+use super::shared_memory::Doubles;
 use worker_server::Server;
 use worker_server::accept::descriptor::{Descriptor, Lent};
 use worker_server::events::Event;
@@ -78,26 +76,22 @@ unsafe fn latin1(env: sys::napi_env, text: &[u8]) -> Result<sys::napi_value> {
 
 /// Where JavaScript reads the state of one worker.
 #[derive(Debug, Default)]
-pub struct Row(Arc<[AtomicU64; ROW_FIELDS]>);
+pub struct Row(Doubles<ROW_FIELDS>);
 
 impl Row {
     /// Its memory, as JavaScript sees it.
     pub fn to_array(&self) -> Float64Array {
-        doubles(Arc::clone(&self.0))
+        self.0.to_array()
     }
 
     /// Copies it to an array of JavaScript's own, for hosts where the two can't share memory.
     pub fn copy_to(&self, row: &mut [f64]) {
-        for (field, value) in row.iter_mut().zip(values(&*self.0)) {
-            *field = value;
-        }
+        self.0.copy_to(row);
     }
 
     /// Writes a worker's state. JavaScript reads it when the native call has returned.
     pub fn write(&self, snapshot: &Snapshot) {
-        for (slot, field) in self.0.iter().zip(row_of(snapshot)) {
-            slot.store(field.to_bits(), Ordering::Relaxed);
-        }
+        self.0.write(row_of(snapshot));
     }
 
     /// The same, if there is one. Gives whether there is.

@@ -3,14 +3,13 @@
 //! A call into the addon costs more than what a request changes, so JavaScript writes that down in memory which both sides see, and it is
 //! taken from there when somebody asks for workers: first how many notes there are, then [`abi::NOTE_FIELDS`] doubles for each.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use napi::bindgen_prelude::Float64Array;
 
 use super::abi::{self, NoteKind};
 use super::options::{count, whole};
-use super::shared_memory::doubles;
+use super::shared_memory::Doubles;
 use worker_server::Server;
 use worker_server_core::worker::WorkerKey;
 
@@ -22,24 +21,18 @@ const TRACKED: f64 = NoteKind::Tracked as u8 as f64;
 const COMPLETED: f64 = NoteKind::Completed as u8 as f64;
 
 /// The notes of one server.
-#[derive(Debug)]
-pub struct Notes(Arc<[AtomicU64; DOUBLES]>);
-
-impl Default for Notes {
-    fn default() -> Self {
-        Self(Arc::new([const { AtomicU64::new(0) }; DOUBLES]))
-    }
-}
+#[derive(Debug, Default)]
+pub struct Notes(Doubles<DOUBLES>);
 
 impl Notes {
     /// Their memory, as JavaScript sees it.
     pub fn to_array(&self) -> Float64Array {
-        doubles(Arc::clone(&self.0))
+        self.0.to_array()
     }
 
     /// Tells the server what was noted. What is said of workers that are gone changes nothing.
     pub fn take(&self, server: &Server) {
-        let Some((length, notes)) = self.0.split_first() else { return };
+        let Some((length, notes)) = self.0.slots().split_first() else { return };
         // JavaScript writes on this thread, and before this call.
         let read = |slot: &AtomicU64| f64::from_bits(slot.load(Ordering::Relaxed));
         let there_are = count(read(length));

@@ -42,7 +42,7 @@ pub struct NativeQueueLimits {
     pub max_per_key: Option<f64>,
 }
 
-/// [`Limits`], as `lib/server/options.js` makes them.
+/// [`Limits`], as `lib/server/options.js` makes them, and as it learns of their defaults.
 #[napi(object)]
 #[allow(missing_docs, reason = "the fields are those of Limits")]
 pub struct NativeLimits {
@@ -83,9 +83,13 @@ fn duration(value: f64) -> Duration {
     Duration::from_millis(time_ms(value))
 }
 
+/// A time for JavaScript, in milliseconds.
+pub fn ms(time: Duration) -> f64 {
+    time.as_millis() as f64
+}
+
 impl From<NativeOptions> for ServerConfig {
     fn from(options: NativeOptions) -> Self {
-        let limits = options.limits;
         Self {
             port: options.port,
             host: options.host,
@@ -101,19 +105,43 @@ impl From<NativeOptions> for ServerConfig {
             queue: options.queue.map(Into::into).unwrap_or_default(),
             model_match: if options.exact_models.unwrap_or_default() { ModelMatch::Exact } else { ModelMatch::Loose },
             has_request_types: options.request_types.unwrap_or_default(),
-            limits: Limits {
-                max_message_bytes: count(limits.max_message_bytes),
-                head_timeout: duration(limits.head_timeout_ms),
-                max_head_bytes: count(limits.max_head_bytes),
-                registration_timeout: duration(limits.registration_timeout_ms),
-                max_connections: count(limits.max_connections),
-                max_unregistered: count(limits.max_unregistered),
-                max_queued_bytes: count(limits.max_queued_bytes),
-                stall_timeout: duration(limits.stall_timeout_ms),
-                max_unhandled_bytes: count(limits.max_unhandled_bytes),
-                max_unhandled_bytes_total: count(limits.max_unhandled_bytes_total),
-                stop_grace: duration(limits.stop_grace_ms),
-            },
+            limits: options.limits.into(),
+        }
+    }
+}
+
+impl From<NativeLimits> for Limits {
+    fn from(limits: NativeLimits) -> Self {
+        Self {
+            max_message_bytes: count(limits.max_message_bytes),
+            head_timeout: duration(limits.head_timeout_ms),
+            max_head_bytes: count(limits.max_head_bytes),
+            registration_timeout: duration(limits.registration_timeout_ms),
+            max_connections: count(limits.max_connections),
+            max_unregistered: count(limits.max_unregistered),
+            max_queued_bytes: count(limits.max_queued_bytes),
+            stall_timeout: duration(limits.stall_timeout_ms),
+            max_unhandled_bytes: count(limits.max_unhandled_bytes),
+            max_unhandled_bytes_total: count(limits.max_unhandled_bytes_total),
+            stop_grace: duration(limits.stop_grace_ms),
+        }
+    }
+}
+
+impl From<Limits> for NativeLimits {
+    fn from(limits: Limits) -> Self {
+        Self {
+            max_message_bytes: limits.max_message_bytes as f64,
+            head_timeout_ms: ms(limits.head_timeout),
+            max_head_bytes: limits.max_head_bytes as f64,
+            registration_timeout_ms: ms(limits.registration_timeout),
+            max_connections: limits.max_connections as f64,
+            max_unregistered: limits.max_unregistered as f64,
+            max_queued_bytes: limits.max_queued_bytes as f64,
+            stall_timeout_ms: ms(limits.stall_timeout),
+            max_unhandled_bytes: limits.max_unhandled_bytes as f64,
+            max_unhandled_bytes_total: limits.max_unhandled_bytes_total as f64,
+            stop_grace_ms: ms(limits.stop_grace),
         }
     }
 }

@@ -1,16 +1,12 @@
 //! The methods of [`NativeServer`] for requests that look for a worker, and for workers that change or leave.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use napi::Result;
 use napi::bindgen_prelude::{Float64Array, Float64ArraySlice};
 use napi_derive::napi;
 
-use super::abi::{DRAINING_CHANGED, DRAINS, NO_PLACE, REQUEST_FIELDS, SubmitOutcome};
+use super::abi::{DRAINING_CHANGED, DRAINS, NO_PLACE, SubmitOutcome};
 use super::options::{count, whole};
 use super::server::NativeServer;
-use super::shared_memory::{doubles, values};
 use super::wtf8::Wtf8;
 use worker_server_core::clock::Moment;
 use worker_server_core::pool::Drainer;
@@ -21,18 +17,6 @@ use worker_server_core::requests::demands::DemandId;
 use worker_server_core::requests::retry;
 use worker_server_core::requests::{Place, Priority, Slot, Submission, Submitted, Ticket};
 use worker_server_core::worker::WorkerKey;
-
-/// What becomes of a request, as JavaScript reads it: see [`NativeServer::submit`].
-#[derive(Debug, Default)]
-pub struct RequestFields(Arc<[AtomicU64; REQUEST_FIELDS]>);
-
-impl RequestFields {
-    fn write(&self, fields: [f64; REQUEST_FIELDS]) {
-        for (slot, field) in self.0.iter().zip(fields) {
-            slot.store(field.to_bits(), Ordering::Relaxed);
-        }
-    }
-}
 
 /// What few requests ask for.
 #[napi(object, object_to_js = false)]
@@ -111,16 +95,14 @@ impl NativeServer {
     /// Where methods write what becomes of a request: see [`RequestField`](crate::abi::RequestField).
     #[napi(catch_unwind)]
     pub fn request_fields(&self) -> Float64Array {
-        doubles(Arc::clone(&self.request_fields.0))
+        self.request_fields.to_array()
     }
 
     /// Copies what is in [`NativeServer::request_fields`] to an array of JavaScript's own, where memory is not shared.
     #[napi(catch_unwind)]
     pub fn copy_request_fields(&self, mut fields: Float64ArraySlice<'_>) {
         // SAFETY: JavaScript runs again only when this call has returned.
-        for (field, value) in unsafe { fields.as_mut() }.iter_mut().zip(values(&*self.request_fields.0)) {
-            *field = value;
-        }
+        self.request_fields.copy_to(unsafe { fields.as_mut() });
     }
 
     /// See [`Server::intern`](worker_server::Server::intern) and [`Demand::read`].

@@ -11,13 +11,12 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
-use super::abi::{MAX_BYTES, MAX_EVENTS};
+use super::abi::{MAX_BYTES, MAX_EVENTS, REQUEST_FIELDS};
 use super::batch::{Batch, Extra, Row, Sockets, rows};
 use super::notes::Notes;
 use super::options::{NativeOptions, whole};
 use super::outgoing::OutgoingText;
-use super::requests::RequestFields;
-use super::shared_memory::{NativeSubmissions, doubles};
+use super::shared_memory::{Doubles, NativeSubmissions};
 use worker_server::Server;
 use worker_server::accept::addresses::Addresses;
 use worker_server::membership::Features;
@@ -60,7 +59,8 @@ pub struct NativeServer {
     pub(super) server: Server,
     wake: Arc<Mutex<Option<Wake>>>,
     pub(super) row: Row,
-    pub(super) request_fields: RequestFields,
+    /// What became of a request: see [`RequestField`](crate::abi::RequestField).
+    pub(super) request_fields: Doubles<REQUEST_FIELDS>,
     notes: Notes,
     sockets: Mutex<Sockets>,
     extras: Mutex<Vec<Extra>>,
@@ -103,7 +103,7 @@ impl NativeServer {
             server,
             wake,
             row: Row::default(),
-            request_fields: RequestFields::default(),
+            request_fields: Doubles::default(),
             notes: Notes::default(),
             sockets: Mutex::default(),
             extras: Mutex::default(),
@@ -289,7 +289,7 @@ impl NativeServer {
             .server
             .buffered_amount_page(number as usize)
             .ok_or_else(|| napi::Error::from_reason("no such page"))?;
-        Ok(doubles(page))
+        Ok(Doubles::from(page).to_array())
     }
 
     /// See [`Server::broadcast`].

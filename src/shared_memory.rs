@@ -16,30 +16,67 @@ use worker_server::outbox::submissions::{self, Memory};
 /// If this variable is `1`, memory is copied, as where it can't be shared: so tests have that on every host.
 const COPIED_MEMORY: &str = "WORKER_SERVER_COPIED_MEMORY";
 
-/// Slots, each the bits of a double, as an array for JavaScript. They live until it lets go of it.
-pub fn doubles<const N: usize>(slots: Arc<[AtomicU64; N]>) -> Float64Array {
-    if env::var_os(COPIED_MEMORY).is_some_and(|value| value == "1") {
-        return values(&*slots).into();
-    }
-    let slots = Arc::into_raw(slots);
-    // SAFETY: an atomic has the layout of its integer, and any bits are a double. The pointer is given back to the `Arc` that it came
-    // from when JavaScript lets go of the array.
-    unsafe {
-        Float64Array::with_external_data(slots.cast_mut().cast::<f64>(), N, move |_, _| {
-            drop(Arc::from_raw(slots));
-        })
+/// Doubles that one side writes and the other reads.
+#[derive(Debug)]
+pub struct Doubles<const N: usize>(Arc<[AtomicU64; N]>);
+
+impl<const N: usize> Default for Doubles<N> {
+    fn default() -> Self {
+        Self(Arc::new([const { AtomicU64::new(0) }; N]))
     }
 }
 
-/// What the slots hold now.
-pub fn values(slots: &[AtomicU64]) -> Vec<f64> {
-    slots.iter().map(|slot| f64::from_bits(slot.load(Ordering::Relaxed))).collect()
+impl<const N: usize> From<Arc<[AtomicU64; N]>> for Doubles<N> {
+    fn from(slots: Arc<[AtomicU64; N]>) -> Self {
+        Self(slots)
+    }
+}
+
+impl<const N: usize> Doubles<N> {
+    /// An array for JavaScript. The memory lives until JavaScript lets go of it.
+    pub fn to_array(&self) -> Float64Array {
+        if env::var_os(COPIED_MEMORY).is_some_and(|value| value == "1") {
+            return self.values().collect::<Vec<_>>().into();
+        }
+        let slots = Arc::into_raw(Arc::clone(&self.0));
+        // SAFETY: an atomic has the layout of its integer, and any bits are a double. The pointer is given back to the `Arc` that it came
+        // from when JavaScript lets go of the array.
+        unsafe {
+            Float64Array::with_external_data(slots.cast_mut().cast::<f64>(), N, move |_, _| {
+                drop(Arc::from_raw(slots));
+            })
+        }
+    }
+
+    /// The slots, each the bits of a double.
+    pub fn slots(&self) -> &[AtomicU64; N] {
+        &self.0
+    }
+
+    /// Copies them to an array of JavaScript's own, for hosts where the two can't share memory.
+    pub fn copy_to(&self, array: &mut [f64]) {
+        for (field, value) in array.iter_mut().zip(self.values()) {
+            *field = value;
+        }
+    }
+
+    /// Writes all of them. JavaScript reads them when the native call has returned.
+    pub fn write(&self, values: [f64; N]) {
+        for (slot, value) in self.0.iter().zip(values) {
+            slot.store(value.to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    /// What they are now.
+    pub fn values(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().map(|slot| f64::from_bits(slot.load(Ordering::Relaxed)))
+    }
 }
 
 /// A double that both sides see, if memory is shared.
 #[napi]
 #[derive(Default)]
-pub struct MemoryProbe(Arc<[AtomicU64; 1]>);
+pub struct MemoryProbe(Doubles<1>);
 
 #[napi]
 impl MemoryProbe {
@@ -52,15 +89,13 @@ impl MemoryProbe {
     /// Its memory, as JavaScript sees it.
     #[napi(catch_unwind)]
     pub fn memory(&self) -> Float64Array {
-        doubles(Arc::clone(&self.0))
+        self.0.to_array()
     }
 
     /// Doubles what this side sees.
     #[napi(catch_unwind)]
     pub fn double(&self) {
-        let [slot] = &*self.0;
-        let seen = f64::from_bits(slot.load(Ordering::Relaxed));
-        slot.store((2.0 * seen).to_bits(), Ordering::Relaxed);
+        self.0.values().for_each(|seen| self.0.write([2.0 * seen]));
     }
 }
 

@@ -12,4 +12,9 @@ function frozen(value) {
   return Object.freeze(value);
 }
 
-module.exports = frozen({ ...constants, ...tables() });
+/** The limits that the server keeps and those that requests keep are one option. */
+function withAllLimits({ defaults: { limits, requestLimits, ...defaults }, ...rest }) {
+  return { ...rest, defaults: { ...defaults, limits: { ...limits, ...requestLimits } } };
+}
+
+module.exports = frozen({ ...constants, ...withAllLimits(tables()) });

@@ -1,10 +1,9 @@
 //! Names, tables and defaults: what is no single number.
 
-use std::time::Duration;
-
 use napi_derive::napi;
 
-use worker_server_core::config::{Limits, ServerConfig, defaults};
+use crate::options::{NativeLimits, ms};
+use worker_server_core::config::{ServerConfig, defaults};
 use worker_server_core::log::Level;
 use worker_server_core::models::ModelMatch;
 use worker_server_core::requests::{Priority, QueueLimits};
@@ -44,7 +43,9 @@ pub struct Tables {
 #[allow(missing_docs, reason = "the fields are those of the options in index.d.ts")]
 pub struct Defaults {
     pub server: ServerDefaults,
-    pub limits: LimitDefaults,
+    /// Of `WorkerServerLimits`, together with `request_limits`.
+    pub limits: NativeLimits,
+    pub request_limits: RequestLimitDefaults,
     pub queue: QueueDefaults,
     pub request: RequestDefaults,
     pub drain: DrainDefaults,
@@ -62,21 +63,10 @@ pub struct ServerDefaults {
     pub model_match: &'static str,
 }
 
-/// Of `WorkerServerLimits`.
+/// Of `WorkerServerLimits`, those that JavaScript keeps itself.
 #[napi(object, object_from_js = false)]
-#[allow(missing_docs, reason = "the fields are those of Limits and of config::defaults")]
-pub struct LimitDefaults {
-    pub max_message_bytes: f64,
-    pub head_timeout_ms: f64,
-    pub max_head_bytes: f64,
-    pub registration_timeout_ms: f64,
-    pub max_connections: f64,
-    pub max_unregistered: f64,
-    pub max_queued_bytes: f64,
-    pub stall_timeout_ms: f64,
-    pub max_unhandled_bytes: f64,
-    pub max_unhandled_bytes_total: f64,
-    pub stop_grace_ms: f64,
+#[allow(missing_docs, reason = "the fields are those of config::defaults")]
+pub struct RequestLimitDefaults {
     pub cancel_grace_ms: f64,
     pub resume_grace_ms: f64,
     pub max_stream_bytes: f64,
@@ -129,6 +119,11 @@ pub fn tables() -> Tables {
                 model_match: config.model_match.as_str(),
             },
             limits: config.limits.into(),
+            request_limits: RequestLimitDefaults {
+                cancel_grace_ms: ms(defaults::CANCEL_GRACE),
+                resume_grace_ms: ms(defaults::RESUME_GRACE),
+                max_stream_bytes: defaults::MAX_STREAM_BYTES as f64,
+            },
             queue: config.queue.into(),
             request: RequestDefaults {
                 priority: Priority::default().as_str(),
@@ -141,27 +136,6 @@ pub fn tables() -> Tables {
     }
 }
 
-impl From<Limits> for LimitDefaults {
-    fn from(limits: Limits) -> Self {
-        Self {
-            max_message_bytes: limits.max_message_bytes as f64,
-            head_timeout_ms: ms(limits.head_timeout),
-            max_head_bytes: limits.max_head_bytes as f64,
-            registration_timeout_ms: ms(limits.registration_timeout),
-            max_connections: limits.max_connections as f64,
-            max_unregistered: limits.max_unregistered as f64,
-            max_queued_bytes: limits.max_queued_bytes as f64,
-            stall_timeout_ms: ms(limits.stall_timeout),
-            max_unhandled_bytes: limits.max_unhandled_bytes as f64,
-            max_unhandled_bytes_total: limits.max_unhandled_bytes_total as f64,
-            stop_grace_ms: ms(limits.stop_grace),
-            cancel_grace_ms: ms(defaults::CANCEL_GRACE),
-            resume_grace_ms: ms(defaults::RESUME_GRACE),
-            max_stream_bytes: defaults::MAX_STREAM_BYTES as f64,
-        }
-    }
-}
-
 impl From<QueueLimits> for QueueDefaults {
     fn from(limits: QueueLimits) -> Self {
         Self {
@@ -170,10 +144,6 @@ impl From<QueueLimits> for QueueDefaults {
             timeout_ms: ms(defaults::QUEUE_TIMEOUT),
         }
     }
-}
-
-fn ms(time: Duration) -> f64 {
-    time.as_millis() as f64
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@
 //! | [`membership`] | the same: who joins and leaves the pool |
 //! | [`requests`] | the same: requests that look for a worker |
 //! | [`fleet`] | workers and requests, behind one lock |
+//! | [`freed_slots`] | what frees a slot on a thread of the runtime |
 //! | [`accept`] | from the listening socket to an upgraded worker, or to Node |
 //! | [`websocket`] | frames and the state of any WebSocket |
 //! | [`connection`] | what a worker's messages mean to the server |
@@ -24,6 +25,7 @@ pub mod connection;
 mod end_guard;
 pub mod events;
 pub mod fleet;
+pub mod freed_slots;
 pub mod membership;
 pub mod outbox;
 pub mod peer;

@@ -17,7 +17,7 @@ use crate::accept::addresses::Addresses;
 use crate::accept::{descriptor, listener};
 use crate::events::Event;
 use crate::outbox::buffered_amounts::Page;
-use crate::outbox::{flusher, submissions};
+use crate::outbox::{flusher, submissions, turn_watch};
 use crate::peer::PeerId;
 use crate::shared::Shared;
 use crate::wakeup::notifier::Notifier;
@@ -67,7 +67,7 @@ impl Server {
             runtime.spawn(check_health(Arc::clone(&shared)));
             runtime.spawn(watch_for_suspensions(Arc::clone(&shared)));
             runtime.spawn(flusher::write_what_is_left(Arc::clone(&shared.flusher), Arc::clone(&shared.notifier)));
-            runtime.spawn(flusher::watch_turns(Arc::clone(&shared)));
+            runtime.spawn(turn_watch::watch_turns(Arc::clone(&shared)));
             runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
         }
         Ok(Self { shared, port, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })

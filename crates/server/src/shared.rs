@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{MappedMutexGuard, Mutex, MutexGuard, RwLock};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::AbortHandle;
@@ -22,9 +22,10 @@ use crate::wakeup::notifier::Notifier;
 use worker_server_core::clock::{Clock, Moment};
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::{Level, Line, LogLimiter};
-use worker_server_core::pool::Finding;
+use worker_server_core::pool::{Finding, Pool};
 use worker_server_core::protocol::Closing;
 use worker_server_core::suspension::Suspension;
+use worker_server_core::worker::WorkerKey;
 
 /// The state of one server, from its start to its stop.
 ///
@@ -203,6 +204,11 @@ impl Shared {
         }
     }
 
+    /// The registered workers.
+    pub fn pool(&self) -> MappedMutexGuard<'_, Pool<Arc<Peer>>> {
+        MutexGuard::map(self.fleet.lock(), |fleet| &mut fleet.pool)
+    }
+
     /// A connection whose end the application's thread has not seen.
     pub fn peer(&self, id: PeerId) -> Option<Arc<Peer>> {
         self.peers.lock().by_id.get(&id).cloned()
@@ -212,6 +218,11 @@ impl Shared {
     pub fn peer_of(&self, worker_id: &str) -> Option<PeerId> {
         let pool = self.pool();
         pool.key_of(worker_id).and_then(|key| pool.get(key)).map(|worker| worker.peer.id)
+    }
+
+    /// The peer of a worker.
+    pub fn peer_with(&self, key: WorkerKey) -> Option<Arc<Peer>> {
+        self.pool().get(key).map(|worker| Arc::clone(&worker.peer))
     }
 
     /// Every connection whose end the application's thread has not seen.
@@ -303,8 +314,7 @@ impl Shared {
                 )),
                 Finding::Dead { key, id } => {
                     self.log(Line::warn("Worker connection presumed dead, closing", json!({ "workerId": *id })));
-                    let peer = self.pool().get(key).map(|worker| Arc::clone(&worker.peer));
-                    if let Some(peer) = peer {
+                    if let Some(peer) = self.peer_with(key) {
                         self.give_up(&peer, Closing::HEARTBEAT_TIMEOUT);
                         peer.outbox.close(Closing::HEARTBEAT_TIMEOUT);
                     }

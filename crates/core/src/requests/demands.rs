@@ -10,7 +10,7 @@ use slab::Slab;
 
 use super::demand::{Demand, Name};
 use super::ids;
-use super::waiting::line::LineId;
+use super::waiting::handles::LineId;
 use super::{PRIORITIES, Priority};
 use crate::models::Models;
 use crate::worker::Takes;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::choose::choose;
 use super::submit::{next_pause, take_slot};
-use super::waiting::RequestId;
+use super::waiting::handles::RequestId;
 use super::{Grant, Place, Requests, Ticket, ids};
 use crate::clock::Moment;
 use crate::pool::Pool;

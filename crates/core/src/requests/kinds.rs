@@ -11,7 +11,7 @@ use rustc_hash::FxHashMap;
 
 use super::Requests;
 use super::demands::DemandIndex;
-use super::waiting::board::BoardId;
+use super::waiting::handles::BoardId;
 use crate::models::GroupId;
 use crate::pool::Pool;
 use crate::worker::{Takes, Worker, WorkerKey};

@@ -8,20 +8,15 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-#[cfg(test)]
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
 
 use super::buffer_pool::BufferPool;
 use super::submissions::Submissions;
 use super::write_buffer::SpareBuffer;
 use crate::peer::Peer;
-use crate::shared::Shared;
 use crate::wakeup::notifier::Notifier;
 use crate::wakeup::standby::Standby;
 
@@ -31,12 +26,6 @@ const MAX_DIRECT_PEERS: usize = 2;
 const MAX_DIRECT_BYTES: usize = 64 << 10;
 /// After so many sockets other tasks have their turn.
 const PEERS_A_TURN: usize = 32;
-/// A turn of the application that takes longer does not keep back what was sent in it.
-const LONG_TURN: Duration = Duration::from_millis(4);
-/// After so many looks that found nothing the watch sleeps.
-const QUIET_LOOKS: u32 = 2;
-/// And when nothing was sent for as long as this after that, memory is given back.
-const SPARES_KEPT: Duration = Duration::from_secs(1);
 
 /// The peers that the application has sent something to, in the order of the first message to each.
 ///
@@ -53,14 +42,11 @@ pub struct Flusher {
     writing: Mutex<()>,
     ready: Notify,
     /// How often the application came to the end of a turn.
-    turns: AtomicU64,
+    pub(super) turns: AtomicU64,
     /// Something was written at once in this turn.
     went_at_once: AtomicBool,
-    /// Told when [`Submissions::set_watched`] was.
-    watch: Notify,
-    /// How often the watch looked.
-    #[cfg(test)]
-    looks: AtomicU32,
+    /// Notified when [`Submissions::set_watched`] was called: see [`turn_watch`](super::turn_watch).
+    pub(super) watch: Notify,
     /// What the application has sent, and no call has handed over yet.
     pub submissions: Submissions,
     /// Whoever writes to one or two peers for the application, if somebody does.
@@ -173,61 +159,20 @@ pub async fn write_what_is_left(flusher: Arc<Flusher>, notifier: Arc<Notifier>) 
     }
 }
 
-/// Sees to it that an application that sends something and then computes for long does not keep it back, nor one that does not say
-/// when its turns end. Sleeps when nothing is sent.
-pub async fn watch_turns(shared: Arc<Shared>) {
-    let flusher = &shared.flusher;
-    loop {
-        if timeout(SPARES_KEPT, flusher.watch.notified()).await.is_err() {
-            flusher.buffer_pool.clear();
-            flusher.watch.notified().await;
-        }
-        watch(&shared).await;
-    }
-}
-
-/// Looks after long turns until some looks in a row have found that nothing was sent.
-async fn watch(shared: &Shared) {
-    let flusher = &shared.flusher;
-    let Flusher { turns, submissions, .. } = &**flusher;
-    let mut seen = turns.load(Ordering::Relaxed);
-    let mut quiet = 0;
-    loop {
-        sleep(LONG_TURN).await;
-        #[cfg(test)]
-        flusher.looks.fetch_add(1, Ordering::SeqCst);
-        let is_same_turn = turns.load(Ordering::Relaxed) == seen;
-        if !is_same_turn {
-            quiet = 0;
-        } else if flusher.are_pending() || submissions.are_there() {
-            quiet = 0;
-            shared.flush_early();
-        } else if !submissions.are_watched() {
-            return;
-        } else {
-            quiet += 1;
-        }
-        submissions.look();
-        seen = turns.load(Ordering::Relaxed);
-        // The next look is the last. Whoever sent something before this relied on it.
-        submissions.set_watched(quiet < QUIET_LOOKS);
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::time::Duration;
     use std::{hint, thread};
 
     use tokio::io::AsyncReadExt;
     use tokio::net::tcp::OwnedReadHalf;
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::timeout;
 
     use super::*;
-    use crate::outbox::submissions::counter;
-    use worker_server_core::config::ServerConfig;
 
     /// A peer that has been sent an `a`, and its end of the connection.
-    async fn peer_to_write_to(id: u64, listener: &TcpListener) -> (Arc<Peer>, TcpStream, OwnedReadHalf) {
+    pub async fn peer_to_write_to(id: u64, listener: &TcpListener) -> (Arc<Peer>, TcpStream, OwnedReadHalf) {
         let end = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (reader, writer) = listener.accept().await.unwrap().0.into_split();
         writer.writable().await.unwrap();
@@ -237,7 +182,7 @@ mod tests {
         (peer, end, reader)
     }
 
-    async fn assert_was_written(end: &mut TcpStream) {
+    pub async fn assert_was_written(end: &mut TcpStream) {
         let mut frame = [0; 3];
         end.read_exact(&mut frame).await.unwrap();
         assert_eq!(&frame, b"\x81\x01a");
@@ -271,38 +216,6 @@ mod tests {
         }
     }
 
-    fn shared() -> Arc<Shared> {
-        Shared::new(ServerConfig::default(), || {}).0
-    }
-
-    /// Publishes the text `a` for a worker, as JavaScript does.
-    fn publish(flusher: &Flusher, key: u64) {
-        let memory = flusher.submissions.memory();
-        let [first, second, ..] = &memory.records;
-        first.store((key as f64).to_bits(), Ordering::Relaxed);
-        second.store(1.0_f64.to_bits(), Ordering::Relaxed);
-        // SAFETY: nothing is published yet.
-        unsafe { memory.texts.as_ptr().write(b'a') };
-        memory.counters[counter::PUBLISHED].store(1, Ordering::SeqCst);
-    }
-
-    #[tokio::test]
-    async fn memory_of_what_was_written_is_given_back_when_nothing_is_sent_any_more() {
-        let shared = shared();
-        let flusher = &shared.flusher;
-        flusher.buffer_pool.put(vec![SpareBuffer::default()]);
-        flusher.watch.notify_one();
-        tokio::spawn(watch_turns(Arc::clone(&shared)));
-        loop {
-            let buffer_pool = flusher.buffer_pool.take();
-            if buffer_pool.is_empty() {
-                break;
-            }
-            flusher.buffer_pool.put(buffer_pool);
-            sleep(LONG_TURN).await;
-        }
-    }
-
     #[tokio::test]
     async fn the_first_message_of_a_turn_that_nobody_watches_is_written_at_once_and_wakes_nobody() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -316,48 +229,6 @@ mod tests {
         assert!(!flusher.submissions.are_watched());
         // Nobody was told to look.
         assert!(timeout(Duration::ZERO, flusher.watch.notified()).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn further_messages_of_a_turn_are_watched_and_leave_though_the_turn_does_not_end() {
-        let shared = shared();
-        let flusher = &shared.flusher;
-        tokio::spawn(watch_turns(Arc::clone(&shared)));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut ends = Vec::new();
-        for id in 1..=2 {
-            let (peer, end, reader) = peer_to_write_to(id, &listener).await;
-            assert_eq!(flusher.add(&peer), id == 1);
-            ends.push((end, reader));
-        }
-        assert!(flusher.submissions.are_watched());
-        for (end, _) in &mut ends {
-            assert_was_written(end).await;
-        }
-        let memory = flusher.submissions.memory();
-        assert_ne!(memory.counters[counter::EARLY].load(Ordering::SeqCst), 0);
-    }
-
-    #[tokio::test]
-    async fn the_watch_ends_after_a_few_looks_that_find_nothing() {
-        let shared = shared();
-        let Flusher { submissions, looks, .. } = &*shared.flusher;
-        for _ in 0..3 {
-            let before = looks.load(Ordering::SeqCst);
-            submissions.set_watched(true);
-            watch(&shared).await;
-            assert!(!submissions.are_watched());
-            assert_eq!(looks.load(Ordering::SeqCst) - before, QUIET_LOOKS + 1);
-        }
-    }
-
-    #[tokio::test]
-    async fn what_was_published_while_the_watch_ended_is_taken_before_it_ends() {
-        let shared = shared();
-        publish(&shared.flusher, 1);
-        shared.flusher.submissions.set_watched(true);
-        watch(&shared).await;
-        assert!(!shared.flusher.submissions.are_there());
     }
 
     #[tokio::test]

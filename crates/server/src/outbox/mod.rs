@@ -9,6 +9,7 @@ pub mod flusher;
 mod queue;
 pub mod sending;
 pub mod submissions;
+pub mod turn_watch;
 pub mod write_buffer;
 
 use std::io::ErrorKind;

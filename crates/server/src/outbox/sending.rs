@@ -66,8 +66,7 @@ impl Shared {
         let Flusher { submissions, buffer_pool, .. } = &*self.flusher;
         let mut kept = None;
         take(submissions, &mut |key, text| {
-            let peer = self.pool().get(key).map(|worker| Arc::clone(&worker.peer));
-            if let Some(peer) = peer {
+            if let Some(peer) = self.peer_with(key) {
                 let buffer_pool = kept.get_or_insert_with(|| buffer_pool.take());
                 self.put_out(&peer, |outbox| outbox.send_promised(text, buffer_pool));
             }

@@ -8,13 +8,11 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use super::line::{LineId, Terms, Turn};
+use super::handles::LineId;
+use super::line::{Terms, Turn};
 use crate::requests::PRIORITIES;
 use crate::requests::selector::Selector;
 use crate::worker::Worker;
-
-/// Names a board.
-pub type BoardId = usize;
 
 /// The lines of one kind of worker.
 #[derive(Debug, Default)]

@@ -3,13 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::board::BoardId;
-use super::{FlowId, RequestId};
+use super::handles::{BoardId, FlowId, RequestId};
 use crate::requests::PRIORITIES;
 use crate::requests::selector::Selector;
-
-/// Names a line.
-pub type LineId = usize;
 
 /// Where something stands in a ring: its position, and of one position the oldest request first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -12,6 +12,7 @@
 //! first. What that costs is paid for by the slots that the flow got meanwhile.
 
 pub mod board;
+pub mod handles;
 pub mod line;
 mod order;
 
@@ -22,17 +23,12 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use self::board::Board;
-use self::line::{Line, LineId, Standing, Turn};
+use self::handles::{FlowId, KeyId, LineId, RequestId};
+use self::line::{Line, Standing, Turn};
 use super::affinity::Affinity;
 use super::choose::Avoid;
 use super::demands::DemandIndex;
 use super::{PRIORITIES, Priority, ids};
-/// Names a request that waits.
-pub type RequestId = usize;
-/// Names a flow.
-pub type FlowId = usize;
-/// Names a fair key of which something waits.
-pub type KeyId = usize;
 
 /// A request that waits.
 #[derive(Debug)]

@@ -1,8 +1,9 @@
 //! What comes first: lines, the boards that they are on, and the first request of all for a worker.
 
-use super::board::{Board, BoardId};
-use super::line::{Line, LineId, PriorityLine, Standing, Terms, Turn};
-use super::{RequestId, Waiting};
+use super::Waiting;
+use super::board::Board;
+use super::handles::{BoardId, LineId, RequestId};
+use super::line::{Line, PriorityLine, Standing, Terms, Turn};
 use crate::requests::PRIORITIES;
 use crate::worker::Worker;
 
