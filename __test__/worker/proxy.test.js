@@ -1,13 +1,10 @@
 'use strict';
 
-const { execFileSync, spawnSync } = require('node:child_process');
-const fs = require('node:fs');
 const https = require('node:https');
-const os = require('node:os');
-const path = require('node:path');
 const { once } = require('node:events');
 const { WebSocketServer } = require('ws');
 const { onCleanup } = require('../support/cleanup.js');
+const { selfSigned, testWithOpenssl } = require('../support/self-signed.js');
 const { startDifficultServer } = require('./support/difficult-server.js');
 const { startProxyServer } = require('./support/proxy-server.js');
 const { EACH_WAY, connectedWorker, runWorker, stateOf } = require('./support/workers.js');
@@ -27,40 +24,6 @@ afterAll(() => {
     else process.env[name] = value;
   }
 });
-
-const hasOpenssl = spawnSync('openssl', ['version']).status === 0;
-const testWithOpenssl = hasOpenssl ? test : test.skip;
-
-/** A key and a certificate for server.test. */
-function selfSigned() {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-tls-'));
-  onCleanup(() => fs.rmSync(folder, { recursive: true }));
-  const [key, cert] = ['key.pem', 'cert.pem'].map((name) => path.join(folder, name));
-  execFileSync(
-    'openssl',
-    [
-      'req',
-      '-x509',
-      '-newkey',
-      'ec',
-      '-pkeyopt',
-      'ec_paramgen_curve:prime256v1',
-      '-nodes',
-      '-keyout',
-      key,
-      '-out',
-      cert,
-      '-days',
-      '2',
-      '-subj',
-      '/CN=server.test',
-      '-addext',
-      'subjectAltName=DNS:server.test,IP:127.0.0.1',
-    ],
-    { stdio: 'pipe' },
-  );
-  return { key: fs.readFileSync(key), cert: fs.readFileSync(cert) };
-}
 
 /** A server over TLS that says yes to every worker. */
 async function startTlsServer(material) {

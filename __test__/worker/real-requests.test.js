@@ -37,8 +37,8 @@ async function startRelay(port) {
 }
 
 describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
-  async function start(handler, options = {}) {
-    const { server, log } = await startServer({ heartbeatIntervalMs: 50 });
+  async function start(handler, options = {}, serverOptions = {}) {
+    const { server, log } = await startServer({ heartbeatIntervalMs: 50, ...serverOptions });
     const relay = await startRelay(server.port);
     const connected = nextCall((subscribe) => server.onWorkerConnected(subscribe));
     const worker = createWorker(relay, { isolate, handler, ...options });
@@ -46,6 +46,14 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     await connected;
     return { server, log, relay, worker };
   }
+
+  test('a result beyond the server’s maxMessageBytes is the caller’s error, once, and the worker goes on', async () => {
+    const limits = { maxMessageBytes: 64 * 1024 };
+    const { server } = await start((size) => 'x'.repeat(size), {}, { limits });
+    const error = await server.request(128 * 1024, { model: 'm' }).catch((thrown) => thrown);
+    expect(error).toMatchObject({ code: 'WORKER_ERROR', attempts: 1, data: { code: 'MESSAGE_TOO_BIG' } });
+    expect(await server.request(10, { model: 'm' })).toBe('x'.repeat(10));
+  });
 
   test('a request gets its result, its progress and its errors', async () => {
     const { server } = await start(async (payload, { progress, model }) => {

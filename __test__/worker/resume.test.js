@@ -284,6 +284,61 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(second.about('quiet').map(({ data }) => data)).toEqual(['still here', 'done']);
   });
 
+  test('a result that the server closes with 1009 for ends its request, and is not sent again', async () => {
+    const { server, connection } = await start({ handler: (payload) => 'x'.repeat(payload) });
+    resumeWith(server, { big: 0, small: 0 });
+    server.behaviour.settles = false;
+    connection.request('small', { payload: 10 });
+    await connection.next('request_result', 'small');
+    connection.request('big', { payload: MIB });
+    const result = await connection.next('request_result', 'big');
+    connection.close(1009, '');
+    const second = await server.connection();
+    expect((await second.next('request_error', 'big')).error).toEqual({
+      code: 'MESSAGE_TOO_BIG',
+      message: `The server takes no message of ${JSON.stringify(result).length} bytes`,
+    });
+    expect(second.about('big')).toHaveLength(1);
+    expect(await second.next('request_result', 'small')).toMatchObject({ data: 'x'.repeat(10) });
+  });
+
+  test('a chunk that the server closes with 1009 for ends its stream, and the handler is told', async () => {
+    const { handler, push } = pushed();
+    const told = deferred();
+    const { server, connection } = await start({
+      async *handler(payload, { signal }) {
+        signal.addEventListener('abort', () => told.resolve(signal.reason));
+        return yield* handler(payload);
+      },
+    });
+    resumeWith(server, { r1: 1 });
+    connection.request('r1', { stream: true });
+    push('small');
+    push('x'.repeat(MIB));
+    while ((await connection.next('request_chunk')).seq < 1);
+    connection.close(1009, '');
+    const second = await server.connection();
+    expect((await second.next('request_error')).error.code).toBe('MESSAGE_TOO_BIG');
+    expect(second.about('r1')).toHaveLength(1);
+    expect((await told.promise).code).toBe('MESSAGE_TOO_BIG');
+    push('end', true);
+  });
+
+  test('a close with 1009 for a message of the application ends no request', async () => {
+    const { handler, push } = pushed();
+    const { server, worker, connection } = await start({ handler });
+    resumeWith(server, { r1: 1 });
+    connection.request('r1', { stream: true });
+    push('a');
+    await connection.next('request_chunk');
+    worker.send({ type: 'log', text: 'x'.repeat(MIB) });
+    await connection.next('log');
+    connection.close(1009, '');
+    const second = await server.connection();
+    push('end', true);
+    expect(await second.next('request_result')).toMatchObject({ data: 'end' });
+  });
+
   test('a connection that is lost before its ack resumes the same session again', async () => {
     const { handler, push } = pushed();
     const { server, connection } = await start({ handler });

@@ -39,7 +39,8 @@ export interface RequestContext {
    * Aborts when nobody wants the result any more, or soon won't. Its `reason` is an Error with a `code`: `ABORTED` (the
    * caller), `TIMEOUT`, `SUPERSEDED` (another attempt has begun), `STOPPING` (the server), `UNKNOWN` (to the server),
    * `DISCONNECTED` (the connection was lost and can't be resumed, or the worker has closed), `DRAIN_TIMEOUT` (a second
-   * is left), or `RESUME_OVERFLOW` (the connection was away for longer than a stream's chunks could be kept).
+   * is left), `RESUME_OVERFLOW` (the connection was away for longer than a stream's chunks could be kept), or
+   * `MESSAGE_TOO_BIG` (the server closed the connection with 1009 because of one of its chunks).
    */
   readonly signal: AbortSignal;
   /** What the caller's trace injector has put in, such as a `traceparent`. */

@@ -3,6 +3,7 @@
 // A stand-in for an OpenAI-compatible endpoint, which misbehaves as the test says and records each request.
 
 const http = require('http');
+const https = require('https');
 const { once } = require('events');
 const { onCleanup } = require('../../support/cleanup.js');
 const { readAll } = require('../../support/http.js');
@@ -25,13 +26,13 @@ function respond(res, status, body, headers = {}) {
 
 /**
  * @param behaviour `models`: ids, or a function that answers; `props`: the answer to /props or undefined; `answer`: answers
- *   a POST. They can be changed at any time.
+ *   a POST. They can be changed at any time. `tls`: a key and a certificate, with which it speaks HTTPS.
  */
 async function startUpstream(behaviour = {}) {
   const upstream = { models: ['m'], props: undefined, answer: answerWell, requests: [], ...behaviour };
   const watchers = new Set();
   const sockets = new Set();
-  const server = http.createServer(async (req, res) => {
+  const listener = async (req, res) => {
     const text = (await readAll(req).catch(() => '')).toString();
     const request = { method: req.method, url: req.url, headers: req.headers, text, closed: once(res, 'close') };
     upstream.requests.push(request);
@@ -41,7 +42,9 @@ async function startUpstream(behaviour = {}) {
       respond(res, 200, upstream.props);
     else if (req.method === 'POST' && req.url.startsWith('/v1/')) upstream.answer(req, res, JSON.parse(text));
     else respond(res, 404, { error: 'not here' });
-  });
+  };
+  const { tls } = behaviour;
+  const server = tls === undefined ? http.createServer(listener) : https.createServer(tls, listener);
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
@@ -57,7 +60,7 @@ async function startUpstream(behaviour = {}) {
   };
   await listen(0);
   const { port } = server.address();
-  upstream.url = `http://127.0.0.1:${port}/v1`;
+  upstream.url = `${tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}/v1`;
   /** Refuses connections, and cuts those that there are. */
   upstream.goAway = async () => {
     if (!server.listening) return;

@@ -86,7 +86,7 @@ class Attempts {
       nextSeq: 0,
       cancelled: false,
       cancelReason: '',
-      overflowed: false,
+      chunksLost: false,
       end: null,
       endHanded: false,
       stopKeeping: () => {},
@@ -178,13 +178,27 @@ class Attempts {
   }
 
   #overflow(attempt) {
+    this.#fail(
+      attempt,
+      'RESUME_OVERFLOW',
+      'The connection was away for longer than the chunks of this stream could be kept',
+    );
+  }
+
+  /** The server has closed the connection because of this message: its request can't go on. */
+  tooBig({ text, bytes }) {
+    const attempt = this.#list().find(({ end }) => end === text) ?? this.#replay.streamOf(text);
+    if (attempt !== undefined) this.#fail(attempt, 'MESSAGE_TOO_BIG', `The server takes no message of ${bytes} bytes`);
+  }
+
+  /** Ends a request whatever its handler does. Chunks that the server hasn't got are not sent any more. */
+  #fail(attempt, code, message) {
     const wasRunning = attempt.end === null;
-    attempt.overflowed = true;
+    attempt.chunksLost = true;
     attempt.stopKeeping();
     this.#replay.forget(attempt);
-    const message = 'The connection was away for longer than the chunks of this stream could be kept';
-    this.#end(attempt, errorFrame(attempt, 'RESUME_OVERFLOW', message));
-    if (wasRunning) this.#abort(attempt, 'RESUME_OVERFLOW', message);
+    this.#end(attempt, errorFrame(attempt, code, message));
+    if (wasRunning) this.#abort(attempt, code, message);
   }
 
   // ---- connections that come and go
@@ -204,7 +218,7 @@ class Attempts {
   }
 
   #resume(attempt, nextSeq) {
-    const chunks = attempt.stream && !attempt.overflowed ? this.#replay.from(attempt, nextSeq, attempt.nextSeq) : [];
+    const chunks = attempt.stream && !attempt.chunksLost ? this.#replay.from(attempt, nextSeq, attempt.nextSeq) : [];
     if (chunks === undefined) {
       this.#overflow(attempt);
       return;

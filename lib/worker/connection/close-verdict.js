@@ -5,6 +5,7 @@
 /** The close codes of which this folder knows what they mean; any other one is a loss like any loss. */
 const CLOSE = Object.freeze({
   NORMAL: 1000,
+  MESSAGE_TOO_BIG: 1009,
   AUTHENTICATION_FAILED: 4001,
   INVALID_REGISTRATION: 4002,
   REPLACED: 4003,

@@ -9,7 +9,7 @@
 
 const { Attempts } = require('./attempts.js');
 const { backoffDelayMs } = require('./backoff.js');
-const { judgeClose } = require('./close-verdict.js');
+const { CLOSE, judgeClose } = require('./close-verdict.js');
 const { Draining } = require('./draining.js');
 const { CHUNK_OVERHEAD_BYTES, Flow } = require('./flow.js');
 const { openSocket } = require('./open-socket.js');
@@ -156,6 +156,8 @@ class Connection {
         session = this.#register(ws, token);
       });
       const end = await session.ended;
+      // The frame that a server means by this is the largest one. Sent once more, it would end the next connection too.
+      if (end.code === CLOSE.MESSAGE_TOO_BIG) this.#attempts.tooBig(end.largest);
       return { ...end, token, drawnDelayMs: session.drawnDelayMs };
     } catch (error) {
       return { registered: false, code: 1006, reason: '', error, token };

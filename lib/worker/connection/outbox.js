@@ -23,6 +23,7 @@ class Outbox {
   #unflushedBytes = 0;
   #closed = false;
   #lastProgress = monotonicMs();
+  #largest = { text: '', bytes: 0 };
 
   /** @param onProgress called after the socket has taken something */
   constructor(ws, onProgress) {
@@ -38,6 +39,11 @@ class Outbox {
   /** When the socket last took something, on the monotonic clock. */
   get lastProgress() {
     return this.#lastProgress;
+  }
+
+  /** The largest message of which anything has been handed to the socket: its `text`, and its size in `bytes`. */
+  get largest() {
+    return this.#largest;
   }
 
   /**
@@ -83,6 +89,7 @@ class Outbox {
   }
 
   #begin({ text, bytes, onHanded, onFlushed }) {
+    if (bytes > this.#largest.bytes) this.#largest = { text, bytes };
     if (bytes > WINDOW_BYTES) {
       this.#begun = { data: Buffer.from(text), offset: 0, onHanded, onFlushed };
       return;

@@ -76,6 +76,14 @@ class ReplayBuffer {
     return kept?.oldestSeq === nextSeq ? kept.list : undefined;
   }
 
+  /** The stream of which a chunk with this text is kept, or undefined. */
+  streamOf(text) {
+    for (const [stream, kept] of this.#streams) {
+      if (kept.list.some((chunk) => chunk.text === text)) return stream;
+    }
+    return undefined;
+  }
+
   forget(stream) {
     this.#totalBytes -= this.#streams.get(stream)?.bytes ?? 0;
     this.#streams.delete(stream);

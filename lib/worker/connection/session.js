@@ -37,7 +37,7 @@ class Session {
   id = '';
   /** When the server asked this worker to come back after it closes, in ms from then; undefined if it didn't. */
   drawnDelayMs = undefined;
-  /** Resolves with `{ registered, code, reason, refusal, error }` when the socket is closed. */
+  /** Resolves with `{ registered, code, reason, refusal, error, largest }` when the socket is closed. */
   ended;
 
   /**
@@ -153,7 +153,8 @@ class Session {
     this.#heartbeat?.stop();
     this.#outbox.close();
     this.#closing = true;
-    return { registered: this.registered, code, reason, refusal: this.#refusal, error: this.#lostError };
+    const { largest } = this.#outbox;
+    return { registered: this.registered, code, reason, refusal: this.#refusal, error: this.#lostError, largest };
   }
 }
 
