@@ -11,9 +11,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::config::{Config, Registration};
 use crate::connection::{Connection, Stage};
+use crate::consumer::{Consumer, Protocol};
 use crate::frame::Received;
 use crate::text;
-use crate::work::{Protocol, Work};
 
 /// What is read at once.
 const READ: usize = 256 * 1024;
@@ -163,15 +163,15 @@ impl Fleet {
     }
 
     /// Deals with what happened on a socket.
-    pub fn handle(&mut self, event: &Event, work: &mut dyn Work, now: Instant) -> io::Result<()> {
+    pub fn handle(&mut self, event: &Event, consumer: &mut dyn Consumer, now: Instant) -> io::Result<()> {
         let Token(index) = event.token();
-        if self.step(index, event, work, now).is_err() {
+        if self.step(index, event, consumer, now).is_err() {
             self.lose(index);
         }
         self.connect_more()
     }
 
-    fn step(&mut self, index: usize, event: &Event, work: &mut dyn Work, now: Instant) -> io::Result<()> {
+    fn step(&mut self, index: usize, event: &Event, consumer: &mut dyn Consumer, now: Instant) -> io::Result<()> {
         let Some(connection) = self.connections.get_mut(index) else { return Ok(()) };
         if connection.stage == Stage::Connecting && event.is_writable() {
             if let Some(socket) = &connection.socket
@@ -179,7 +179,7 @@ impl Fleet {
             {
                 return Err(error);
             }
-            match work.protocol() {
+            match consumer.protocol() {
                 Protocol::WebSocket => {
                     connection.stage = Stage::Upgrading;
                     connection.out.push(HANDSHAKE);
@@ -195,7 +195,7 @@ impl Fleet {
                     None => break,
                 };
                 let scratch = std::mem::take(&mut self.scratch);
-                self.arrived(index, &scratch[..read], work, now);
+                self.arrived(index, &scratch[..read], consumer, now);
                 self.scratch = scratch;
                 // A short read has emptied the socket, and the next arrival is a new event; but an end that came along is not.
                 if read < READ && !event.is_read_closed() {
@@ -206,12 +206,12 @@ impl Fleet {
         self.connections[index].flush()
     }
 
-    fn arrived(&mut self, index: usize, bytes: &[u8], work: &mut dyn Work, now: Instant) {
+    fn arrived(&mut self, index: usize, bytes: &[u8], consumer: &mut dyn Consumer, now: Instant) {
         let connection = &mut self.connections[index];
-        let bytes = match (connection.stage, work.protocol()) {
+        let bytes = match (connection.stage, consumer.protocol()) {
             (Stage::Closed, _) => return,
             (_, Protocol::Http) => {
-                self.unexpected += work.bytes(index, &mut connection.out, bytes);
+                self.unexpected += consumer.bytes(index, &mut connection.out, bytes);
                 return;
             }
             (Stage::Upgrading, _) => {
@@ -227,15 +227,15 @@ impl Fleet {
             _ => bytes,
         };
         let mut frames = std::mem::take(&mut connection.frames);
-        frames.take(bytes, |received| self.received(index, &received, work, now));
+        frames.take(bytes, |received| self.received(index, &received, consumer, now));
         self.connections[index].frames = frames;
     }
 
-    fn received(&mut self, index: usize, received: &Received, work: &mut dyn Work, now: Instant) {
+    fn received(&mut self, index: usize, received: &Received, consumer: &mut dyn Consumer, now: Instant) {
         let connection = &mut self.connections[index];
         match received {
             Received::Message(payload) if connection.stage == Stage::Open => {
-                self.unexpected += u64::from(!work.message(index, &mut connection.out, payload, now));
+                self.unexpected += u64::from(!consumer.message(index, &mut connection.out, payload, now));
             }
             Received::Message(payload) if payload.starts_with(ACCEPTED) => self.opened(index),
             Received::Ping(payload) => connection.out.push_pong(payload),

@@ -8,10 +8,10 @@
 
 mod config;
 mod connection;
+mod consumer;
 mod control;
 mod fleet;
 mod frame;
-mod http;
 mod pace;
 mod text;
 mod work;
@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use config::Config;
 use control::{Command, Control};
 use fleet::Fleet;
+use work::kinds;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let argument = std::env::args().nth(1).ok_or("usage: load CONFIG, a JSON text")?;
@@ -36,7 +37,7 @@ fn run(config: &Config) -> Result<(), Box<dyn Error>> {
     let mut events = Events::with_capacity(1024);
     let control = Control::new(poll.registry())?;
     let mut fleet = Fleet::new(config, poll.registry().try_clone()?);
-    let mut work = work::of(config);
+    let mut work = kinds::of(config);
     let mut phase = Phase::Gathering;
     let mut cpu = None;
     if work.connects_first() {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::{Span, Work, counted};
 use crate::connection::Outbox;
+use crate::consumer::Consumer;
 use crate::fleet::Fleet;
 use crate::text::Texts;
 
@@ -54,11 +55,7 @@ impl Answer {
     }
 }
 
-impl Work for Answer {
-    fn go(&mut self, _fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
-        Ok(())
-    }
-
+impl Consumer for Answer {
     fn message(&mut self, _index: usize, out: &mut Outbox, payload: &[u8], now: Instant) -> bool {
         if payload.starts_with(SETTLED) {
             return true;
@@ -82,6 +79,12 @@ impl Work for Answer {
         }
         out.push_text(self.texts.mask(), &self.text);
         true
+    }
+}
+
+impl Work for Answer {
+    fn go(&mut self, _fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
+        Ok(())
     }
 
     fn is_done(&self, fleet: &Fleet) -> bool {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::heartbeats::ACK;
 use super::{Span, Work};
 use crate::connection::Outbox;
+use crate::consumer::Consumer;
 use crate::fleet::Fleet;
 use crate::pace::Pace;
 use crate::text::{Texts, heartbeat};
@@ -49,20 +50,22 @@ impl Beats {
     }
 }
 
-impl Work for Beats {
-    fn go(&mut self, fleet: &mut Fleet, now: Instant) -> io::Result<()> {
-        let every = self.every.div_f64(fleet.len().max(1) as f64);
-        self.pace = Some((Pace::new(now, every), now));
-        self.waiting.resize_with(fleet.len(), VecDeque::new);
-        Ok(())
-    }
-
+impl Consumer for Beats {
     fn message(&mut self, index: usize, _out: &mut Outbox, payload: &[u8], now: Instant) -> bool {
         let Some(sent) = self.waiting.get_mut(index).and_then(VecDeque::pop_front) else { return false };
         self.unanswered -= 1;
         self.span.note(now);
         self.latencies.saturating_record(micros(now - sent));
         payload.starts_with(ACK)
+    }
+}
+
+impl Work for Beats {
+    fn go(&mut self, fleet: &mut Fleet, now: Instant) -> io::Result<()> {
+        let every = self.every.div_f64(fleet.len().max(1) as f64);
+        self.pace = Some((Pace::new(now, every), now));
+        self.waiting.resize_with(fleet.len(), VecDeque::new);
+        Ok(())
     }
 
     fn due(&self) -> Option<Instant> {

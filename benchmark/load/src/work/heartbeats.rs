@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Span, Work, counted};
 use crate::connection::Outbox;
+use crate::consumer::Consumer;
 use crate::fleet::Fleet;
 use crate::text::{Texts, heartbeat};
 
@@ -33,6 +34,18 @@ impl Heartbeats {
     }
 }
 
+impl Consumer for Heartbeats {
+    fn message(&mut self, index: usize, out: &mut Outbox, payload: &[u8], now: Instant) -> bool {
+        self.answered += 1;
+        self.span.note(now);
+        if self.sent < self.messages {
+            self.sent += 1;
+            out.push(&self.frames[index]);
+        }
+        payload.starts_with(ACK)
+    }
+}
+
 impl Work for Heartbeats {
     fn go(&mut self, fleet: &mut Fleet, now: Instant) -> io::Result<()> {
         self.frames = (0..fleet.len()).map(|index| self.texts.framed(&heartbeat(&fleet.id(index)))).collect();
@@ -44,16 +57,6 @@ impl Work for Heartbeats {
             self.sent += first;
         }
         Ok(())
-    }
-
-    fn message(&mut self, index: usize, out: &mut Outbox, payload: &[u8], now: Instant) -> bool {
-        self.answered += 1;
-        self.span.note(now);
-        if self.sent < self.messages {
-            self.sent += 1;
-            out.push(&self.frames[index]);
-        }
-        payload.starts_with(ACK)
     }
 
     fn is_done(&self, _fleet: &Fleet) -> bool {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{Span, Work, counted};
 use crate::connection::Outbox;
+use crate::consumer::Consumer;
 use crate::fleet::Fleet;
 use crate::text::Texts;
 
@@ -30,11 +31,7 @@ impl Receive {
     }
 }
 
-impl Work for Receive {
-    fn go(&mut self, _fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
-        Ok(())
-    }
-
+impl Consumer for Receive {
     fn message(&mut self, index: usize, out: &mut Outbox, payload: &[u8], now: Instant) -> bool {
         self.received += 1;
         self.bytes += payload.len() as u64;
@@ -46,6 +43,12 @@ impl Work for Receive {
             }
         }
         payload.starts_with(br#"{"type":"work","#)
+    }
+}
+
+impl Work for Receive {
+    fn go(&mut self, _fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
+        Ok(())
     }
 
     fn is_done(&self, _fleet: &Fleet) -> bool {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::{Span, Work, counted};
+use crate::consumer::Consumer;
 use crate::fleet::Fleet;
 use crate::pace::Pace;
 use crate::text::Texts;
@@ -26,6 +27,8 @@ impl Flood {
         Self { messages, chunk, frame, span: Span::default() }
     }
 }
+
+impl Consumer for Flood {}
 
 impl Work for Flood {
     fn go(&mut self, fleet: &mut Fleet, now: Instant) -> io::Result<()> {
@@ -82,6 +85,8 @@ impl Paced {
         self.pace.map_or(0, |pace| pace.done())
     }
 }
+
+impl Consumer for Paced {}
 
 impl Work for Paced {
     fn go(&mut self, _fleet: &mut Fleet, now: Instant) -> io::Result<()> {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Span, Work, counted};
 use crate::connection::Outbox;
+use crate::consumer::Consumer;
 use crate::fleet::Fleet;
 
 /// Everyone connects and registers at the word `go`.
@@ -22,6 +23,8 @@ impl Register {
         Self { workers, open: 0, span: Span::default() }
     }
 }
+
+impl Consumer for Register {}
 
 impl Work for Register {
     fn connects_first(&self) -> bool {
@@ -52,6 +55,8 @@ impl Work for Register {
 /// Nothing happens.
 pub struct Idle;
 
+impl Consumer for Idle {}
+
 impl Work for Idle {
     fn go(&mut self, _fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
         Ok(())
@@ -69,13 +74,15 @@ impl Work for Idle {
 /// Requests are taken, and none is answered; how many of them are under way is the server's business.
 pub struct Hold;
 
+impl Consumer for Hold {
+    fn message(&mut self, _index: usize, _out: &mut Outbox, _payload: &[u8], _now: Instant) -> bool {
+        true
+    }
+}
+
 impl Work for Hold {
     fn go(&mut self, _fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
         Ok(())
-    }
-
-    fn message(&mut self, _index: usize, _out: &mut Outbox, _payload: &[u8], _now: Instant) -> bool {
-        true
     }
 
     fn is_done(&self, _fleet: &Fleet) -> bool {

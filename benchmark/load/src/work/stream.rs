@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::answer::id_after;
 use super::{Span, Work, counted};
 use crate::connection::Outbox;
+use crate::consumer::Consumer;
 use crate::fleet::Fleet;
 use crate::frame;
 use crate::text::Texts;
@@ -79,12 +80,7 @@ impl Stream {
     }
 }
 
-impl Work for Stream {
-    fn go(&mut self, fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
-        self.answers.resize_with(fleet.len(), Vec::new);
-        Ok(())
-    }
-
+impl Consumer for Stream {
     fn message(&mut self, index: usize, _out: &mut Outbox, payload: &[u8], _now: Instant) -> bool {
         let request = id_after(REQUEST, payload);
         let Some(id) = request.or_else(|| id_after(WORK, payload)) else { return false };
@@ -95,6 +91,13 @@ impl Work for Stream {
         }
         self.answers[index].push(Answer { id, is_request: request.is_some(), sent: 0 });
         true
+    }
+}
+
+impl Work for Stream {
+    fn go(&mut self, fleet: &mut Fleet, _now: Instant) -> io::Result<()> {
+        self.answers.resize_with(fleet.len(), Vec::new);
+        Ok(())
     }
 
     /// Fills every socket. One that takes no more says itself when it does again.

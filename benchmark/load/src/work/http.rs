@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use super::{Span, Work, counted};
 use crate::connection::Outbox;
+use crate::consumer::{Consumer, Protocol};
 use crate::fleet::Fleet;
-use crate::work::{Protocol, Span, Work, counted};
 
 const REQUEST: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";
@@ -39,18 +40,9 @@ impl Http {
     }
 }
 
-impl Work for Http {
+impl Consumer for Http {
     fn protocol(&self) -> Protocol {
         Protocol::Http
-    }
-
-    fn go(&mut self, fleet: &mut Fleet, now: Instant) -> io::Result<()> {
-        self.span.note(now);
-        // The others follow when the first answer has shown how long one is.
-        if self.next() {
-            fleet.send(0, REQUEST);
-        }
-        Ok(())
     }
 
     fn bytes(&mut self, index: usize, out: &mut Outbox, bytes: &[u8]) -> u64 {
@@ -79,6 +71,17 @@ impl Work for Http {
             }
         }
         wrong
+    }
+}
+
+impl Work for Http {
+    fn go(&mut self, fleet: &mut Fleet, now: Instant) -> io::Result<()> {
+        self.span.note(now);
+        // The others follow when the first answer has shown how long one is.
+        if self.next() {
+            fleet.send(0, REQUEST);
+        }
+        Ok(())
     }
 
     fn tick(&mut self, fleet: &mut Fleet, now: Instant) {
