@@ -3,7 +3,7 @@
 // Long waits, on timers that the test moves on. The connection lives on the program's thread for that; sockets are
 // real.
 
-const { startTimer } = require('../../lib/worker/connection/time.js');
+const { startTimer } = require('../../lib/time/timers.js');
 const { startDifficultServer } = require('./support/difficult-server.js');
 const { createWorker, deferred } = require('./support/workers.js');
 

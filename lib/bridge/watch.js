@@ -2,7 +2,7 @@
 
 // What an upstream offers at the moment, and whether it is there: asked again and again.
 
-const { pause } = require('../worker/connection/time.js');
+const { pause } = require('../time/timers.js');
 
 /** How soon an upstream is asked again that is away, or hasn't listed its models yet, in ms. */
 const AWAY_MS = 1_000;

@@ -1,9 +1,7 @@
 'use strict';
 
 const { randomUUID } = require('node:crypto');
-
-/** The longest time that a timer of Node's can wait. */
-const MAX_DELAY_MS = 2 ** 31 - 1;
+const { MAX_DELAY_MS } = require('../time/clock.js');
 
 /** By socket: what to call when it closes. One listener on each, however many requests were pipelined on it. */
 const watchers = new WeakMap();

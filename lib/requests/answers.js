@@ -1,6 +1,6 @@
 'use strict';
 
-const { now } = require('../workers/clock.js');
+const { now } = require('../time/clock.js');
 const { HELD, RUNNING } = require('./request.js');
 const { malformedMember, readError, settledText } = require('./wire.js');
 

@@ -1,7 +1,7 @@
 'use strict';
 
 const { clearTimeout, setTimeout } = require('node:timers');
-const { MAX_DELAY_MS, now } = require('../workers/clock.js');
+const { MAX_DELAY_MS, now } = require('../time/clock.js');
 
 /** So many empty places are always left alone. */
 const MAX_EMPTY = 64;

@@ -1,12 +1,12 @@
 'use strict';
 
 const { callBack } = require('./callbacks.js');
-const { now } = require('../workers/clock.js');
-const { Deadlines } = require('./deadlines.js');
+const { now } = require('../time/clock.js');
 const { Failures } = require('./failures.js');
 const { readRequestOptions } = require('./options.js');
 const { DONE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
 const { pauseMs } = require('./pause.js');
+const { Schedule } = require('./schedule.js');
 const { Signals } = require('./signals.js');
 const { FULL, NEVER_WAITS, NO_WORKER, OWED, TAKEN, WAITS } = require('./outcomes.js');
 const { RequestStream, StreamSource } = require('./stream.js');
@@ -15,23 +15,22 @@ const { RequestStream, StreamSource } = require('./stream.js');
  * The life of every request from the call to its end: it waits for a slot, runs on a worker, is tried again where that is
  * allowed, and its caller learns of the end exactly once.
  *
- * Which request is next, and which worker it gets, the native queue decides (`slots`); promises, signals, callbacks and time
- * are here. What workers say is in `answers.js`, and what becomes of requests whose session ends in `sessions.js`.
+ * Which request is next, and which worker it gets, the native queue decides (`slots`); promises, signals and callbacks are here.
+ * What is due when is in `schedule.js`, what workers say in `answers.js`, and what becomes of requests whose session ends in
+ * `sessions.js`.
  */
 class Dispatcher {
   /** Requests under way by id. */
   #requests = new Map();
-  #deadlines = new Deadlines((items) => this.#onDue(items));
   #signals = new Signals((requests, reason) => this.#onAbort(requests, reason));
   /** Those that wait, by the number that the native queue gave them. */
   #waiting = new Map();
-  /** Stands among the deadlines for the next time that a pause after a rejection ends. */
-  #wake = { place: -1 };
   /** How many callers have not got their end. */
   #unsettled = 0;
   #options;
   #host;
   #slots;
+  #schedule;
   #failures;
 
   /**
@@ -43,6 +42,7 @@ class Dispatcher {
     this.#options = options;
     this.#host = host;
     this.#slots = host.slots;
+    this.#schedule = new Schedule(this, host);
     this.#failures = new Failures(host.slots);
   }
 
@@ -152,8 +152,8 @@ class Dispatcher {
     request.hasWaited = true;
     request.stateEndsAt = now() + request.queueLeftMs;
     this.#waiting.set(request.ticket, request);
-    this.schedule(request);
-    if (request.rejectedBy !== null) this.#scheduleWake();
+    this.#schedule.set(request);
+    if (request.rejectedBy !== null) this.#schedule.setWake();
     if (isFirstWait && request.options.onQueued !== undefined) {
       this.call(request, 'onQueued', { position: this.#slots.position, size: this.#waiting.size });
     }
@@ -172,6 +172,12 @@ class Dispatcher {
     this.#leaveQueue(request);
   }
 
+  /** No slot became free for it in its queue time. */
+  stopWaiting(request) {
+    this.#withdraw(request);
+    this.fail(request, this.#failures.withoutSlot(request));
+  }
+
   /** Gives free slots to those that wait, until there is none for any of them. To be called whenever a slot may be free. */
   dispatch() {
     while (this.#waiting.size > 0) {
@@ -182,11 +188,6 @@ class Dispatcher {
       this.#slots.give(request);
       if (!this.#start(request)) this.submit(request);
     }
-  }
-
-  /** Who was rejected by a worker may go to it again after a pause: then there is something to give away though nothing happened. */
-  #scheduleWake() {
-    this.#deadlines.set(this.#wake, now() + this.#slots.nextWakeMs());
   }
 
   // ---- Running ----
@@ -210,7 +211,7 @@ class Dispatcher {
     request.nextSeq = 0;
     request.stateEndsAt = Infinity;
     this.#host.occupy(record, request);
-    this.schedule(request);
+    this.#schedule.set(request);
     if (request.options.onStarted !== undefined) this.call(request, 'onStarted', record.toInfo(), request.attempt);
     return true;
   }
@@ -233,7 +234,7 @@ class Dispatcher {
       request.state = PAUSING;
       request.stateEndsAt = now() + pauseMs(request.attempts);
       request.queueLeftMs = request.options.queueTimeoutMs;
-      this.schedule(request);
+      this.#schedule.set(request);
     }
   }
 
@@ -292,14 +293,19 @@ class Dispatcher {
     request.state = HELD;
     this.#host.sendCancel(request, reason);
     request.stateEndsAt = now() + this.#host.graceFor(request.record);
-    if (request.stateEndsAt <= now()) this.#freeUnconfirmed(request);
-    else this.schedule(request);
+    if (request.stateEndsAt <= now()) this.freeUnconfirmed(request);
+    else this.#schedule.set(request);
   }
 
   /** Those that run come last: the slot of one may be free at once, and none of the others is to be sent any more. */
   #onAbort(requests, reason) {
     for (const request of requests) if (request.state !== RUNNING) this.cancel(request, reason, 'aborted');
     for (const request of requests) this.cancel(request, reason, 'aborted');
+  }
+
+  /** The whole request, or a silence of its worker, has taken too long. */
+  timeOut(request, message) {
+    this.cancel(request, this.error(request, 'TIMEOUT', message), 'timeout');
   }
 
   /** What a worker said, or that it left, ends the wait for its confirmation. */
@@ -309,7 +315,8 @@ class Dispatcher {
     this.dispatch();
   }
 
-  #freeUnconfirmed(request) {
+  /** The worker has not confirmed in time: its slot is free all the same. */
+  freeUnconfirmed(request) {
     this.#host.limitedLogger.warn('Worker did not confirm cancellation', {
       workerId: request.record.id,
       requestId: request.requestId,
@@ -332,7 +339,7 @@ class Dispatcher {
   forget(request) {
     if (request.state === SUSPENDED) this.#host.leaveSuspended(request);
     request.state = DONE;
-    this.#deadlines.delete(request);
+    this.#schedule.delete(request);
     this.#requests.delete(request.requestId);
   }
 
@@ -346,59 +353,15 @@ class Dispatcher {
     }
     this.#requests.clear();
     this.#waiting.clear();
-    this.#deadlines.clear();
+    this.#schedule.clear();
   }
 
-  // ---- Time ----
+  // ---- For the others ----
 
+  /** The state of a request was changed: what is due next may be another time. */
   schedule(request) {
-    this.#deadlines.set(request, request.nextDueAt);
+    this.#schedule.set(request);
   }
-
-  /**
-   * Something of these requests may be due. What the server received before counts, even if JavaScript has been too busy to look
-   * at it: so that is handled first.
-   */
-  #onDue(items) {
-    this.#host.afterReceived(() => {
-      for (const item of items) {
-        if (item === this.#wake) this.#onWake();
-        else this.#expire(item);
-      }
-    });
-  }
-
-  #onWake() {
-    this.dispatch();
-    if (this.hasWaiting) this.#scheduleWake();
-  }
-
-  #expire(request) {
-    const time = now();
-    if (request.state === DONE) return;
-    if (request.nextDueAt > time) {
-      this.schedule(request);
-    } else if (request.state === HELD) {
-      this.#freeUnconfirmed(request);
-    } else if (request.timeoutAt <= time && request.timeoutAt <= request.stateEndsAt) {
-      this.#timeOut(request, `No result within ${request.options.timeoutMs} ms`);
-    } else if (request.state === WAITING) {
-      this.#withdraw(request);
-      this.fail(request, this.#failures.withoutSlot(request));
-    } else if (request.state === PAUSING) {
-      this.submit(request);
-    } else if (request.stateEndsAt <= time) {
-      this.lose(request);
-    } else {
-      this.#timeOut(request, `Nothing was heard of the request for ${request.options.idleTimeoutMs} ms`);
-    }
-  }
-
-  #timeOut(request, message) {
-    this.cancel(request, this.error(request, 'TIMEOUT', message), 'timeout');
-  }
-
-  // ---- For both ----
 
   /** @returns {WorkerRequestError} */
   error(request, code, message, data) {

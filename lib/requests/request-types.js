@@ -1,7 +1,7 @@
 'use strict';
 
 const { wrongType } = require('../workers/handlers.js');
-const { now } = require('../workers/clock.js');
+const { now } = require('../time/clock.js');
 const { HELD, RUNNING } = require('./request.js');
 
 /** Types that are the server's own. */

@@ -18,7 +18,7 @@ class Request {
   state = WAITING;
   /** Its place among the deadlines: see `deadlines.js`. */
   place = -1;
-  /** When the caller is told that it takes too long. Times are those of `lib/workers/clock.js`. */
+  /** When the caller is told that it takes too long. Times are those of `lib/time/clock.js`. */
   timeoutAt = Infinity;
   /**
    * When something of its state ends: the wait for a free slot, a pause, the wait for a confirmation, for a worker or

@@ -1,6 +1,6 @@
 'use strict';
 
-const { now } = require('../workers/clock.js');
+const { now } = require('../time/clock.js');
 const { DONE, HELD, RUNNING, SUSPENDED } = require('./request.js');
 const { cancelText } = require('./wire.js');
 

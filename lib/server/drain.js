@@ -1,7 +1,7 @@
 'use strict';
 
 const { clearTimeout, setTimeout } = require('node:timers');
-const { MAX_DELAY_MS, now } = require('../workers/clock.js');
+const { MAX_DELAY_MS, now } = require('../time/clock.js');
 
 /** Workers come back within this time after the server has gone, each at a moment of its own, so that they don't come at once. */
 const MAX_RECONNECT_MS = 5_000;

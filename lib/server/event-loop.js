@@ -3,7 +3,7 @@
 const { setImmediate } = require('node:timers');
 
 const { Batch } = require('./event-batch.js');
-const { now } = require('../workers/clock.js');
+const { now } = require('../time/clock.js');
 const { EventContext } = require('./event-context.js');
 const { LOOK_IN_TURN_US, Lookout } = require('./lookout.js');
 const { BATCH_FIELDS, ROW_FIELDS } = require('../native/abi.js');

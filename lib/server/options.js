@@ -6,7 +6,7 @@ const {
 const os = require('node:os');
 const { defaults: defaultsOfAll } = require('../native/abi.js');
 const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
-const { MAX_DELAY_MS } = require('../workers/clock.js');
+const { MAX_DELAY_MS } = require('../time/clock.js');
 const { SILENT_LOGGER, typeName, wrongType } = require('../workers/handlers.js');
 const { warnOfUnknown } = require('../workers/unknown-options.js');
 const { readModelMatch, readQueueOptions } = require('../requests/options.js');

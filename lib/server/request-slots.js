@@ -1,6 +1,6 @@
 'use strict';
 
-const { now } = require('../workers/clock.js');
+const { now } = require('../time/clock.js');
 const { RequestField } = require('../native/abi.js');
 const { MEMORY_IS_SHARED } = require('../native/shared-memory.js');
 const { FORGOTTEN, TAKEN, WAITS } = require('../requests/outcomes.js');

@@ -3,7 +3,8 @@
 // One call of the handler: its context, its signal, and what becomes of what it yields, returns or throws.
 
 const { errorJson } = require('./errors.js');
-const { monotonicMs, startTimer } = require('./connection/time.js');
+const { monotonicMs } = require('../time/clock.js');
+const { startTimer } = require('../time/timers.js');
 
 /** A generator that always has something at hand lets the event loop turn after so long, in ms. */
 const TURN_MS = 10;

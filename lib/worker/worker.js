@@ -4,12 +4,10 @@
 // the connection lives elsewhere (see connection/).
 
 const { EventEmitter } = require('node:events');
+const { MAX_DELAY_MS } = require('../time/clock.js');
 const { MessageHandlers, callSafely } = require('./message-handlers.js');
 const { isObject, readOptions } = require('./options.js');
 const { Run, serialiseCapabilities } = require('./run.js');
-
-/** A timer of this length keeps the process alive while the worker runs, in ms. */
-const KEEP_ALIVE_MS = 2 ** 31 - 1;
 
 class Worker extends EventEmitter {
   #options;
@@ -41,7 +39,8 @@ class Worker extends EventEmitter {
     if (this.#run !== null) throw new Error('The worker is already running');
     const run = new Run(this.#sideOfRun());
     this.#run = run;
-    const keepAlive = setInterval(() => {}, KEEP_ALIVE_MS);
+    // A timer keeps the process alive while the worker runs.
+    const keepAlive = setInterval(() => {}, MAX_DELAY_MS);
     const forgetSignals = this.#listenToSignals(run);
     this.#setState('connecting', { attempt: 1, delayMs: 0 });
     const error = await run.over;

@@ -1,7 +1,7 @@
 'use strict';
 
 const { Deadlines } = require('../../../lib/requests/deadlines.js');
-const { now } = require('../../../lib/workers/clock.js');
+const { now } = require('../../../lib/time/clock.js');
 
 const item = (name) => ({ name, place: -1 });
 

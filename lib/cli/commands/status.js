@@ -5,7 +5,7 @@ const { secret } = require('../arguments.js');
 const { Failure } = require('../errors.js');
 const { statusTable } = require('../status-table.js');
 const { StatusClient } = require('../status-client.js');
-const { pause } = require('../../worker/connection/time.js');
+const { pause } = require('../../time/timers.js');
 
 const WATCH_MS = 1_000;
 const CLEAR = '\x1b[H\x1b[2J\x1b[3J';

@@ -5,7 +5,8 @@
 
 const { attemptFrame, errorFrame, isAttemptNumber } = require('./frames.js');
 const { ReplayBuffer } = require('./replay.js');
-const { monotonicMs, startTimer } = require('./time.js');
+const { monotonicMs } = require('../../time/clock.js');
+const { startTimer } = require('../../time/timers.js');
 
 /** How long an end is kept for a server that doesn't say that it has it, in ms. */
 const KEEP_END_MS = 5 * 60_000;

@@ -17,7 +17,7 @@ const { Questions } = require('./questions.js');
 const { Redactor } = require('./redactor.js');
 const { ServerMessages } = require('./server-messages.js');
 const { Session } = require('./session.js');
-const { pause } = require('./time.js');
+const { pause } = require('../../time/timers.js');
 const { Updates } = require('./updates.js');
 
 /** How many tokens in a row may be refused before a further one is not tried. */

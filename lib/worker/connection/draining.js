@@ -2,7 +2,7 @@
 
 // Leaving in peace: nothing new is taken, what runs comes to its end, then the connection is closed. Within a time.
 
-const { startTimer } = require('./time.js');
+const { startTimer } = require('../../time/timers.js');
 
 /** How long handlers have to end after their signals were aborted, in ms. */
 const ABORT_GRACE_MS = 1_000;

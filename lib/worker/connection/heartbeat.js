@@ -3,7 +3,8 @@
 // Heartbeats, and the judgement that a connection is lost: a heartbeat that was written is answered within one
 // interval, or nobody is there. Time in which this thread didn't run is no one's silence.
 
-const { MAX_TIMER_MS, monotonicMs, startTimer } = require('./time.js');
+const { MAX_DELAY_MS, monotonicMs } = require('../../time/clock.js');
+const { startTimer } = require('../../time/timers.js');
 
 /** An ack is never called late before this, however short the interval, in ms. */
 const LEAST_PATIENCE_MS = 5_000;
@@ -32,7 +33,7 @@ class Heartbeat {
    * @param lost called once, when an ack is late
    */
   constructor(intervalMs, { send, lastProgress, lost }) {
-    this.#intervalMs = Math.min(intervalMs, MAX_TIMER_MS);
+    this.#intervalMs = Math.min(intervalMs, MAX_DELAY_MS);
     this.#patienceMs = Math.max(intervalMs, LEAST_PATIENCE_MS);
     this.#send = send;
     this.#lastProgress = lastProgress;

@@ -4,7 +4,7 @@
 // hasn't begun yet: a heartbeat doesn't wait behind megabytes of results. A large message leaves in fragments, a few at
 // a time, so that it can be seen whether the peer takes anything.
 
-const { monotonicMs } = require('./time.js');
+const { monotonicMs } = require('../../time/clock.js');
 
 /** How much is handed to the socket at a time, in bytes. */
 const WINDOW_BYTES = 256 * 1024;

@@ -5,7 +5,7 @@
 const { registrationFrame } = require('./frames.js');
 const { Heartbeat } = require('./heartbeat.js');
 const { Outbox } = require('./outbox.js');
-const { monotonicMs } = require('./time.js');
+const { monotonicMs } = require('../../time/clock.js');
 
 /** How long the answer to a registration may take, in ms. */
 const ACK_TIMEOUT_MS = 30_000;

@@ -1,16 +1,8 @@
 'use strict';
 
-// Time as this folder measures it: the monotonic clock, which is the same one in every thread of a process, and timers
-// that can wait for longer than Node's own.
+// Timers that can wait for longer than Node's own, on the monotonic clock.
 
-/** The longest delay that one of Node's timers takes; a longer one would fire at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
-
-/** Milliseconds on the monotonic clock. */
-function monotonicMs() {
-  const [seconds, nanoseconds] = process.hrtime();
-  return seconds * 1000 + nanoseconds / 1e6;
-}
+const { MAX_DELAY_MS, monotonicMs } = require('./clock.js');
 
 /**
  * Calls `onTime` once, after a delay of any length; after Infinity never.
@@ -27,7 +19,7 @@ function startTimer(delayMs, onTime) {
         if (stillMs > 0) arm(Math.ceil(stillMs));
         else onTime();
       },
-      Math.min(leftMs, MAX_TIMER_MS),
+      Math.min(leftMs, MAX_DELAY_MS),
     );
   };
   arm(delayMs);
@@ -48,4 +40,4 @@ function pause(delayMs, signal) {
   });
 }
 
-module.exports = { MAX_TIMER_MS, monotonicMs, pause, startTimer };
+module.exports = { pause, startTimer };
