@@ -105,6 +105,22 @@ export interface WorkerInfo {
   readonly categoryActiveRequests: ReadonlyMap<string, number>;
 }
 
+/** Whence a worker's connection came, and the request that opened it: an object of the caller's own. */
+export interface ConnectionInfo {
+  /** The peer's IP address. An IPv4 address is one, also where the server listens on IPv6. */
+  remoteAddress: string;
+  /** The port at the other end of the socket. */
+  remotePort: number;
+  /** Path and query of the request that opened the connection. */
+  url: string;
+  /** The request's header fields, with names in lower case; the values of fields with the same name are joined by commas. */
+  headers: Readonly<Record<string, string>>;
+  /** Whether the connection is encrypted up to this process. */
+  encrypted: boolean;
+  /** When the connection was opened. {@link WorkerInfo.connectedAt} is when its worker registered. */
+  connectedAt: Date;
+}
+
 /**
  * A worker in a {@link WorkerPool}: the caller's own object, whose fields are live both ways. What the pool changes can
  * be read on it, and what the caller sets on it holds in the pool's next query.
@@ -554,6 +570,14 @@ export declare class WorkerServer {
     workerId: string,
     options?: { code?: number | undefined; reason?: string | undefined } | undefined,
   ): boolean;
+
+  /**
+   * Whence the connection of a worker came. The headers may hold secrets, such as the token.
+   *
+   * @returns `null` if the worker is unknown.
+   * @throws A `TypeError` if `workerId` is no string.
+   */
+  getConnectionInfo(workerId: string): ConnectionInfo | null;
 
   /**
    * Leaves in peace: new requests are rejected with `SERVER_STOPPING`, workers are told and no new ones let in, and what is under

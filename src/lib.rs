@@ -7,6 +7,7 @@
 
 pub mod abi;
 pub mod batch;
+pub mod connection_info;
 pub mod notes;
 pub mod options;
 pub mod outgoing;

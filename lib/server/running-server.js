@@ -205,6 +205,10 @@ class RunningServer {
     return this.#registry.infos();
   }
 
+  connectionInfo(workerId) {
+    return this.#registry.connectionInfo(workerId);
+  }
+
   /** No free slot that somebody waits for is seen by anyone else. */
   giveSlots() {
     if (this.#requests.dispatcher.hasWaiting) this.#requests.dispatcher.dispatch();

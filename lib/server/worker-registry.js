@@ -2,6 +2,7 @@
 
 const { ROW_FIELDS } = require('../native/abi.js');
 const { RESUME, sharedFeatures } = require('../requests/wire.js');
+const { toConnectionInfo } = require('./connection-info.js');
 const { WorkerRecord } = require('./worker-record.js');
 
 /** A close frame with this code is a goodbye: whoever sends it does not come back to go on. */
@@ -50,6 +51,13 @@ class WorkerRegistry {
   /** The record of the worker with an id. */
   get(workerId) {
     return this.#byId.get(workerId);
+  }
+
+  /** Whence the connection of a worker came; null if there is no such worker. */
+  connectionInfo(workerId) {
+    const record = this.#byId.get(workerId);
+    const info = record === undefined ? null : this.#native.connectionInfo(record.peer);
+    return info === null ? null : toConnectionInfo(info);
   }
 
   /** The record of a connection's worker. */

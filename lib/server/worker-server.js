@@ -256,6 +256,11 @@ class WorkerServer {
     return this.#running?.workers() ?? [];
   }
 
+  getConnectionInfo(workerId) {
+    requireString(workerId, 'workerId');
+    return this.#running?.connectionInfo(workerId) ?? null;
+  }
+
   trackRequest(workerId, requestId, category) {
     if (typeof workerId !== 'string') return;
     this.#running?.track(workerId, requestId, optionalString(category, 'category'));

@@ -15,6 +15,7 @@
 //! | [`accept`] | from the listening socket to an upgraded worker, or to Node |
 //! | [`websocket`] | frames and the state of any WebSocket |
 //! | [`connection`] | what a worker's messages mean to the server |
+//! | [`connection_info`] | whence a connection came, and the request that opened it |
 //! | [`events`] | the queue of what the application's thread has to handle |
 //! | [`outbox`] | what waits to be sent to a peer, and its way into the socket |
 //! | [`wakeup`] | when the two threads wake each other |
@@ -22,6 +23,7 @@
 
 pub mod accept;
 pub mod connection;
+pub mod connection_info;
 mod end_guard;
 pub mod events;
 pub mod fleet;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::connection_info::ConnectionInfo;
 use crate::peer::PeerId;
 use crate::server::Server;
 use worker_server_core::protocol::{Closing, registration_ack};
@@ -101,6 +102,11 @@ impl Server {
             worker_name: registration.worker_name,
             buffered_amount_index,
         })
+    }
+
+    /// Whence a connection came, until its end was told.
+    pub fn connection_info(&self, id: PeerId) -> Option<ConnectionInfo> {
+        self.shared.peer(id).map(|peer| peer.connection.clone())
     }
 
     /// The end of a connection is being told: takes its worker out. The snapshot is the worker's last.

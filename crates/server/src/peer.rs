@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::connection_info::ConnectionInfo;
 use crate::outbox::Outbox;
 use worker_server_core::registration::Registration;
 use worker_server_core::worker::WorkerKey;
@@ -27,6 +28,8 @@ enum Proposal {
 pub struct Peer {
     /// Its name.
     pub id: PeerId,
+    /// Whence it came.
+    pub connection: ConnectionInfo,
     /// What waits to be sent to it.
     pub outbox: Outbox,
     open: AtomicBool,
@@ -54,10 +57,16 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A connection that has just been accepted.
+    /// A connection of which nothing is known.
     pub fn new(id: PeerId, max_queued_bytes: usize) -> Self {
+        Self::connected(id, max_queued_bytes, ConnectionInfo::default())
+    }
+
+    /// A connection that has just been accepted.
+    pub fn connected(id: PeerId, max_queued_bytes: usize, connection: ConnectionInfo) -> Self {
         Self {
             id,
+            connection,
             outbox: Outbox::new(max_queued_bytes),
             open: AtomicBool::new(true),
             worker: AtomicU64::new(0),

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::accept::addresses::Addresses;
+use crate::connection_info::ConnectionInfo;
 use crate::events::{Event, ServerEvents};
 use crate::fleet::Fleet;
 use crate::outbox::buffered_amounts::BufferedAmounts;
@@ -159,7 +160,7 @@ impl Shared {
 
     /// Lets a worker connection in, unless there are too many or the server stops. Its end must be told, by
     /// [`Event::Closed`].
-    pub fn admit(self: &Arc<Self>) -> Option<Admission> {
+    pub fn admit(self: &Arc<Self>, connection: ConnectionInfo) -> Option<Admission> {
         let limits = &self.config.limits;
         let mut peers = self.peers.lock();
         let alive = peers.alive.clone()?;
@@ -175,7 +176,7 @@ impl Shared {
             return None;
         }
         let id = self.next_peer.fetch_add(1, Ordering::Relaxed) + 1;
-        let peer = Arc::new(Peer::new(id, limits.max_queued_bytes));
+        let peer = Arc::new(Peer::connected(id, limits.max_queued_bytes, connection));
         peers.tasks.insert(id, None);
         peers.by_id.insert(id, Arc::clone(&peer));
         self.strangers.fetch_add(1, Ordering::Relaxed);

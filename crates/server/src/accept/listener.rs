@@ -16,6 +16,7 @@ use super::handover;
 use super::linger::respond_and_linger;
 use super::request_head::{self, NoHead, Request};
 use crate::connection::{self, Setup};
+use crate::connection_info::ConnectionInfo;
 use crate::shared::Shared;
 use worker_server_core::log::Line;
 
@@ -98,8 +99,8 @@ pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
         // In a storm of connections this thread may never be idle.
         shared.notifier.on_progress();
         match accepted {
-            Ok((stream, _)) => {
-                tokio::spawn(serve(Arc::clone(&shared), stream));
+            Ok((stream, remote)) => {
+                tokio::spawn(serve(Arc::clone(&shared), stream, remote));
             }
             Err(error) if is_peers_fault(&error) => {}
             Err(error) => {
@@ -122,7 +123,7 @@ fn is_peers_fault(error: &io::Error) -> bool {
 }
 
 /// Serves a connection that was just accepted: its first request tells whose it is.
-async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
+async fn serve(shared: Arc<Shared>, mut stream: TcpStream, remote: SocketAddr) {
     // As Node's http server does: small messages are not held back.
     stream.set_nodelay(true).ok();
     let mut read = BytesMut::new();
@@ -130,7 +131,9 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
     match request {
         None => {}
         Some(Request::WebSocket { path, response, length }) if !shared.endpoints.read().contains(&path) => {
-            connect(&shared, stream, response, read.split_off(length)).await;
+            let early = read.split_off(length);
+            let connection = ConnectionInfo::new(remote, &read, shared.clock.now());
+            connect(&shared, stream, connection, response, early).await;
         }
         Some(_) => {
             keep_alive(&stream);
@@ -148,7 +151,11 @@ pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: 
     match request {
         None => {}
         Some(Request::WebSocket { response, length, .. }) => {
-            connect(&shared, stream, response, read.split_off(length)).await;
+            // It is gone.
+            let Ok(remote) = stream.peer_addr() else { return };
+            let early = read.split_off(length);
+            let connection = ConnectionInfo::new(remote, &read, shared.clock.now());
+            connect(&shared, stream, connection, response, early).await;
         }
         Some(Request::Http) => {
             respond_and_linger(
@@ -196,7 +203,13 @@ async fn in_time<T>(shared: &Shared, limit: Duration, step: impl Future<Output =
 
 /// Lets a worker in, if its handshake is right and there is room for one more. A task of its own runs the connection to its
 /// end: this one, with all that it needed to find out whose the connection is, need not live as long.
-async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<String, String>, early: BytesMut) {
+async fn connect(
+    shared: &Arc<Shared>,
+    mut stream: TcpStream,
+    connection: ConnectionInfo,
+    response: Result<String, String>,
+    early: BytesMut,
+) {
     let response = match response {
         Ok(response) => response,
         Err(response) => return respond_and_linger(&mut stream, &response).await,
@@ -207,7 +220,7 @@ async fn connect(shared: &Arc<Shared>, mut stream: TcpStream, response: Result<S
         let response = request_head::response("503 Service Unavailable", &retry_after, "Server draining");
         return respond_and_linger(&mut stream, &response).await;
     }
-    let Some(admission) = shared.admit() else {
+    let Some(admission) = shared.admit(connection) else {
         let response = request_head::response("503 Service Unavailable", "", "Too many connections");
         return respond_and_linger(&mut stream, &response).await;
     };

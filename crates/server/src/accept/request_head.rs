@@ -106,16 +106,29 @@ fn judge(request: &httparse::Request<'_, '_>, length: usize) -> Request {
     Request::WebSocket { path, response, length }
 }
 
-/// The path of a request target, without its query. The target may be in absolute form (RFC 9112, section 3.2.2).
+/// The path of a request target, without its query.
 fn path_of(target: &str) -> &str {
-    let rest = match target.split_once("://") {
-        Some((scheme, rest)) if is_scheme(scheme) => match rest.find(['/', '?']) {
-            Some(end) if rest[end..].starts_with('/') => &rest[end..],
-            _ => "/",
-        },
-        _ => target,
-    };
+    let rest = path_and_query(target).0;
     rest.split_once('?').map_or(rest, |(path, _)| path)
+}
+
+/// Path and query of a request target.
+pub fn origin_form(target: &str) -> String {
+    let (path, query) = path_and_query(target);
+    format!("{path}{query}")
+}
+
+/// Path and query of a request target, which may be in absolute form (RFC 9112, section 3.2.2). If that has a query and no path, the
+/// query comes second; else all comes first.
+fn path_and_query(target: &str) -> (&str, &str) {
+    match target.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) => match rest.find(['/', '?']) {
+            Some(end) if rest[end..].starts_with('/') => (&rest[end..], ""),
+            Some(end) => ("/", &rest[end..]),
+            None => ("/", ""),
+        },
+        _ => (target, ""),
+    }
 }
 
 /// A scheme of RFC 3986, section 3.1.

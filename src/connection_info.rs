@@ -1,0 +1,46 @@
+//! Whence a worker's connection came, as JavaScript sees it.
+
+use napi_derive::napi;
+
+use super::options::whole;
+use super::server::NativeServer;
+use worker_server::connection_info::ConnectionInfo;
+
+/// [`ConnectionInfo`], for `lib/server/connection-info.js`.
+#[napi(object, object_from_js = false)]
+pub struct NativeConnectionInfo {
+    /// [`ConnectionInfo::address`].
+    pub remote_address: String,
+    /// The port of [`ConnectionInfo::remote`].
+    pub remote_port: u16,
+    /// [`ConnectionInfo::url`].
+    pub url: String,
+    /// [`ConnectionInfo::headers`]: a name and a value, and so on.
+    pub headers: Vec<String>,
+    /// [`ConnectionInfo::encrypted`].
+    pub encrypted: bool,
+    /// [`ConnectionInfo::connected_at`], in milliseconds since 1970.
+    pub connected_at: f64,
+}
+
+impl From<ConnectionInfo> for NativeConnectionInfo {
+    fn from(info: ConnectionInfo) -> Self {
+        Self {
+            remote_address: info.address.to_string(),
+            remote_port: info.remote.port(),
+            url: info.url(),
+            headers: info.headers().into_iter().flat_map(|(name, value)| [name, value]).collect(),
+            encrypted: info.encrypted,
+            connected_at: info.connected_at.unix_ms as f64,
+        }
+    }
+}
+
+#[napi]
+impl NativeServer {
+    /// See [`worker_server::Server::connection_info`].
+    #[napi(catch_unwind)]
+    pub fn connection_info(&self, peer: f64) -> Option<NativeConnectionInfo> {
+        self.server.connection_info(whole(peer)).map(Into::into)
+    }
+}
