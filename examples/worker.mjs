@@ -1,6 +1,6 @@
 // A worker from scratch, message by message: connects to a WorkerServer, registers, sends heartbeats, and answers what
 // `server.request()` sends it. It shows the protocol, and needs the npm package `ws` and nothing else. For a worker of your
-// own use the Worker of this package, as echo-worker.mjs and text-worker.mjs do.
+// own use the Worker of this package, as echo-worker.mjs does.
 //
 //   node examples/worker.mjs --id NAME [--url ws://127.0.0.1:19100] [--model ID]... [--max N] [--limit CATEGORY=N]...
 //
@@ -9,13 +9,12 @@
 
 import { parseArgs } from 'node:util';
 import WebSocket from 'ws';
-import { analyse } from './text-work.mjs';
 
 const { values: options } = parseArgs({
   options: {
     id: { type: 'string', default: `worker-${process.pid}` },
     url: { type: 'string', default: 'ws://127.0.0.1:19100' },
-    model: { type: 'string', multiple: true, default: ['prose-1'] },
+    model: { type: 'string', multiple: true, default: ['count-1'] },
     max: { type: 'string', default: '2' },
     limit: { type: 'string', multiple: true, default: [] },
   },
@@ -30,7 +29,6 @@ let heartbeat;
 let retryTimer;
 let failedAttempts = 0;
 let stopping = false;
-let corpus = { documents: 1, occursIn: {} };
 /** Requests that were taken and not answered, by id. */
 const working = new Map();
 
@@ -88,9 +86,6 @@ function connect() {
         break;
       case 'heartbeat_ack':
         heartbeat.unanswered = 0;
-        break;
-      case 'corpus':
-        corpus = message.corpus;
         break;
       case 'request':
         take(message, send);
@@ -153,12 +148,12 @@ function take({ requestId, attempt, payload }, send) {
   });
 }
 
-function work({ kind, text }) {
-  try {
-    return { type: 'request_result', data: analyse(text, kind, corpus) };
-  } catch (error) {
-    return { type: 'request_error', error: { message: error.message } };
-  }
+/** What this worker can do: count. */
+function work({ text }) {
+  if (typeof text !== 'string') return { type: 'request_error', error: { message: 'text must be a string' } };
+  const lines = text === '' ? 0 : text.replace(/\n$/, '').split('\n').length;
+  const words = text.match(/\S+/g)?.length ?? 0;
+  return { type: 'request_result', data: { lines, words, characters: [...text].length } };
 }
 
 /** Closes the connection properly. What was under way here is lost to the server, which may give it to other workers. */

@@ -2,14 +2,19 @@
 
 const { once } = require('events');
 const { request } = require('../support/http.js');
+const { proseOf } = require('../../lib/cli/demo/prose.js');
 const { summaryOf } = require('../../lib/cli/demo/summary.js');
 const { runCommand, startCommand } = require('./support/command.js');
 
 test('demo: four workers that stream, one that is killed comes back, and all of them leave with it', async () => {
   const demo = startCommand('demo', '--port', '0');
   const [, port] = await demo.stdout(/^Workers ws:\/\/127\.0\.0\.1:(\d+)$/m);
-  await demo.stdout(/^4 workers: ada \(summary-1\), ben \(summary-1\), cleo \(echo-1\), dan \(echo-1\)/m);
-  await demo.stdout(/^Ctrl-C ends it\.$/m);
+  await demo.stdout(/^4 workers: ada \(JavaScript\), ben \(JavaScript\), cleo \(JavaScript\), dan \(JavaScript\)$/m);
+  const [shown] = await demo.stdout(/[^]*^Ctrl-C ends it\.$/m);
+  expect(shown).toMatch(/^README\.md: \d+ tokens from \w+/m);
+  expect(shown).toMatch(/^Worker \w+ was killed on the way\. Requests it had: [1-9]/m);
+  expect(shown).toContain('Lost: nothing.');
+  expect(shown).not.toMatch(/^(Token|API key|Admin key) /m);
   const at = { port: Number(port) };
   const ask = (body) =>
     request(at.port, {
@@ -62,9 +67,41 @@ test('a port that is given and taken is exit 1', async () => {
   expect(stderr).toMatch(/^worker-server demo: port \d+ of 127\.0\.0\.1 is taken/);
 });
 
+test('a signal in the middle of the show drains: exit 0, and no worker is left behind', async () => {
+  const demo = startCommand('demo', '--port', '0');
+  await demo.stdout(/ tokens from /);
+  demo.child.kill('SIGTERM');
+  // Its output ends only when the workers, which share it, have ended as well.
+  expect(await demo.exit).toMatchObject({ code: 0, signal: null, stderr: '' });
+});
+
 test('the summary has the sentences with the words that come most often, in their order', () => {
   const text = 'Nothing here. Workers stream tokens. A fox ran. Servers let workers stream. Bye.';
   expect(summaryOf(text)).toBe('Workers stream tokens. Servers let workers stream.');
   expect(summaryOf('')).toBe('');
   expect(summaryOf('no end')).toBe('no end');
+  expect(summaryOf('Version 1.0.12 has it')).toBe('Version 1.0.12 has it');
+});
+
+test('of a document the prose is summarised: no headings, tables, code and markup, a paragraph a line', () => {
+  const text = [
+    '# A heading',
+    'The **first** lantern\nwas lit at [dusk](x.md).',
+    '```\nconst lantern = lit();\n```',
+    '| lantern | lantern |',
+    '- one item\n- another `item`',
+  ].join('\n\n');
+  expect(proseOf(text, false)).toBe('The first lantern was lit at dusk.\none item\nanother item');
+});
+
+test('of a program the comments are summarised, without their tags', () => {
+  const text =
+    '// Opens the gate\n// for every visitor.\nopen(gate);\n/**\n * Closes the {@link gate} at night.\n * @param gate Which.\n */\n';
+  expect(proseOf(text, true)).toBe('Opens the gate for every visitor.\nCloses the gate at night.');
+});
+
+test('a large text of nothing but markup ends', () => {
+  for (const line of ['/* \n', '```\n', '<!-- ', '[a](', '**', '# ', '. ']) {
+    for (const isSource of [true, false]) summaryOf(proseOf(line.repeat(100_000), isSource));
+  }
 });

@@ -54,9 +54,9 @@ test('the worker registers what its options say, and answers', async () => {
   expect(id).toBe('w');
   expect(capabilities).toMatchObject({ maxConcurrentRequests: 3, concurrencyLimits: { long: 1 } });
   expect(capabilities.models.map((model) => model.modelId)).toEqual(['a', 'b']);
-  const result = server.request({ kind: 'prose', text: 'One two three four five.\n' }, { model: 'b' });
+  const result = server.request({ text: 'One two three four five.\n' }, { model: 'b' });
   expect(await result).toMatchObject({ lines: 1, words: 5 });
-  const failure = server.request({ kind: 'prose', text: null });
+  const failure = server.request({ text: null });
   await expect(failure).rejects.toMatchObject({ code: 'WORKER_ERROR', workerId: 'w', started: true });
 });
 
@@ -66,9 +66,9 @@ test('the worker lets go of a request that was cancelled, and its slot is free a
   runWorker(url(server), {}, '--max', '1');
   await registered;
   const controller = new AbortController();
-  const aborted = server.request({ kind: 'prose', text: 'word '.repeat(100_000) }, { signal: controller.signal });
+  const aborted = server.request({ text: 'word '.repeat(100_000) }, { signal: controller.signal });
   controller.abort(new Error('enough'));
-  const next = server.request({ kind: 'prose', text: 'One two three.' });
+  const next = server.request({ text: 'One two three.' });
   await expect(aborted).rejects.toThrow('enough');
   expect(await next).toMatchObject({ words: 3 });
   expect(server.getWorkerInfo()[0]).toMatchObject({ activeRequests: 0, completedRequests: 1 });
@@ -139,7 +139,7 @@ async function takeOver(runFirst, runSecond) {
   expect(await once(first, 'close')).toEqual([1, null]);
   expect(first.errors).toContain('closed by the server: 4003 Replaced by new connection');
   // The second one is not replaced in its turn: it answers, and nobody else has registered by then.
-  await server.request({ kind: 'prose', text: 'x', prompt: 'x' });
+  await server.request({ text: 'x', prompt: 'x' });
   expect([ids, second.exitCode]).toEqual([['w', 'w'], null]);
 }
 

@@ -19,14 +19,17 @@ const { statusHandler } = require('./status.js');
  * @param {string[]} [options.tokens] undefined: no worker is asked for one
  * @param {string[]} [options.apiKeys] undefined: the gateway is open
  * @param {string} [options.adminKey] undefined: the status page is for this machine if the port is, else open
+ * @param {boolean} [options.hasHome] whether `/` shows the status page
+ * @param {object} [options.more] further options of the server
  * @returns {Promise<WorkerServer>} it drains and stops at SIGTERM and SIGINT
  */
-async function startServer({ port, host, tokens, apiKeys, adminKey }) {
+async function startServer({ port, host, tokens, apiKeys, adminKey, hasHome = false, more = {} }) {
   let hasStarted = false;
   // What keeps it from starting is said once, as the command's failure.
   const logger = loggerToStderr(() => hasStarted);
-  const server = new WorkerServer({ port, host, authToken: tokens, drainOnSignals: true, logger });
+  const server = new WorkerServer({ port, host, authToken: tokens, drainOnSignals: true, logger, ...more });
   const isOpen = host === undefined || !isLoopback(host);
+  if (hasHome) server.addHttpHandler(home);
   server.addHttpHandler(healthHandler(server));
   server.addHttpHandler(guardHandler(adminGuard({ key: adminKey, isOpen }), adminKey !== undefined));
   server.addHttpHandler(statusHandler(server));
@@ -39,6 +42,12 @@ async function startServer({ port, host, tokens, apiKeys, adminKey }) {
     throw new Failure(reasonOf(error, port, host), { cause: error });
   }
   return server;
+}
+
+/** Of `/` the handlers after this one see the status page's path. */
+function home(req) {
+  if (req.url === '/' || req.url.startsWith('/?')) req.url = `/status${req.url.slice(1)}`;
+  return false;
 }
 
 function reasonOf(error, port, host) {
