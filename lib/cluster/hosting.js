@@ -1,0 +1,149 @@
+'use strict';
+
+/** A request of another node's that a worker of this node has. What becomes of it is said to that node. */
+class Hosted {
+  /** Whether its end was said, or nobody is there to hear it. */
+  #isOver = false;
+  #say;
+
+  /** @param say says a message about it to its origin */
+  constructor(id, nodeId, say) {
+    this.id = id;
+    this.nodeId = nodeId;
+    this.#say = say;
+  }
+
+  get isOver() {
+    return this.#isOver;
+  }
+
+  /** Its origin is gone, or knows already. */
+  mute() {
+    this.#isOver = true;
+  }
+
+  taken(worker) {
+    this.#tell({ t: 'taken', w: worker });
+  }
+
+  progress(text) {
+    this.#tell({ t: 'progress' }, text);
+  }
+
+  chunk(text, bytes) {
+    this.#tell({ t: 'chunk', b: bytes }, text);
+  }
+
+  /** Its worker is lost, and may come back. */
+  away() {
+    this.#tell({ t: 'away' });
+  }
+
+  back(worker) {
+    this.#tell({ t: 'back', w: worker });
+  }
+
+  // ---- Ends: one of these ----
+
+  declined(why) {
+    this.#end({ t: 'declined', y: why });
+  }
+
+  rejected(workerId) {
+    this.#end({ t: 'rejected', w: workerId });
+  }
+
+  result(text) {
+    this.#end({ t: 'result' }, text);
+  }
+
+  /** @param error `{ code, message, isRetryable }` @param {string} [dataText] */
+  error(error, dataText) {
+    this.#end({ t: 'error', e: error }, dataText);
+  }
+
+  /** Its slot is free again, after its origin let go of it. */
+  freed() {
+    this.#end({ t: 'freed' });
+  }
+
+  #tell(message, text) {
+    if (!this.#isOver) this.#say({ ...message, f: this.id }, text);
+  }
+
+  #end(message, text) {
+    this.#tell(message, text);
+    this.#isOver = true;
+  }
+}
+
+/** The owner's side of requests that come from elsewhere: this node alone decides what its workers get. */
+class Hosting {
+  #membership;
+  #local;
+  #offers;
+  /** Those whose end was not said, by node and by the origin's number. */
+  #hosted = new Map();
+
+  /**
+   * @param local `host(claim, payloadText, hosted, offered)`, which takes a request, or calls `hosted.declined(why)`;
+   *   `cancelHosted(hosted, reason)`
+   * @param offers slots that are kept for other nodes: see `waiting.js`
+   */
+  constructor(membership, local, offers) {
+    this.#membership = membership;
+    this.#local = local;
+    this.#offers = offers;
+  }
+
+  get size() {
+    let size = 0;
+    for (const hosted of this.#hosted.values()) size += hosted.size;
+    return size;
+  }
+
+  onJoined(peer) {
+    this.#hosted.set(peer.nodeId, new Map());
+  }
+
+  onLeft(peer) {
+    const hosted = this.#hosted.get(peer.nodeId);
+    this.#hosted.delete(peer.nodeId);
+    for (const one of hosted.values()) {
+      one.mute();
+      this.#local.cancelHosted(one, 'aborted');
+    }
+  }
+
+  /** @returns whether the message was about a request of its sender's */
+  onMessage(peer, message, text) {
+    if (message.t === 'claim') this.#onClaim(peer, message, text);
+    else if (message.t === 'cancel') this.#onCancel(peer, message);
+    else return false;
+    return true;
+  }
+
+  #onClaim(peer, claim, text) {
+    const ofPeer = this.#hosted.get(peer.nodeId);
+    const hosted = new Hosted(claim.f, peer.nodeId, (message, more) => {
+      this.#membership.say(peer, message, more);
+    });
+    ofPeer.set(hosted.id, hosted);
+    this.#local.host(claim, text, hosted, this.#offers.redeem(peer, claim.o));
+    if (hosted.isOver) ofPeer.delete(hosted.id);
+  }
+
+  #onCancel(peer, { f: id, r: reason }) {
+    const hosted = this.#hosted.get(peer.nodeId).get(id);
+    // Its end is on its way already.
+    if (hosted !== undefined) this.#local.cancelHosted(hosted, reason);
+  }
+
+  /** Nothing of it is here any more. */
+  forget(hosted) {
+    hosted.freed();
+    this.#hosted.get(hosted.nodeId)?.delete(hosted.id);
+  }
+}
+
+module.exports = { Hosting };
