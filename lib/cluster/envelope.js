@@ -37,7 +37,12 @@ class Sealer {
 
   constructor({ nodeId, start, secret }) {
     this.#secret = secret;
-    this.#head = Buffer.concat([Buffer.of(nodeId.length), Buffer.from(nodeId), Buffer.of(start.length), Buffer.from(start)]);
+    this.#head = Buffer.concat([
+      Buffer.of(nodeId.length),
+      Buffer.from(nodeId),
+      Buffer.of(start.length),
+      Buffer.from(start),
+    ]);
   }
 
   /** @returns {Buffer[]} one for each message that says it */
@@ -45,7 +50,9 @@ class Sealer {
     const parts = Math.max(1, Math.ceil(data.length / MAX_PART_BYTES));
     const sealed = [];
     for (let part = 0; part < parts; part += 1) {
-      sealed.push(this.#sealPart(channel, data.subarray(part * MAX_PART_BYTES, (part + 1) * MAX_PART_BYTES), part, parts));
+      sealed.push(
+        this.#sealPart(channel, data.subarray(part * MAX_PART_BYTES, (part + 1) * MAX_PART_BYTES), part, parts),
+      );
     }
     return sealed;
   }

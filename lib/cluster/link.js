@@ -52,7 +52,11 @@ class Link {
     if (this.#resendAt <= now && from > 0) {
       from = 0;
       count = 0;
-      for (let bytes = 0; count < this.#unacknowledged.length && count < RESEND_MESSAGES && bytes < RESEND_BYTES; count += 1) {
+      for (
+        let bytes = 0;
+        count < this.#unacknowledged.length && count < RESEND_MESSAGES && bytes < RESEND_BYTES;
+        count += 1
+      ) {
         bytes += this.#unacknowledged[count].text?.length ?? 0;
       }
       this.#resendMs = Math.min(this.#resendMs * 2, LAST_RESEND_MS);
