@@ -1,6 +1,7 @@
 'use strict';
 
-// What travels on the broker: who says it, in which of its lives, in which order, signed, and in pieces where it is long.
+// What travels on the broker: who says it, in which of its lives, in which order, signed, and in pieces where it is
+// long.
 //
 //   version (1 byte) · flags (1) · [HMAC-SHA-256 (32)] · node (length, ASCII) · start (length, ASCII) · sequence (6) ·
 //   part (2) · parts (2) · data
@@ -81,7 +82,8 @@ function macOf(secret, channel, body) {
 /**
  * Reads a message.
  *
- * @returns {{ dropped: string } | { nodeId: string, start: string, sequence: number, part: number, parts: number, data: Buffer }}
+ * @returns {{ dropped: string } | { nodeId: string, start: string, sequence: number, part: number, parts: number, data:
+ *   Buffer }}
  */
 function unseal(secret, channel, bytes) {
   const message = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -149,7 +151,8 @@ class Assembler {
 const LENGTH_BYTES = 4;
 
 /**
- * Writes a packet: an object as JSON, and texts that are carried as they are, which need be neither quoted nor parsed on the way.
+ * Writes a packet: an object as JSON, and texts that are carried as they are, which need be neither quoted nor parsed
+ * on the way.
  *
  * @param {object} head
  * @param {string[]} texts

@@ -13,8 +13,8 @@ class Forward {
 }
 
 /**
- * The origin's side of requests that are elsewhere. The node that owns a worker takes a request or declines it; until it has said
- * which, or counts as dead, nobody else is asked.
+ * The origin's side of requests that are elsewhere. The node that owns a worker takes a request or declines it; until
+ * it has said which, or counts as dead, nobody else is asked.
  */
 class Forwards {
   #membership;
@@ -36,7 +36,7 @@ class Forwards {
    * @param claim what it asks of a worker, and what the worker is told
    * @param {string} [payloadText]
    * @param listener is told what becomes of it, and last of all one of `onDeclined(why)`, `onRejected(workerId)`,
-   *   `onResult(text)`, `onError(error, dataText)`, `onFreed()` and `onLost(mayHaveRun)`; before that `onTaken(worker)`,
+   *   `onResult(text)`, `onError(error, dataText)`, `onFreed()` and `onLost()`; before that `onTaken(worker)`,
    *   `onProgress(text)`, `onChunk(text, bytes)`, `onAway()` and `onBack(worker)`
    * @returns {Forward | null} `null` if that node is gone
    */

@@ -8,8 +8,8 @@ const [FIRST_RESEND_MS, LAST_RESEND_MS] = [200, 2_000];
 const [RESEND_BYTES, RESEND_MESSAGES] = [512 * 1024, 1_024];
 
 /**
- * One direction to a peer and back: messages are numbered, acknowledged, and said again until they are. They reach the other side
- * once each and in order, or the peer counts as dead. Time is an argument.
+ * One direction to a peer and back: messages are numbered, acknowledged, and said again until they are. They reach the
+ * other side once each and in order, or the peer counts as dead. Time is an argument.
  */
 class Link {
   /** Messages that are not acknowledged, oldest first: { number, message, text }. */

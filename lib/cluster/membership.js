@@ -24,9 +24,10 @@ class Peer {
 }
 
 /**
- * Who is there. A node is known by its id and by its start, a random number for each of its lives. It counts when it has sent back a
- * nonce that was made up for it, so that nothing recorded can stand in for it; and until it says goodbye, is silent for `timeoutMs`,
- * or begins anew. Whoever took the other for dead begins anew as well, so that both always agree on what of them is lost.
+ * Who is there. A node is known by its id and by its start, a random number for each of its lives. It counts when it
+ * has sent back a nonce that was made up for it, so that nothing recorded can stand in for it; and until it says
+ * goodbye, is silent for `timeoutMs`, or begins anew. Whoever took the other for dead begins anew as well, so that both
+ * always agree on what of them is lost.
  */
 class Membership {
   #settings;
@@ -46,7 +47,8 @@ class Membership {
 
   /**
    * @param settings `name`, `nodeId`, `start`, `secret`, `timeoutMs`, `heartbeatMs`, `makeNonce()`
-   * @param hooks `onJoined(peer)`, `onLeft(peer)`, `onMessage(peer, message, text, now)`, `onBroadcast(peer, head, now)`,
+   * @param hooks `onJoined(peer)`, `onLeft(peer)`, `onMessage(peer, message, text, now)`, `onBroadcast(peer, head,
+   *   now)`,
    *   `onNamesake(start, head)` for another life under this node's id, `onDropped(reason)`, `warn(message, context)`
    */
   constructor(settings, hooks) {
@@ -260,7 +262,9 @@ class Membership {
     return due;
   }
 
-  /** @param lateMs How much later than it was to be this is called: this process did not run, and nobody could be heard. */
+  /**
+   * @param lateMs How much later than it was to be this is called: this process did not run, and nobody could be heard.
+   */
   tick(now, lateMs) {
     for (const peer of [...this.#peers.values()]) {
       if (lateMs > this.#settings.heartbeatMs) peer.lastSeen = Math.min(now, peer.lastSeen + lateMs);

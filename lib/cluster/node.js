@@ -10,8 +10,8 @@ const { FleetWorkers } = require('./workers.js');
 const LISTEN_MS = 500;
 
 /**
- * One node of a fleet, as a state machine: messages in, messages out, and time as an argument. Whoever drives it publishes what
- * `takeOutgoing` returns after each call, and calls `tick` when `nextDueAt` has come.
+ * One node of a fleet, as a state machine: messages in, messages out, and time as an argument. Whoever drives it
+ * publishes what `takeOutgoing` returns after each call, and calls `tick` when `nextDueAt` has come.
  */
 class ClusterNode {
   #settings;
@@ -33,7 +33,8 @@ class ClusterNode {
 
   /**
    * @param settings `name`, `nodeId`, `start`, `secret`, `heartbeatMs`, `timeoutMs`, `makeNonce()`
-   * @param local the server: what `FleetWorkers`, `Hosting` and `FleetWaiting` ask of it, and `totals()`, `onDropped(reason)`,
+   * @param local the server: what `FleetWorkers`, `Hosting` and `FleetWaiting` ask of it, and `totals()`,
+   *   `onDropped(reason)`,
    *   `warn(message)`, `debug(message, context)`, `onRoom(nodeId)`
    */
   constructor(settings, local) {
@@ -216,7 +217,9 @@ class ClusterNode {
     this.#noticeLoss(now);
   }
 
-  /** Clients of brokers keep what can't be sent, and say nothing: that a connection is lost shows in not hearing oneself. */
+  /**
+   * Clients of brokers keep what can't be sent, and say nothing: that a connection is lost shows in not hearing oneself.
+   */
   #noticeLoss(now) {
     const { heartbeatMs, timeoutMs } = this.#settings;
     const silentMs = now - Math.max(this.#membership.heardSelfAt, this.#startedAt);

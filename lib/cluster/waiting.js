@@ -8,10 +8,10 @@ const TELL_MS = 20;
 const MAX_WANTS = 64;
 
 /**
- * Requests that wait, across nodes. A request waits at its origin only; each heartbeat says what waits there, as wants: what is asked of
- * a worker (`key`), the priority, how long the oldest has waited, and how many. A node keeps the wants of the others among its own
- * requests that wait, in the place where their age puts them, and when a want's turn comes it keeps the slot and offers it to that node,
- * which answers with its oldest such request, or refuses.
+ * Requests that wait, across nodes. A request waits at its origin only; each heartbeat says what waits there, as wants:
+ * what is asked of a worker (`key`), the priority, how long the oldest has waited, and how many. A node keeps the wants
+ * of the others among its own requests that wait, in the place where their age puts them, and when a want's turn comes
+ * it keeps the slot and offers it to that node, which answers with its oldest such request, or refuses.
  */
 class FleetWaiting {
   #membership;
@@ -25,7 +25,8 @@ class FleetWaiting {
   #news = new Map();
 
   /**
-   * @param local `wants()`; `setWant(nodeId, want)`, `clearWants(nodeId, except)`; `releaseSlot(slot)`; `takeOffer(nodeId, offer)`,
+   * @param local `wants()`; `setWant(nodeId, want)`, `clearWants(nodeId, except)`; `releaseSlot(slot)`;
+   *   `takeOffer(nodeId, offer)`,
    *   which claims with one of the requests that wait here, or returns false
    */
   constructor(membership, local) {

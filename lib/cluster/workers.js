@@ -1,9 +1,9 @@
 'use strict';
 
 /**
- * Which workers each node has. This node's own are told to every peer, one by one as they come, change and go, and their states with
- * each heartbeat. One worker id is held by one node: a counter that each join raises above all that its node has heard of decides,
- * and of equal ones the node's id.
+ * Which workers each node has. This node's own are told to every peer, one by one as they come, change and go, and
+ * their states with each heartbeat. One worker id is held by one node: a counter that each join raises above all that
+ * its node has heard of decides, and of equal ones the node's id.
  */
 class FleetWorkers {
   #nodeId;
@@ -18,7 +18,8 @@ class FleetWorkers {
   #remote = new Map();
 
   /**
-   * @param local `evict(workerId)`, `onWorkerElsewhere(workerId)`, `stateOf(workerId)`, and `directory`, which is told of the others'
+   * @param local `evict(workerId)`, `onWorkerElsewhere(workerId)`, `stateOf(workerId)`, and `directory`, which is told
+   *   of the others'
    *   workers: `add(nodeId, entry)`, `remove(nodeId, workerId)`, `setState(nodeId, workerId, state)`, `forget(nodeId)`
    */
   constructor(nodeId, membership, local) {

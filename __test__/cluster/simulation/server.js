@@ -1,10 +1,10 @@
 'use strict';
 
-// A server as the state machine of the fleet sees it: workers with slots, callers with requests, a queue. As simple as can be.
+// A server as the state machine of the fleet sees it: workers with slots, callers with requests, a queue. As simple as
+// can be.
 
 class SimulatedServer {
   #world;
-  #nodeId;
   entry = null;
   /** The worker connections of this node, by worker id: { worker, runs }. */
   #sessions = new Map();
@@ -14,11 +14,9 @@ class SimulatedServer {
   #wants = new Map();
   #remote = new Map();
   #hosted = new Map();
-  #sayings = [];
 
-  constructor(world, nodeId) {
+  constructor(world) {
     this.#world = world;
-    this.#nodeId = nodeId;
     this.directory = {
       add: (node, { id, max, model }) => this.#of(node).set(id, { max, model, active: 0 }),
       remove: (node, id) => this.#of(node).delete(id),

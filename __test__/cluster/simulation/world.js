@@ -1,6 +1,7 @@
 'use strict';
 
-// A fleet on a simulated broker: time, delay, loss, duplication, reordering, partitions, crashes and suspended nodes, all from a seed.
+// A fleet on a simulated broker: time, delay, loss, duplication, reordering, partitions, crashes and suspended nodes,
+// all from a seed.
 
 const { ClusterNode } = require('../../../lib/cluster/node.js');
 const { randomFrom } = require('../../support/random.js');
@@ -60,7 +61,7 @@ class World {
 
   addNode(nodeId) {
     this.#nonces += 1;
-    const server = new SimulatedServer(this, nodeId);
+    const server = new SimulatedServer(this);
     const settings = {
       name: 'fleet',
       nodeId,
