@@ -5,7 +5,7 @@ import prettier from 'eslint-config-prettier';
 import globals from 'globals';
 
 export default [
-  { ignores: ['docs/api/', 'target/', 'python/', 'coverage/', 'fuzz/'] },
+  { ignores: ['docs/api/', 'target/', 'python/', 'coverage/', 'fuzz/', 'bench-pack/'] },
   js.configs.recommended,
   prettier,
   {

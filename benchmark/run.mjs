@@ -1,10 +1,11 @@
 // This package beside its peer, row by row, in one run on one machine.
 //
-//   npm run bench -- [--quick] [--only NAME,...] [--runs N] [--json FILE] [--docs] [--docs-from FILE]
+//   npm run bench -- [--quick] [--only NAME,...] [--runs N] [--confine HOW] [--json FILE] [--docs] [--docs-from FILE]
 //
 // --quick runs every row once and briefly, to see that all of it works. --only takes rows whose names contain one of the NAMEs. --docs
 // rewrites the table, the figures and the charts in docs/; --docs-from does that with what an earlier run's --json wrote. Each run has a fresh server process and a fresh load generator; the
-// implementations take turns. It fails if work was lost, and never because of how fast something was.
+// implementations take turns. --confine runs the server's process on one processor (`processor`), or with the time of so many (`0.5`).
+// It fails if work was lost, and never because of how fast something was.
 
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
@@ -12,10 +13,11 @@ import path from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { confine } from './support/confinement.mjs';
 import { machineText, updateDocuments } from './support/documents.mjs';
 import { runRow } from './support/measure.mjs';
 import { build } from './support/processes.mjs';
-import { plainTable } from './support/table.mjs';
+import { plainTables } from './support/table.mjs';
 
 const ORDER = [
   'inbound-flood',
@@ -23,6 +25,7 @@ const ORDER = [
   'heartbeats',
   'sends',
   'requests',
+  'small-fleets',
   'dispatched',
   'streams',
   'waiting',
@@ -37,6 +40,7 @@ const { values: options } = parseArgs({
     quick: { type: 'boolean', default: false },
     only: { type: 'string' },
     runs: { type: 'string' },
+    confine: { type: 'string' },
     json: { type: 'string' },
     docs: { type: 'boolean', default: false },
     'docs-from': { type: 'string' },
@@ -70,16 +74,25 @@ const machine = {
   loadAverage: Number(os.loadavg()[0].toFixed(1)),
 };
 build();
+const confinement = options.confine === undefined ? undefined : confine(options.confine);
+if (options.confine !== undefined && confinement === undefined) process.exit(0);
 const results = [];
 for (const row of rows) {
   process.stderr.write(`${row.name} `);
-  results.push(await runRow(row, { runs, quick: options.quick, onRun: () => process.stderr.write('.') }));
+  results.push(await runRow(row, { runs, quick: options.quick, confinement, onRun: () => process.stderr.write('.') }));
   process.stderr.write('\n');
 }
-const report = { date: new Date().toISOString().slice(0, 10), machine, runs, quick: options.quick, results };
+const report = {
+  date: new Date().toISOString().slice(0, 10),
+  machine,
+  runs,
+  quick: options.quick,
+  confined: options.confine,
+  results,
+};
 console.log(
   `\n${options.quick ? 'Short runs, to see that everything works; the figures mean little. ' : ''}${machineText(report)}\n`,
 );
-console.log(plainTable(results));
+console.log(plainTables(results));
 if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
 if (options.docs) updateDocuments(report);

@@ -43,6 +43,7 @@ function serve({ server, params, counter }) {
     const latency = {
       p50: histogram.percentile(50) / 1000,
       p99: histogram.percentile(99) / 1000,
+      p999: histogram.percentile(99.9) / 1000,
       max: histogram.max / 1000,
     };
     return { results, refused, completed, active, latency };
@@ -50,7 +51,9 @@ function serve({ server, params, counter }) {
   return { begin, done: results.done, result };
 }
 
-const row = ({ name, title, full, quick, goals, shows }) => ({
+/** A row in which the application asks and each of its workers answers. */
+export const row = ({ name, title, full, quick, goals, shows, group }) => ({
+  group,
   name,
   title,
   full,

@@ -1,4 +1,4 @@
-// Puts the results of a run into docs/: the table and the machine between their markers, the figures as JSON, and the charts.
+// Puts the results of a run into docs/: the machine, the table and those of groups of rows between their markers, the figures as JSON, and the charts.
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
@@ -30,5 +30,10 @@ export function updateDocuments(report) {
   writeFileSync(path.join(FOLDER, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
   for (const [file, svg] of charts(report.results)) writeFileSync(path.join(FOLDER, file), svg);
   const page = replaceBetween(readFileSync(PAGE, 'utf8'), 'machine', machineText(report));
-  writeFileSync(PAGE, replaceBetween(page, 'table', markdownTable(report.results)));
+  const groups = new Set(report.results.map(({ group }) => group));
+  const withTables = [...groups].reduce(
+    (text, group) => replaceBetween(text, group ?? 'table', markdownTable(report.results, group)),
+    page,
+  );
+  writeFileSync(PAGE, withTables);
 }

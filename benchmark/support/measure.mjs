@@ -13,19 +13,21 @@ export const FIGURES = {
   release: { title: 'release, and the next begins', unit: 'µs', digits: 3 },
   p50: { title: 'p50', unit: 'µs', digits: 3 },
   p99: { title: 'p99', unit: 'µs', digits: 3 },
+  p999: { title: 'p99.9', unit: 'µs', digits: 3 },
   delay: { title: 'mean delay', unit: 'ms', digits: 3 },
   loopDelay: { title: 'longest event loop delay', unit: 'ms', digits: 2 },
   peak: { title: 'peak memory', unit: 'MB', digits: 3 },
   memory: { title: 'memory each', unit: 'KiB', digits: 3 },
   unhealthy: { title: 'found unhealthy', digits: 3 },
+  throttled: { title: 'periods throttled', digits: 3 },
   // Only among the figures, to see that the load generator is no limit.
   load: { title: 'load generator CPU each', unit: 'µs', digits: 3, hidden: true },
 };
 
 /** Runs a row once, in fresh processes. */
-export async function runOnce(row, { implementation, quick }) {
+export async function runOnce(row, { implementation, quick, confinement }) {
   const params = { ...(quick ? row.quick : row.full), ...row.differs?.[implementation] };
-  const server = new Server({ file: row.file, name: row.name, implementation, params });
+  const server = new Server({ file: row.file, name: row.name, implementation, params, confinement });
   let load;
   try {
     const port = await server.listening();
@@ -33,7 +35,9 @@ export async function runOnce(row, { implementation, quick }) {
     await load.ready();
     await server.begin();
     load.say('go');
+    const throttledBefore = confinement?.throttled?.();
     const run = { params, load: await load.done(), server: await server.end() };
+    if (throttledBefore !== undefined) run.throttled = confinement.throttled() - throttledBefore;
     check(row, run);
     return figures(row, run);
   } finally {
@@ -67,14 +71,21 @@ function figures(row, run) {
     release: row.release?.(run),
     p50: latency?.p50,
     p99: latency?.p99,
+    p999: latency?.p999,
     delay: row.delay?.(run),
     loopDelay: usage.loopDelayMs,
     peak: usage.peakRss / 1e6,
     memory: row.memory && row.memory(run) / 1024,
     unhealthy: row.unhealthy?.(run),
+    throttled: run.throttled,
     load: run.load.cpuMicros && run.load.cpuMicros / messages,
   };
-  const wanted = new Set([...Object.keys(row.goals), ...(row.shows ?? []), 'load']);
+  const wanted = new Set([
+    ...Object.keys(row.goals),
+    ...(row.shows ?? []),
+    ...(run.throttled === undefined ? [] : ['throttled']),
+    'load',
+  ]);
   return Object.fromEntries(
     Object.keys(FIGURES)
       .filter((name) => wanted.has(name))
@@ -102,19 +113,19 @@ function summary(runs) {
 }
 
 /** Runs a row so often on either side, in turn, and compares. */
-export async function runRow(row, { runs, quick, onRun }) {
+export async function runRow(row, { runs, quick, confinement, onRun }) {
   const peer = row.peer ?? 'standin';
   const of = { native: [], [peer]: [] };
   for (let round = 0; round < runs; round += 1) {
     for (const implementation of ['native', peer]) {
-      const run = await runOnce(row, { implementation, quick });
+      const run = await runOnce(row, { implementation, quick, confinement });
       of[implementation].push(run);
       onRun?.({ row, round, implementation, run });
     }
   }
   const [ours, theirs] = [summary(of.native), summary(of[peer])];
   const figures = Object.keys(ours).map((name) => compare(name, ours[name], theirs[name], row.goals[name]));
-  return { name: row.name, title: row.title, unit: row.unit ?? 'messages', peer, figures };
+  return { name: row.name, title: row.title, unit: row.unit ?? 'messages', peer, group: row.group, figures };
 }
 
 function compare(name, ours, peer, goal) {

@@ -18,8 +18,9 @@ function run(command, args) {
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}`);
 }
 
-/** Builds the load generator, and the addon if a source is newer. */
+/** Builds the load generator, and the addon if a source is newer. A pack (scripts/bench-pack.mjs) has both, and no sources. */
 export function build() {
+  if (!existsSync(path.join(root, 'Cargo.toml'))) return;
   run('cargo', ['build', '--release', '--quiet', '--package', 'load']);
   run(process.execPath, ['scripts/build.mjs', '--if-stale']);
   if (!existsSync(LOAD)) throw new Error(`${LOAD} is missing: is CARGO_TARGET_DIR set?`);
@@ -67,9 +68,11 @@ class Inbox {
 
 /** A server process: see server.cjs. */
 export class Server {
-  constructor({ file, name, implementation, params, execArgv = [] }) {
+  constructor({ file, name, implementation, params, execArgv = [], confinement }) {
     const args = [file, name, implementation, JSON.stringify(params)];
-    this.child = fork(path.join(root, 'benchmark', 'server.cjs'), args, { execArgv: ['--expose-gc', ...execArgv] });
+    const [execPath, ...before] = [...(confinement?.command ?? []), process.execPath];
+    const options = { execPath, execArgv: [...before, '--expose-gc', ...execArgv] };
+    this.child = fork(path.join(root, 'benchmark', 'server.cjs'), args, options);
     this.inbox = new Inbox();
     this.child.on('message', (message) => this.inbox.put(message));
     this.child.on('exit', (code, signal) =>

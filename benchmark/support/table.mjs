@@ -46,10 +46,42 @@ function lines(results) {
   );
 }
 
+/** Rows of a group have the same figures: a line each, of ratios. */
+function groupRows(results) {
+  const [{ figures: first }] = results;
+  const shown = first.filter(({ name }) => !FIGURES[name].hidden);
+  const titles = shown.map(({ name, goal }) => {
+    const title = name === 'rate' ? 'rate' : FIGURES[name].title;
+    return goal === undefined ? title : `${title} (${goalText(goal, FIGURES[name])})`;
+  });
+  const cells = ({ figures }) =>
+    shown.map((column) => {
+      const { name, ours, peer, ratio, met } = figures.find((figure) => figure.name === column.name);
+      if (name === 'throttled') return `${number(ours.median, 3)} : ${number(peer.median, 3)}`;
+      const mark = met === false ? ' ✗' : '';
+      return ratio === undefined ? '' : ratio.toFixed(2) + mark;
+    });
+  return [['ratios to the peer', ...titles], ...results.map((result) => [result.title, ...cells(result)])];
+}
+
+/** The names of the groups that there are, `undefined` for rows that are in none. */
+const groupsOf = (results) => [...new Set(results.map(({ group }) => group))];
+
 /** For a terminal. */
-export function plainTable(results) {
-  const rows = [HEAD, ...lines(results)];
-  const widths = HEAD.map((_, column) => Math.max(...rows.map((row) => row[column].length)));
+export function plainTables(results) {
+  return groupsOf(results)
+    .map((name) => plainTable(results, name))
+    .join('\n\n');
+}
+
+function tableRows(results, group) {
+  const those = results.filter((result) => result.group === group);
+  return group === undefined ? [HEAD, ...lines(those)] : groupRows(those);
+}
+
+function plainTable(results, group) {
+  const rows = tableRows(results, group);
+  const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column].length)));
   return rows
     .map((row) =>
       row
@@ -60,8 +92,8 @@ export function plainTable(results) {
     .join('\n');
 }
 
-/** For the documents. */
-export function markdownTable(results) {
-  const rows = [HEAD, HEAD.map(() => '---'), ...lines(results)];
-  return rows.map((row) => `| ${row.join(' | ')} |`).join('\n');
+/** For the documents: the rows of a group, or those that are in none. */
+export function markdownTable(results, group) {
+  const [head, ...rows] = tableRows(results, group);
+  return [head, head.map(() => '---'), ...rows].map((row) => `| ${row.join(' | ')} |`).join('\n');
 }

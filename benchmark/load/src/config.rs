@@ -93,6 +93,15 @@ pub enum Kind {
         #[serde(default)]
         acks: bool,
     },
+    /// Ask the server, and ask again once an answer comes.
+    Ask {
+        /// How many questions in all.
+        messages: u64,
+        /// How many of a worker may be unanswered.
+        in_flight: u64,
+        /// Bytes of each question.
+        size: usize,
+    },
     /// Answer each piece of work with chunks, as fast as the sockets take them, and a result.
     Stream {
         /// How many chunks in all.

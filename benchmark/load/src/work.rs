@@ -1,10 +1,12 @@
 //! What the clients do, one kind of work a module.
 
 mod answer;
+mod ask;
 mod beats;
 mod heartbeats;
 mod http;
 pub mod kinds;
+mod latencies;
 mod receive;
 mod sending;
 mod still;

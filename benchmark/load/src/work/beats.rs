@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use super::heartbeats::ACK;
+use super::latencies::Latencies;
 use super::{Span, Work};
 use crate::connection::Outbox;
 use crate::consumer::Consumer;
@@ -25,7 +25,7 @@ pub struct Beats {
     waiting: Vec<VecDeque<Instant>>,
     unanswered: u64,
     sent: u64,
-    latencies: Histogram<u64>,
+    latencies: Latencies,
     span: Span,
 }
 
@@ -40,7 +40,7 @@ impl Beats {
             waiting: vec![VecDeque::new(); workers],
             unanswered: 0,
             sent: 0,
-            latencies: histogram(),
+            latencies: Latencies::default(),
             span: Span::default(),
         }
     }
@@ -55,7 +55,7 @@ impl Consumer for Beats {
         let Some(sent) = self.waiting.get_mut(index).and_then(VecDeque::pop_front) else { return false };
         self.unanswered -= 1;
         self.span.note(now);
-        self.latencies.saturating_record(micros(now - sent));
+        self.latencies.record(now - sent);
         payload.starts_with(ACK)
     }
 }
@@ -96,33 +96,14 @@ impl Work for Beats {
 
     fn report(&mut self) -> Value {
         let report = json!({
-            "messages": self.latencies.len(),
+            "messages": self.latencies.count(),
             "sent": self.sent,
             "unanswered": self.unanswered,
             "seconds": self.span.seconds(),
-            "latency": percentiles(&self.latencies),
+            "latency": self.latencies.percentiles(),
         });
         self.latencies.reset();
         self.sent = 0;
         report
     }
-}
-
-fn histogram() -> Histogram<u64> {
-    // Three digits, from a microsecond to a minute: a value that the library takes, so the other arm is never reached.
-    Histogram::new_with_bounds(1, 60_000_000, 3).unwrap_or_else(|_| unreachable!("bounds and precision are constants"))
-}
-
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// In microseconds.
-fn percentiles(histogram: &Histogram<u64>) -> Value {
-    json!({
-        "p50": histogram.value_at_quantile(0.5),
-        "p99": histogram.value_at_quantile(0.99),
-        "p999": histogram.value_at_quantile(0.999),
-        "max": histogram.max(),
-    })
 }

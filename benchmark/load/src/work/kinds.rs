@@ -1,6 +1,6 @@
 //! Makes the work that a configuration names.
 
-use super::{Work, answer, beats, heartbeats, http, receive, sending, still, stream};
+use super::{Work, answer, ask, beats, heartbeats, http, receive, sending, still, stream};
 use crate::config::{Config, Kind};
 
 /// The work that a run is for.
@@ -15,6 +15,9 @@ pub fn of(config: &Config) -> Box<dyn Work> {
         Kind::Beats { every_ms, for_ms } => Box::new(beats::Beats::new(seed, every_ms, for_ms, config.workers)),
         Kind::Receive { messages, report_every } => Box::new(receive::Receive::new(seed, messages, report_every)),
         Kind::Answer { messages, size, acks } => Box::new(answer::Answer::new(seed, messages, size, acks)),
+        Kind::Ask { messages, in_flight, size } => {
+            Box::new(ask::Ask::new(seed, messages, in_flight, size, config.workers))
+        }
         Kind::Stream { messages, chunks, size } => Box::new(stream::Stream::new(seed, messages, chunks, size)),
         Kind::Hold => Box::new(still::Hold),
         Kind::Register => Box::new(still::Register::new(config.workers)),
