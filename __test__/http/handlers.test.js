@@ -2,7 +2,7 @@
 
 const http = require('http');
 const { once } = require('events');
-const { startServer, createServer, until } = require('../support/server');
+const { startServer, createServer } = require('../support/server');
 const { request, answering } = require('../support/http');
 
 test('a server without HTTP handlers answers 404 with a JSON body', async () => {
@@ -82,68 +82,6 @@ test('a truthy result counts as handled', async () => {
   expect((await request(port)).text).toBe('later');
 });
 
-test.each([
-  [
-    'throws',
-    () => {
-      throw new Error('it broke');
-    },
-  ],
-  [
-    'rejects',
-    async () => {
-      throw new Error('it broke');
-    },
-  ],
-])('a handler that %s is logged with the url, and the next one is asked', async (_, handler) => {
-  const { port, log } = await startServer({}, (server) => {
-    server.addHttpHandler(handler);
-    server.addHttpHandler(answering('the next one'));
-  });
-  expect((await request(port, { path: '/some/url?q=1' })).text).toBe('the next one');
-  expect(log.all('HTTP handler error')).toEqual([
-    { level: 'error', message: 'HTTP handler error', context: { error: 'it broke', url: '/some/url?q=1' } },
-  ]);
-});
-
-test.each([
-  [
-    'throws',
-    () => {
-      throw new Error('it broke');
-    },
-  ],
-  [
-    'rejects',
-    async () => {
-      throw new Error('it broke');
-    },
-  ],
-  [
-    'returns what throws when it is asked for its then',
-    () => ({
-      get then() {
-        throw new Error('it broke');
-      },
-    }),
-  ],
-])('a request that no handler handles gets 500 if one of them %s', async (_, handler) => {
-  for (const before of [[], [() => false], [async () => false]]) {
-    for (const after of [[], [() => false], [async () => false]]) {
-      const { port, log } = await startServer({}, (server) =>
-        [...before, handler, ...after].forEach((each) => server.addHttpHandler(each)),
-      );
-      const response = await request(port);
-      expect([response.status, response.headers['content-type'], response.text]).toEqual([
-        500,
-        'application/json',
-        '{"error":"Internal server error"}',
-      ]);
-      expect(log.all('HTTP handler error')).toHaveLength(1);
-    }
-  }
-});
-
 test('a handler that declines leaves its headers, but for the length of what it did not send', async () => {
   const { port } = await startServer({}, (server) =>
     server.addHttpHandler((req, res) => {
@@ -158,68 +96,6 @@ test('a handler that declines leaves its headers, but for the length of what it 
     '*',
     '{"error":"Not found"}',
   ]);
-});
-
-test('a handler that has answered and then writes on is logged, and the server goes on', async () => {
-  const { port, log } = await startServer({}, (server) =>
-    server.addHttpHandler((req, res) => {
-      res.end('answered');
-      res.write('and more');
-      return true;
-    }),
-  );
-  for (let i = 0; i < 2; i += 1) expect((await request(port)).text).toBe('answered');
-  await until(() => log.all('HTTP handler error').length === 2);
-});
-
-test('a handler that declines and leaves a response behind that throws takes nothing down', async () => {
-  const { port, log } = await startServer({}, (server) =>
-    server.addHttpHandler((req, res) => {
-      if (req.url !== '/broken') return answering('fine')(req, res);
-      res.writeHead = () => {
-        throw new Error('no head');
-      };
-      return false;
-    }),
-  );
-  await expect(request(port, { path: '/broken' })).rejects.toMatchObject({ code: 'ECONNRESET' });
-  expect(log.all('HTTP handler error').map((line) => line.context)).toEqual([{ error: 'no head', url: '/broken' }]);
-  expect((await request(port)).text).toBe('fine');
-});
-
-test.each([
-  ['returns false', () => false, 0],
-  [
-    'throws',
-    () => {
-      throw new Error('afterwards');
-    },
-    1,
-  ],
-  [
-    'rejects',
-    async () => {
-      throw new Error('afterwards');
-    },
-    1,
-  ],
-])('a handler that has answered and then %s has handled the request', async (_, afterwards, logged) => {
-  const later = jest.fn(async () => true);
-  const { port, log } = await startServer({}, (server) => {
-    server.addHttpHandler((req, res) => {
-      res.end('answered');
-      return afterwards();
-    });
-    server.addHttpHandler(later);
-  });
-  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
-  for (let i = 0; i < 2; i += 1) {
-    const response = await request(port, { agent });
-    expect([response.status, response.text]).toEqual([200, 'answered']);
-  }
-  agent.destroy();
-  expect(later).not.toHaveBeenCalled();
-  expect(log.all('HTTP handler error').map((line) => line.context.error)).toEqual(Array(2 * logged).fill('afterwards'));
 });
 
 test.each([
@@ -260,37 +136,6 @@ test('handlers that are async and handlers that are not are asked in one order',
   });
   expect((await request(port)).text).toBe('the last one');
   expect(asked).toEqual([0, 1, 2, 3, 4]);
-});
-
-test.each([
-  ['gives false', () => false, []],
-  [
-    'rejects',
-    () => {
-      throw new Error('afterwards');
-    },
-    ['afterwards'],
-  ],
-])('a handler that answers after a while and then %s has handled the request', async (_, afterwards, logged) => {
-  const later = jest.fn(async () => true);
-  let settled;
-  const settle = new Promise((resolve) => {
-    settled = resolve;
-  });
-  const { port, log } = await startServer({}, (server) => {
-    server.addHttpHandler(async (req, res) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      res.end('answered');
-      await once(res, 'close');
-      setImmediate(settled);
-      return afterwards();
-    });
-    server.addHttpHandler(later);
-  });
-  expect((await request(port)).text).toBe('answered');
-  await settle;
-  expect(later).not.toHaveBeenCalled();
-  expect(log.all('HTTP handler error').map((line) => line.context.error)).toEqual(logged);
 });
 
 test('a request whose client has left while a handler was asked goes to no other', async () => {
@@ -384,23 +229,3 @@ test.each([
   await once(res, 'end');
   expect(seen).toEqual([expect.stringMatching(address), clientPort, port]);
 });
-
-test.each([
-  ['at once', (res) => res],
-  ['after a while', async (res) => res],
-])(
-  'a handler that declines %s, and leaves what no answer can be made with, costs its connection alone',
-  async (_, later) => {
-    const { server, log, port } = await startServer();
-    let isBad = true;
-    server.addHttpHandler((req, res) => {
-      if (isBad) res.statusMessage = 'two\nlines';
-      isBad = false;
-      const declined = later(res);
-      return declined === res ? false : declined.then(() => false);
-    });
-    await expect(request(port)).rejects.toThrow(/hang up|ECONNRESET/);
-    expect(log.contexts('HTTP handler error')).toEqual([{ error: expect.stringContaining('statusMessage'), url: '/' }]);
-    expect((await request(port)).status).toBe(404);
-  },
-);

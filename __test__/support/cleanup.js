@@ -4,6 +4,7 @@
 // of it is undone.
 
 const undo = [];
+let ended = 0;
 
 /** Runs `fn` after the test; what was opened last is closed first. */
 function onCleanup(fn) {
@@ -12,9 +13,13 @@ function onCleanup(fn) {
 
 /** Undoes all. For programs: in tests it is called after each. */
 async function cleanUp() {
+  ended += 1;
   for (const fn of undo.splice(0).reverse()) await fn();
 }
 
+/** How many tests have ended, or run out of time. */
+const endedTests = () => ended;
+
 if (typeof afterEach === 'function') afterEach(cleanUp);
 
-module.exports = { onCleanup, cleanUp };
+module.exports = { onCleanup, cleanUp, endedTests };

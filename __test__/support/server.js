@@ -3,7 +3,7 @@
 // Servers on port 0 that are stopped after each test, whatever became of it.
 
 const implementation = require('./package.js');
-const { onCleanup } = require('./cleanup.js');
+const { endedTests, onCleanup } = require('./cleanup.js');
 const { recordingLogger } = require('./logger.js');
 
 /** A server that isn't started yet, and the log it writes to. `from` is the package to take it from. */
@@ -40,10 +40,14 @@ function nextCall(subscribe) {
 
 /**
  * Resolves once `holds()` is true, asked each turn of the event loop: for states that have no event. A test that waits for
- * something that never comes ends by its own timeout.
+ * something that never comes ends by its own timeout, and from then on nobody asks: rejects.
  */
 async function until(holds) {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 2));
+  const before = endedTests();
+  while (!holds()) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    if (endedTests() > before) throw new Error('The test has ended, and what it waited for has not come');
+  }
 }
 
 module.exports = { createServer, startServer, nextCall, until };

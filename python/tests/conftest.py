@@ -9,11 +9,21 @@ from typing import Any
 
 import pytest
 
-from difficult_server import DifficultServer
+from difficult_server import DifficultServer, Peer
 from hardlydifficult_worker import Worker
 from real_server import NodeServer
 
 QUICK: dict[str, Any] = {"reconnect_initial_delay": 0.05, "reconnect_max_delay": 0.1}
+
+
+def echo_worker(url: str, **options: Any) -> Worker:
+    worker = Worker(url, **{"models": ["echo"], **QUICK, **options})
+
+    @worker.handler()
+    async def handle(payload: Any, context: Any) -> Any:
+        return payload
+
+    return worker
 
 
 class Run:
@@ -51,6 +61,7 @@ class Run:
 
 
 Start = Callable[[Worker], Run]
+Serve = Callable[..., Peer]
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +104,18 @@ def listen() -> Iterator[Listen]:
     yield begin
     for server in servers:
         server.close()
+
+
+@pytest.fixture
+def serve(server: DifficultServer, start: Start) -> Serve:
+    """Start a worker with this handler, and return its connection, registered."""
+
+    def begin(handler: Callable[..., Any], *, features: list[str] | None = None, **options: Any) -> Peer:
+        worker = Worker(server.url, **{**QUICK, **options})
+        worker.handler()(handler)
+        start(worker)
+        peer = server.accept()
+        peer.register(features)
+        return peer
+
+    return begin
