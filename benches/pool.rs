@@ -153,18 +153,24 @@ fn fleets(fleet: Fleet, size: usize) -> (Pool<()>, Scan) {
     (pool, scan)
 }
 
+/// Both, and the names that they are asked for, each of which has been asked for once: the first question for a name looks for the
+/// models that it supports, and it is the others that are many.
+fn asked_once(fleet: Fleet, size: usize, category: Option<&str>) -> (Pool<()>, Scan, Vec<String>) {
+    let (mut pool, scan) = fleets(fleet, size);
+    let asked = fleet.asked(size);
+    for name in asked.iter().take(ASKED) {
+        pool.select(name, category);
+    }
+    (pool, scan, asked)
+}
+
 fn questions(criterion: &mut Criterion) {
     for (name, fleet) in Fleet::EVERY {
         for category in [None, Some(CATEGORY)] {
             let suffix = if category.is_some() { ", category" } else { "" };
             let mut select = criterion.benchmark_group(format!("select: {name}{suffix}"));
             for size in SIZES {
-                let (mut pool, scan) = fleets(fleet, size);
-                let asked = fleet.asked(size);
-                // The first question for a name looks for the models that it supports; it is the others that are many.
-                for name in asked.iter().take(ASKED) {
-                    pool.select(name, category);
-                }
+                let (mut pool, scan, asked) = asked_once(fleet, size, category);
                 let mut names = asked.iter().cycle();
                 let mut name = || names.next().map_or("", String::as_str);
                 let expected = scan.select(&asked[0], category).is_some();
@@ -179,12 +185,7 @@ fn questions(criterion: &mut Criterion) {
             select.finish();
             let mut slots = criterion.benchmark_group(format!("free slots: {name}{suffix}"));
             for size in SIZES {
-                let (mut pool, scan) = fleets(fleet, size);
-                let asked = fleet.asked(size);
-                // The first question for a name looks for the models that it supports; it is the others that are many.
-                for name in asked.iter().take(ASKED) {
-                    pool.select(name, category);
-                }
+                let (mut pool, scan, asked) = asked_once(fleet, size, category);
                 let mut names = asked.iter().cycle();
                 let mut name = || names.next().map_or("", String::as_str);
                 let free = |slots: f64| slots.to_bits();

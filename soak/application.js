@@ -7,6 +7,7 @@ const fs = require('node:fs');
 const { WorkerServer } = require(process.env.WORKER_SERVER_IMPL === 'standin' ? '../__test__/parity/standin.js' : '..');
 const { randomFrom } = require('../__test__/support/random');
 const { Callers } = require('./callers');
+const { answerCommands } = require('./commands');
 const { Ledger } = require('./ledger');
 const { DeliveryGauge, descriptors, measure } = require('./gauges');
 const { sockets } = require('./leftovers');
@@ -237,17 +238,9 @@ const commands = {
 // Nothing of this outlives the soak. After the last answer it is this process that goes, and it must be able to.
 const orphaned = () => process.exit(1);
 process.on('disconnect', orphaned);
-process.on('message', async ({ number, command }) => {
-  let answer;
-  try {
-    answer = { number, result: (await commands[command]()) ?? null };
-  } catch (error) {
-    answer = { number, error: error.stack };
-  }
+answerCommands(commands, (command) => {
+  if (command !== 'stop') return;
   // After its last answer nothing here keeps the process alive: it must end by itself.
-  process.send(answer, () => {
-    if (command !== 'stop') return;
-    process.off('disconnect', orphaned);
-    process.disconnect();
-  });
+  process.off('disconnect', orphaned);
+  process.disconnect();
 });

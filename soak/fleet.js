@@ -9,6 +9,7 @@ const path = require('node:path');
 const { once } = require('node:events');
 const WebSocket = require('ws');
 const { randomFrom } = require('../__test__/support/random');
+const { answerCommands } = require('./commands');
 const { Worker } = require('./worker');
 
 const { port, host, seed, first, count, workers, visitors, runsFolder } = JSON.parse(process.argv[2]);
@@ -114,14 +115,6 @@ const commands = {
   },
 };
 
-process.on('message', async ({ number, command }) => {
-  let answer;
-  try {
-    answer = { number, result: (await commands[command]()) ?? null };
-  } catch (error) {
-    answer = { number, error: error.stack };
-  }
-  if (process.connected) process.send(answer);
-});
+answerCommands(commands);
 // Nothing of this outlives the soak.
 process.on('disconnect', () => process.exit());

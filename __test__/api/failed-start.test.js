@@ -3,23 +3,12 @@
 // A start that fails leaves nothing behind, wherever it fails, and can be tried again.
 
 const http = require('node:http');
-const net = require('node:net');
-const { once } = require('node:events');
 const native = require('../../lib/native/addon.js');
+const { freePort } = require('../support/ports.js');
 const { createServer, startServer } = require('../support/server.js');
 const { connectWorker } = require('../support/worker.js');
 
 afterEach(() => jest.restoreAllMocks());
-
-/** A port that nobody has: it was free a moment ago. */
-async function freePort() {
-  const server = net.createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 const broken = () => {
   throw new Error('broken');

@@ -5,6 +5,7 @@
 const net = require('node:net');
 const { once } = require('node:events');
 const WebSocket = require('ws');
+const { freePort } = require('../support/ports.js');
 const { createServer, startServer } = require('../support/server.js');
 const { registrationOf } = require('../support/worker.js');
 
@@ -39,16 +40,6 @@ async function register(host, port) {
   ws.send(JSON.stringify(registrationOf('w')));
   const [data] = await once(ws, 'message');
   return JSON.parse(data);
-}
-
-/** A port that was free a moment ago. */
-async function freePort() {
-  const server = net.createServer().listen(0);
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 test('without a host every interface is listened on, IPv4 and IPv6', async () => {

@@ -2,9 +2,9 @@
 
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
-const net = require('node:net');
 const path = require('node:path');
 const { once } = require('node:events');
+const { freePort } = require('../support/ports.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { examplesIn, readDocument, runExample, startedServer } = require('../support/doc-examples.js');
 const workerServer = require('../support/package.js');
@@ -48,14 +48,6 @@ test('the README names every option of the server, and every limit with its defa
 });
 
 // The round trip --------------------------------------------------------------------------------
-
-async function freePort() {
-  const listening = net.createServer().listen(0);
-  await once(listening, 'listening');
-  const { port } = listening.address();
-  listening.close();
-  return port;
-}
 
 /** A program of the round trip, by the name in its first line, for `port`. */
 const program = (name, port) => {

@@ -9,6 +9,17 @@ const path = require('node:path');
 
 const root = path.join(__dirname, '../..');
 
+/** The names that the package exports. */
+const NAMES = [
+  'ConnectionHandler',
+  'WorkerPool',
+  'WorkerRequestError',
+  'WorkerServer',
+  'WorkerStatus',
+  'safeCompare',
+  'toWorkerInfo',
+];
+
 /** Runs Node in the package's own folder, and returns the JSON that it printed. */
 const node = (...args) =>
   JSON.parse(
@@ -48,4 +59,4 @@ function compile(program, compiler, options) {
   }
 }
 
-module.exports = { compile, filesLoadedBy, node, root };
+module.exports = { NAMES, compile, filesLoadedBy, node, root };

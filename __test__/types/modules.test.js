@@ -5,20 +5,10 @@ const fs = require('fs');
 const os = require('os');
 const path = require('path');
 const { hostPlatform } = require('../../lib/native/platforms.js');
+const { NAMES, root } = require('../support/exports.js');
 
-const root = path.resolve(__dirname, '../..');
 const at = (name) => path.join(__dirname, 'modules', name);
 const node = (file, options) => JSON.parse(execFileSync(process.execPath, [file], { encoding: 'utf8', ...options }));
-
-const NAMES = [
-  'ConnectionHandler',
-  'WorkerPool',
-  'WorkerRequestError',
-  'WorkerServer',
-  'WorkerStatus',
-  'safeCompare',
-  'toWorkerInfo',
-];
 
 test('require, named import, import * and dynamic import give the same exports', () => {
   expect(node(at('forms.mjs'))).toEqual({

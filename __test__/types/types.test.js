@@ -14,7 +14,8 @@ const at = (name) => path.join(__dirname, name);
 // TypeScript 6 still knows the resolution of old (`node10`), which `module: commonjs` meant for years; 7 has dropped it.
 const compilers = { 6: 'typescript', 7: 'typescript-7' };
 const both = [6, 7];
-const COMMONJS = ['program.ts', 'requests.ts', 'door.ts', 'rejected.ts'];
+const USES = ['program.ts', 'standalone.ts', 'requests.ts', 'door.ts'];
+const COMMONJS = [...USES, 'rejected.ts'];
 const ALL = [...COMMONJS, 'esm.mts'];
 const selfByPath = { paths: { '@hardlydifficult/worker-server': [declarations] } };
 const settings = [
@@ -132,7 +133,7 @@ function declaredNames() {
 }
 
 test('the program uses every type and every member that is declared', () => {
-  const program = ['program.ts', 'requests.ts', 'door.ts'].map((name) => fs.readFileSync(at(name), 'utf8')).join('');
+  const program = USES.map((name) => fs.readFileSync(at(name), 'utf8')).join('');
   const used = (name) => new RegExp(`\\b${name.split('.').pop()}\\b`).test(program);
   expect(declaredNames().length).toBeGreaterThan(100);
   expect(declaredNames().filter((name) => !used(name))).toEqual([]);

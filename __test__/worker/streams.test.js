@@ -5,6 +5,15 @@ const { EACH_WAY, connectedWorker, deferred } = require('./support/workers.js');
 
 const MIB = 1024 * 1024;
 
+/** Until a count that has begun grows no more: what the system's own buffers take is not known. */
+async function standstill(count) {
+  let before = -1;
+  while (count() !== before || before === 0) {
+    before = count();
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }
+}
+
 describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
   test('a generator is asked for no more while 1 MiB waits for the socket', async () => {
     const server = await startDifficultServer();
@@ -21,12 +30,7 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     connection.request('r1', { stream: true });
     await connection.next('request_ack');
     connection.goDeaf();
-    // Until it stands still: what the system's own buffers take is not known.
-    let before = -1;
-    while (yielded !== before || yielded === 0) {
-      before = yielded;
-      await new Promise((resolve) => setTimeout(resolve, 300));
-    }
+    await standstill(() => yielded);
     const taken = yielded;
     expect(taken).toBeLessThan(TOTAL);
     connection.hearAgain();
@@ -118,11 +122,7 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     connection.request('r1', { stream: true });
     await connection.next('request_ack');
     connection.goDeaf();
-    let before = -1;
-    while (yielded !== before || yielded === 0) {
-      before = yielded;
-      await new Promise((resolve) => setTimeout(resolve, 300));
-    }
+    await standstill(() => yielded);
     connection.cancel('r1', 'timeout');
     await gone.promise;
     connection.hearAgain();

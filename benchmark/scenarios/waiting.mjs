@@ -12,6 +12,21 @@ const PAYLOAD_BYTES = 1000;
 const ignore = () => {};
 const CANCELLED = new Error('cancelled');
 
+/** What the process of the server asks of a scenario: `run` begins when everybody is there, and `done` is its end. */
+function scenario({ prepare, run, result }) {
+  let done;
+  return {
+    prepare,
+    begin() {
+      done = run();
+    },
+    get done() {
+      return done;
+    },
+    result,
+  };
+}
+
 /**
  * Every worker has a model of its own, one slot, and `perModel` requests that wait for it. Then requests come, each for
  * the next model, and as many of those that run are cancelled, so that the slot goes to the oldest that waits. They are
@@ -50,18 +65,7 @@ function serveQueue({ server, params }) {
     }
     least = Math.min(least, server.getQueueInfo().size);
   };
-  let done;
-  const result = () => ({ ended, waiting: least, submitMs, releaseMs });
-  return {
-    prepare,
-    begin() {
-      done = run();
-    },
-    get done() {
-      return done;
-    },
-    result,
-  };
+  return scenario({ prepare, run, result: () => ({ ended, waiting: least, submitMs, releaseMs }) });
 }
 
 /** Requests of 1 KB each that find no slot. */
@@ -84,23 +88,13 @@ function serveMemory({ server, params, meter, implementation }) {
       if (number % 1000 === 0) await setImmediate();
     }
   };
-  let done;
   const result = async () => {
     await setTimeout(500);
     const after = await meter.settledRss();
     const waiting = dispatcher instanceof Dispatcher ? dispatcher.waiting : server.getQueueInfo().size;
     return { waiting, perRequest: (after - before) / messages };
   };
-  return {
-    prepare,
-    begin() {
-      done = run();
-    },
-    get done() {
-      return done;
-    },
-    result,
-  };
+  return scenario({ prepare, run, result });
 }
 
 const UNBOUNDED = { maxSize: Infinity, maxBytes: Infinity, timeoutMs: Infinity };
