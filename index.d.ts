@@ -408,6 +408,13 @@ export interface WorkerServerOptions {
    * @defaultValue false
    */
   drainOnSignals?: boolean | readonly NodeJS.Signals[] | undefined;
+  /**
+   * Fills `carrier` with what the worker of a request is to know of the trace that its caller is in, such as a `traceparent`. It is
+   * called in {@link WorkerServer.request} and {@link WorkerServer.stream} themselves, in the caller's async context. Strings go
+   * to the worker as `context.trace`, the same with each attempt; other values do not. If it throws, that is logged and the
+   * request goes without.
+   */
+  injectTrace?: ((carrier: Record<string, string>) => void) | undefined;
   /** Where log lines go. Without one nothing is logged. */
   logger?: WorkerServerLogger | undefined;
   /** Bounds on what a peer can cost. Those left out have their defaults. */

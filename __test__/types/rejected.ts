@@ -109,6 +109,8 @@ server.disconnectWorker('w', { code: '1000' });
 server.state = 'running';
 // @ts-expect-error no such signal
 new WorkerServer({ port: 0, drainOnSignals: ['SIGNOTHING'] });
+// @ts-expect-error a carrier holds strings
+new WorkerServer({ port: 0, injectTrace: (carrier: Record<string, number>) => void carrier });
 // @ts-expect-error a fleet's types name the result too
 new WorkerServer({ port: 0, requestTypes: { request: 'work' } });
 // @ts-expect-error only the package makes these errors

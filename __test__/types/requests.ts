@@ -48,6 +48,9 @@ const options: WorkerServerOptions = {
   modelMatch: 'exact',
   requestTypes,
   drainOnSignals: ['SIGTERM', 'SIGUSR2'],
+  injectTrace: (carrier) => {
+    carrier['traceparent'] = '00';
+  },
   limits,
 };
 const leftOut: WorkerServerOptions = {
@@ -62,6 +65,7 @@ const leftOut: WorkerServerOptions = {
   modelMatch: undefined,
   requestTypes: undefined,
   drainOnSignals: undefined,
+  injectTrace: undefined,
   limits: { cancelGraceMs: undefined, resumeGraceMs: undefined, maxStreamBytes: undefined },
 };
 const server = new WorkerServer(options);

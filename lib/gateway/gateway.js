@@ -1,5 +1,6 @@
 'use strict';
 
+const { publishError } = require('../workers/diagnostics.js');
 const { describeError } = require('../workers/handlers.js');
 const { BodyReader } = require('./body.js');
 const {
@@ -91,6 +92,7 @@ class Gateway {
     try {
       verdict = await authenticate(req);
     } catch (thrown) {
+      publishError(this.#server, thrown, 'authenticate');
       this.#logger.error('Error in authenticate', this.#describe(thrown, req));
     }
     if (typeof verdict === 'string' && verdict !== '') return verdict;
@@ -125,6 +127,7 @@ class Gateway {
       try {
         Object.assign(options, await definedOf(requestOptions(exchange.req, body)));
       } catch (thrown) {
+        publishError(this.#server, thrown, 'gateway options');
         this.#logger.error('Error in gateway options', this.#describe(thrown, exchange.req));
         throw fromStatus(thrown) ?? internalError();
       }

@@ -3,11 +3,12 @@
 const { describeError } = require('../workers/handlers.js');
 
 /** Calls one of the callbacks in a request's options, unless its caller has had its end. What it throws is logged. */
-function callBack(logger, request, name, args) {
+function callBack({ logger, diagnostics }, request, name, args) {
   const callback = request.options[name];
   if (callback === undefined || request.isSettled) return;
   const complain = (thrown) => {
-    const { requestId } = request;
+    const { requestId, record } = request;
+    diagnostics.threw(thrown, 'request callback', record?.toInfo());
     logger.error('Error in request callback', { requestId, callback: name, error: describeError(thrown) });
   };
   try {

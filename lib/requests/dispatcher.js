@@ -52,12 +52,13 @@ class Dispatcher {
 
   // ---- Calls ----
 
+  /** @returns {Promise<unknown>} */
   request(payload, options) {
-    return this.#begin(payload, options, false).promise;
+    return this.#read(payload, options, false).promise;
   }
 
   stream(payload, options) {
-    const request = this.#begin(payload, options, true);
+    const request = this.#read(payload, options, true);
     const source = new StreamSource(this, request);
     return new RequestStream(request.buffer, source, request.promise);
   }
@@ -81,16 +82,27 @@ class Dispatcher {
     return this.#waiting.size > 0;
   }
 
-  #begin(payload, options, isStream) {
+  #read(payload, options, isStream) {
     const { defaults } = this.#options;
     let request;
     try {
       const read = readRequestOptions(options, defaults);
-      const payloadText = JSON.stringify(payload);
-      request = new Request(read, payloadText, isStream, this.#options.maxStreamBytes);
+      request = new Request(read, JSON.stringify(payload), isStream, this.#options.maxStreamBytes);
+    } catch (error) {
+      request = Request.refused(error, isStream);
+    }
+    this.#host.diagnostics.trace(request, this.#begin);
+    return request;
+  }
+
+  /** Judges a new request. What was wrong with it at first sight has ended it already. */
+  #begin = (request) => {
+    if (request.isSettled) return;
+    try {
       this.#host.prepare(request);
     } catch (error) {
-      return Request.refused(error, isStream);
+      request.reject(error);
+      return;
     }
     const { signal, requestId } = request;
     if (!this.#host.isRunning) this.#refuse(request, 'SERVER_STOPPING', 'The server is not running');
@@ -98,8 +110,7 @@ class Dispatcher {
     else if (this.#requests.has(requestId) || this.#host.isTracked(requestId)) {
       this.#refuse(request, 'DUPLICATE_ID', `A request with the id ${request.idText} is under way`);
     } else this.#enter(request);
-    return request;
-  }
+  };
 
   #refuse(request, code, message) {
     request.reject(this.error(request, code, message));
@@ -205,6 +216,7 @@ class Dispatcher {
     request.attempts += 1;
     request.record = record;
     request.lastRecord = record;
+    request.updateTraceContext();
     request.isAcknowledged = false;
     request.missedBeats = 0;
     request.heardAt = time;
@@ -251,6 +263,7 @@ class Dispatcher {
   onRejected(request) {
     const { id } = request.record;
     request.attempts -= 1;
+    request.updateTraceContext();
     request.rejectedBy ??= new Map();
     const times = (request.rejectedBy.get(id)?.times ?? 0) + 1;
     request.rejectedBy.set(id, { times, until: now() + pauseMs(times), attempt: request.attempt });
@@ -370,7 +383,7 @@ class Dispatcher {
 
   /** Calls one of the caller's callbacks, unless the caller has had its end. */
   call(request, name, ...args) {
-    callBack(this.#host.logger, request, name, args);
+    callBack(this.#host, request, name, args);
   }
 }
 

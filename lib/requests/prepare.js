@@ -17,12 +17,13 @@ const [LONG_HEADER_BYTES, SHORT_HEADER_BYTES] = [10, 4];
  * @throws {TypeError} if its frame would never fit into a worker's outbox, of `maxQueuedBytes`
  */
 function prepare(request, maxQueuedBytes) {
-  const { payloadText, options } = request;
+  const { payloadText, options, traceText = '' } = request;
   request.isObject = payloadText !== undefined && payloadText.charCodeAt(0) === OPENING_BRACE;
   request.payloadBytes = payloadText === undefined ? 0 : Buffer.byteLength(payloadText);
   const { model = '' } = request;
   const { category = '' } = options;
-  const most = request.payloadBytes + MAX_FRAME_EXTRA + MAX_UNIT_BYTES * (model.length + category.length);
+  const units = model.length + category.length + traceText.length;
+  const most = request.payloadBytes + MAX_FRAME_EXTRA + MAX_UNIT_BYTES * units;
   if (most <= maxQueuedBytes) return;
   const length = Buffer.byteLength(requestText(request, 1, options.timeoutMs));
   const frameBytes = length + (length > 0xffff ? LONG_HEADER_BYTES : SHORT_HEADER_BYTES);

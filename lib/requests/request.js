@@ -59,6 +59,8 @@ class Request {
   isSettled = false;
   /** The chunks of a stream. */
   buffer = null;
+  /** What subscribers of its channel see, and see change, if there are any: see `lib/workers/diagnostics.js`. */
+  traceContext = null;
   #resolve;
   #reject;
 
@@ -73,6 +75,7 @@ class Request {
     this.payloadBytes = 0;
     /** Whether the payload is a plain object: workers that speak types of the application's own take nothing else. */
     this.isObject = false;
+    /** What its workers are told of the trace that its caller is in, as JSON text. */
     this.traceText = undefined;
     this.isStream = isStream;
     this.queueLeftMs = settings.queueTimeoutMs;
@@ -121,6 +124,13 @@ class Request {
     this.isSettled = true;
     this.buffer?.fail(error, drops);
     this.#reject(error);
+  }
+
+  /** What subscribers see of it has changed. */
+  updateTraceContext() {
+    if (this.traceContext === null) return;
+    this.traceContext.attempts = this.attempts;
+    this.traceContext.workerId = this.lastRecord?.id;
   }
 
   /** When something is next due, as far as its state asks. */

@@ -13,16 +13,18 @@ class EndpointSockets {
   #maxPayload;
   #logger;
   #limitedLogger;
+  #diagnostics;
   /** The server of endpoints that don't compress, and by endpoint those of the others. */
   #server;
   #compressing = new WeakMap();
   #sockets = new Set();
 
   /** @param limitedLogger for lines that any peer can cause */
-  constructor({ maxPayload, logger, limitedLogger }) {
+  constructor({ maxPayload, logger, limitedLogger, diagnostics }) {
     this.#maxPayload = maxPayload;
     this.#logger = logger;
     this.#limitedLogger = limitedLogger;
+    this.#diagnostics = diagnostics;
     this.#server = this.#createServer(false);
   }
 
@@ -64,7 +66,10 @@ class EndpointSockets {
     this.#sockets.add(ws);
     ws.on('close', () => this.#sockets.delete(ws));
     const tell = (logger, thrown) => logger.error('WebSocket server error', { path, error: describeError(thrown) });
-    const complain = (thrown) => tell(this.#logger, thrown);
+    const complain = (thrown) => {
+      this.#diagnostics.threw(thrown, 'WebSocket endpoint handler');
+      tell(this.#logger, thrown);
+    };
     // Without a listener a peer's broken frame would be an uncaught exception.
     ws.on('error', (error) => tell(this.#limitedLogger, error));
     try {

@@ -62,6 +62,7 @@ class HttpFront {
   #endpoints;
   #logger;
   #limitedLogger;
+  #diagnostics;
   /** The native side, once its port is bound. */
   #getNative;
   #server;
@@ -79,11 +80,12 @@ class HttpFront {
    * @param limitedLogger for lines that any peer can cause
    * @param getNative returns the native side, which gives sockets and takes those back that turned out to be workers'
    */
-  constructor({ handlers, endpoints, limits, logger, limitedLogger, getNative }) {
+  constructor({ handlers, endpoints, limits, logger, limitedLogger, diagnostics, getNative }) {
     this.#handlers = handlers;
     this.#endpoints = endpoints;
     this.#logger = logger;
     this.#limitedLogger = limitedLogger;
+    this.#diagnostics = diagnostics;
     this.#getNative = getNative;
     const isClosing = () => this.#closing;
     this.#onResponseClosed = function onResponseClosed() {
@@ -98,7 +100,12 @@ class HttpFront {
     this.#onResponseError = function onResponseError(error) {
       complain(this.req, error);
     };
-    this.#endpointSockets = new EndpointSockets({ maxPayload: limits.maxMessageBytes, logger, limitedLogger });
+    this.#endpointSockets = new EndpointSockets({
+      maxPayload: limits.maxMessageBytes,
+      logger,
+      limitedLogger,
+      diagnostics,
+    });
     this.#server = http.createServer({
       ...httpOptions(limits),
       // Where Node knows of it (24.9), it may read a body before it gives the socket away. So requests for other upgrades that
@@ -207,10 +214,10 @@ class HttpFront {
       } catch (thrown) {
         handled = false;
         hasThrown = true;
-        this.#complain(req, thrown);
+        this.#onThrown(req, thrown);
       }
       if (isAnswered(res)) {
-        promise?.then(undefined, (thrown) => this.#complain(req, thrown));
+        promise?.then(undefined, (thrown) => this.#onThrown(req, thrown));
         return;
       }
       if (promise !== undefined) {
@@ -222,7 +229,7 @@ class HttpFront {
             if (!result) goOn(hasThrown);
           },
           (thrown) => {
-            this.#complain(req, thrown);
+            this.#onThrown(req, thrown);
             goOn(true);
           },
         );
@@ -245,6 +252,12 @@ class HttpFront {
       this.#complain(req, thrown);
       res.destroy();
     }
+  }
+
+  /** A handler has thrown, or rejected. */
+  #onThrown(req, thrown) {
+    this.#diagnostics.threw(thrown, 'HTTP handler');
+    this.#complain(req, thrown);
   }
 
   #complain(req, thrown) {

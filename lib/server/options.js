@@ -7,7 +7,7 @@ const os = require('node:os');
 const { defaults: defaultsOfAll } = require('../native/abi.js');
 const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
 const { MAX_DELAY_MS } = require('../time/clock.js');
-const { SILENT_LOGGER, typeName, wrongType } = require('../workers/handlers.js');
+const { SILENT_LOGGER, requireFunction, typeName, wrongType } = require('../workers/handlers.js');
 const { warnOfUnknown } = require('../workers/unknown-options.js');
 const { readModelMatch, readQueueOptions } = require('../requests/options.js');
 const { readRequestTypes } = require('../requests/request-types.js');
@@ -25,6 +25,7 @@ const OPTION_NAMES = [
   'queue',
   'requestTypes',
   'drainOnSignals',
+  'injectTrace',
   'logger',
   'limits',
 ];
@@ -61,6 +62,7 @@ function readOptions(options) {
     modelMatch: readModelMatch(options.modelMatch),
     requestTypes: readRequestTypes(options.requestTypes),
     drainOnSignals: readDrainOnSignals(options.drainOnSignals),
+    injectTrace: readInjectTrace(options.injectTrace),
     limits: readLimits(limits),
     logger: readLogger(options.logger),
   };
@@ -129,6 +131,11 @@ function readDrainOnSignals(value) {
     throw wrongType('drainOnSignals', 'true, false or a list of names of signals that can be caught', value);
   }
   return [...new Set(signals)];
+}
+
+function readInjectTrace(value) {
+  if (value !== undefined) requireFunction(value, 'injectTrace');
+  return value;
 }
 
 function readLimits(limits) {

@@ -2,6 +2,7 @@
 
 const { Answers } = require('../requests/answers.js');
 const { Dispatcher } = require('../requests/dispatcher.js');
+const { injectTrace } = require('../requests/inject-trace.js');
 const { prepare } = require('../requests/prepare.js');
 const { RequestTypes } = require('../requests/request-types.js');
 const { Sessions } = require('../requests/sessions.js');
@@ -14,6 +15,7 @@ const { ANSWER_TYPES, cancelText, requestText } = require('../requests/wire.js')
 class RequestHost {
   slots;
   logger;
+  diagnostics;
   limitedLogger;
   /** The parts of `lib/requests/`. */
   dispatcher;
@@ -23,21 +25,24 @@ class RequestHost {
   #submissions;
   #tracked;
   #limits;
+  #injectTrace;
   #server;
 
   /**
    * @param server `isRunning`, `stopping`, `afterReceived(callback)` and `onLess()`, which is called when a request is under way no more
    * @param options those of the server: `queue`, `modelMatch`, `requestTypes`, `limits`
    */
-  constructor({ server, slots, submissions, tracked, logger, limitedLogger, options }) {
+  constructor({ server, slots, submissions, tracked, logger, limitedLogger, diagnostics, options }) {
     const { queue, modelMatch, requestTypes, limits } = options;
     this.slots = slots;
     this.logger = logger;
     this.limitedLogger = limitedLogger;
+    this.diagnostics = diagnostics;
     this.#server = server;
     this.#submissions = submissions;
     this.#tracked = tracked;
     this.#limits = limits;
+    this.#injectTrace = options.injectTrace;
     const defaults = { queueTimeoutMs: queue.timeoutMs, modelMatch };
     this.dispatcher = new Dispatcher({ defaults, maxStreamBytes: limits.maxStreamBytes }, this);
     this.sessions = new Sessions(this.dispatcher, this, limits.resumeGraceMs);
@@ -80,6 +85,7 @@ class RequestHost {
    * @throws {TypeError} if its frame would never fit
    */
   prepare(request) {
+    if (this.#injectTrace !== undefined) request.traceText = injectTrace(this.#injectTrace, request, this);
     prepare(request, this.#limits.maxQueuedBytes);
   }
 

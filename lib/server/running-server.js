@@ -57,11 +57,16 @@ class RunningServer {
    * @param options as `readOptions` gives them, with an IP address, if anything, as `host`
    * @throws what Node's `listen` gives, if the port can't be bound; then nothing is left of what was begun
    */
-  constructor({ options, handlers, httpHandlers, endpoints, relay }) {
+  constructor({ options, handlers, httpHandlers, endpoints, relay, diagnostics }) {
     const { logger, ...settings } = options;
     this.#handlers = handlers;
     this.#logger = logger;
-    this.#lifecycle = new WorkerLifecycle({ logger, handlers, runApart: (handle) => this.#events.runApart(handle) });
+    this.#lifecycle = new WorkerLifecycle({
+      logger,
+      handlers,
+      runApart: (handle) => this.#events.runApart(handle),
+      diagnostics,
+    });
     this.#graceMs = options.limits.stopGraceMs;
     this.#relay = relay;
     this.#limitedLogger = options.logging
@@ -74,6 +79,7 @@ class RunningServer {
       limits: options.limits,
       logger,
       limitedLogger: this.#limitedLogger,
+      diagnostics,
       getNative: () => this.#native,
     });
     try {
@@ -82,7 +88,7 @@ class RunningServer {
       this.#submissions = new Submissions(this.#native, options.limits.maxQueuedBytes);
       this.#tracked = new TrackedRequests(this.#native, this.#submissions);
       this.#events.begin(this.#native, this.#submissions);
-      this.#prepareRequests(options);
+      this.#prepareRequests(options, diagnostics);
       for (const path of endpoints.keys()) this.#native.addEndpoint(path);
       relay?.deliver(
         (socket) => this.#front.accept(socket),
@@ -115,7 +121,7 @@ class RunningServer {
     }
   }
 
-  #prepareRequests(options) {
+  #prepareRequests(options, diagnostics) {
     const slots = new RequestSlots(this.#native, () => this.#registry.recordOfRow(), {
       failsWithoutWorker: options.queue.whenNoWorker === 'fail',
       tellsObjects: options.requestTypes !== undefined,
@@ -127,6 +133,7 @@ class RunningServer {
       tracked: this.#tracked,
       logger: this.#logger,
       limitedLogger: this.#limitedLogger,
+      diagnostics,
       options,
     });
     this.#changes = new WorkerChanges({

@@ -131,9 +131,9 @@ class WorkerRegistry {
     // What was sent to the worker's old session comes before the answer to the new one.
     this.#submissions.cross();
     for (const record of this.#displace(peer)) {
-      this.#lifecycle.displace(record.id, record, () =>
-        this.#sessions.onLost(record, record.formerPeer !== peer && !record.isDismissed),
-      );
+      const staysOpen = record.formerPeer === peer;
+      const leave = () => this.#sessions.onLost(record, !staysOpen && !record.isDismissed);
+      this.#lifecycle.displace(record.id, record, leave, staysOpen);
     }
     const features = sharedFeatures(named, this.#sessions.offersResume);
     const plan = this.#planOf(workerId, features, resume);

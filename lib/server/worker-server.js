@@ -4,6 +4,7 @@ const cluster = require('node:cluster');
 const dns = require('node:dns/promises');
 
 const { defaults: DEFAULTS } = require('../native/abi.js');
+const { Diagnostics } = require('../workers/diagnostics.js');
 const { Handlers, SILENT_LOGGER, requireFunction, wrongType } = require('../workers/handlers.js');
 const { readOptions } = require('./options.js');
 const { readPerMessageDeflate } = require('./per-message-deflate.js');
@@ -51,6 +52,7 @@ function readClosing(options) {
 class WorkerServer {
   #options;
   #handlers;
+  #diagnostics = new Diagnostics(this);
   #httpHandlers = [];
   #endpoints = new Map();
   #serializer = new Serializer();
@@ -63,7 +65,7 @@ class WorkerServer {
   constructor(options) {
     this.#options = readOptions(options);
     this.#options.logging = this.#options.logger !== SILENT_LOGGER;
-    this.#handlers = new Handlers(this.#options.logger);
+    this.#handlers = new Handlers(this.#options.logger, this.#diagnostics);
     this.#signalDrain = new SignalDrain(this, this.#options.drainOnSignals);
   }
 
@@ -107,6 +109,7 @@ class WorkerServer {
         httpHandlers: this.#httpHandlers,
         endpoints: this.#endpoints,
         relay,
+        diagnostics: this.#diagnostics,
       });
     } catch (error) {
       relay?.close();
@@ -165,15 +168,26 @@ class WorkerServer {
 
   /** A request that comes while nothing runs: what is wrong with it is judged all the same, and first. */
   #refuse(payload, options, isStream) {
+    let request;
     try {
-      const read = readRequestOptions(options, this.#requestDefaults);
-      const { requestId } = read;
-      prepare(new Request(read, JSON.stringify(payload), isStream, 0), this.#options.limits.maxQueuedBytes);
-      const details = { code: 'SERVER_STOPPING', requestId, attempts: 0, started: false };
-      return Request.refused(new WorkerRequestError('The server is not running', details), isStream, requestId);
+      request = new Request(readRequestOptions(options, this.#requestDefaults), JSON.stringify(payload), isStream, 0);
     } catch (error) {
-      return Request.refused(error, isStream);
+      request = Request.refused(error, isStream);
     }
+    this.#diagnostics.trace(request, () => {
+      if (!request.isSettled) request.reject(this.#endOfRefused(request));
+    });
+    return request;
+  }
+
+  #endOfRefused(request) {
+    try {
+      prepare(request, this.#options.limits.maxQueuedBytes);
+    } catch (error) {
+      return error;
+    }
+    const details = { code: 'SERVER_STOPPING', requestId: request.requestId, attempts: 0, started: false };
+    return new WorkerRequestError('The server is not running', details);
   }
 
   get #requestDefaults() {

@@ -1,10 +1,13 @@
 'use strict';
 
 const { inspect } = require('node:util');
+const { UNWATCHED } = require('./diagnostics.js');
 
 const NO_OP = () => {};
 // As it was when this was loaded: tests replace it.
 const { parse: parseJson } = JSON;
+/** How the log lines begin that name a handler. */
+const ERROR_IN = 'Error in ';
 
 /** Stands in where the caller gave no logger. */
 const SILENT_LOGGER = Object.freeze({ debug: NO_OP, info: NO_OP, warn: NO_OP, error: NO_OP });
@@ -62,13 +65,16 @@ function requireFunction(value, name) {
  */
 class Handlers {
   #logger;
+  #diagnostics;
   #connected = new Set();
   #disconnected = new Set();
   #updated = new Set();
   #messages = new Map();
 
-  constructor(logger = SILENT_LOGGER) {
+  /** @param diagnostics Where it is published what happens, before the handlers hear of it: see `Diagnostics`. */
+  constructor(logger = SILENT_LOGGER, diagnostics = UNWATCHED) {
     this.#logger = logger;
+    this.#diagnostics = diagnostics;
   }
 
   onConnected(handler) {
@@ -96,6 +102,7 @@ class Handlers {
 
   /** `getInfo` is asked for the worker only if there are handlers. */
   connected(getInfo) {
+    this.#diagnostics.connected(getInfo);
     if (this.#connected.size === 0) return;
     const info = getInfo();
     for (const handler of this.#connected) {
@@ -111,6 +118,7 @@ class Handlers {
 
   /** `change` is what has changed in the worker: its `status` or its `capabilities`. */
   updated(getInfo, change) {
+    this.#diagnostics.updated(getInfo, change);
     if (this.#updated.size === 0) return;
     const info = getInfo();
     for (const handler of this.#updated) {
@@ -136,8 +144,10 @@ class Handlers {
     return true;
   }
 
+  /** The first of `args` is the worker. */
   #call(complaint, type, handler, ...args) {
     const complain = (thrown) => {
+      this.#diagnostics.threw(thrown, complaint.slice(ERROR_IN.length), args[0]);
       const error = describeError(thrown);
       this.#logger.error(complaint, type === undefined ? { error } : { type, error });
     };
