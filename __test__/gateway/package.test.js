@@ -20,7 +20,12 @@ test('require, named import, import * and dynamic import give the same exports',
 test('it loads no addon, and no other part of the package but what is pure', () => {
   const loaded = filesLoadedBy(`require('${NAME}')`);
   const others = loaded.filter((file) => !file.startsWith('lib/gateway/')).sort();
-  expect(others).toEqual(['lib/server/settings.js', 'lib/workers/handlers.js', 'lib/workers/unknown-options.js']);
+  expect(others).toEqual([
+    'lib/server/settings.js',
+    'lib/workers/diagnostics.js',
+    'lib/workers/handlers.js',
+    'lib/workers/unknown-options.js',
+  ]);
 });
 
 test.each([
