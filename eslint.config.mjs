@@ -19,4 +19,9 @@ export default [
   { files: ['**/*.js', '**/*.cjs'], languageOptions: { sourceType: 'commonjs' } },
   { files: ['**/*.mjs'], languageOptions: { sourceType: 'module' } },
   { files: ['__test__/**'], languageOptions: { globals: globals.jest } },
+  // They run in a browser, which is given `require` with them: see lib/status/page.js.
+  {
+    files: ['lib/status/page/**'],
+    languageOptions: { globals: { ...globals.browser, require: 'readonly', module: 'writable' } },
+  },
 ];

@@ -86,7 +86,7 @@ describe('the tarball of the package', () => {
     expect(filesOf(installed(manifest.name))).toEqual(
       ['index.js', 'index.d.ts', 'package.json', ...lib, ...papers].sort(),
     );
-    expect(lib.filter((file) => !/\.(js|d\.ts)$/.test(file))).toEqual([]);
+    expect(lib.filter((file) => !/\.(js|d\.ts|html|css)$/.test(file))).toEqual([]);
   });
 
   test('depends on the platform package of each target, in its own version', () => {

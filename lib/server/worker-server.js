@@ -61,6 +61,8 @@ class WorkerServer {
   /** The start that is under way. */
   #starting = null;
   #signalDrain;
+  /** When it last started, as `performance.now()` counts. */
+  #startedAt;
 
   constructor(options) {
     this.#options = readOptions(options);
@@ -82,7 +84,7 @@ class WorkerServer {
 
   get [SETTINGS]() {
     const { logger, limits } = this.#options;
-    return { logger, limits };
+    return { logger, limits, startedAt: this.#startedAt };
   }
 
   async start() {
@@ -116,6 +118,7 @@ class WorkerServer {
       options.logger.error('HTTP server error', { error: error.message });
       throw error;
     }
+    this.#startedAt = performance.now();
     this.#signalDrain.listen();
     options.logger.debug('HTTP + WebSocket server started', { port: this.port });
   }

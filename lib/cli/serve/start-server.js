@@ -5,12 +5,12 @@
 const os = require('node:os');
 const { WorkerServer } = require('../../../index.js');
 const { openaiGateway } = require('../../gateway');
+const { statusPage } = require('../../status');
 const { Failure } = require('../errors.js');
 const { printable } = require('../printable.js');
 const { adminGuard, guardHandler, isLoopback } = require('./admin-guard.js');
 const { healthHandler } = require('./health.js');
 const { metricsHandler } = require('./metrics.js');
-const { statusHandler } = require('./status.js');
 
 /**
  * @param {object} options
@@ -32,7 +32,8 @@ async function startServer({ port, host, tokens, apiKeys, adminKey, hasHome = fa
   if (hasHome) server.addHttpHandler(home);
   server.addHttpHandler(healthHandler(server));
   server.addHttpHandler(guardHandler(adminGuard({ key: adminKey, isOpen }), adminKey !== undefined));
-  server.addHttpHandler(statusHandler(server));
+  // Who gets as far as this was let in by the guard.
+  server.addHttpHandler(statusPage(server, { path: '/status', authenticate: () => true, actions: true }));
   server.addHttpHandler(metricsHandler(server));
   server.addHttpHandler(openaiGateway(server, { path: '/v1', apiKeys }));
   try {
