@@ -13,6 +13,7 @@ const { WebSocket } = require('ws');
 const { ask, get, nextData, open, openStream, startGateway } = require('./support/gateway.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { readDocument } = require('../support/doc-examples.js');
+const { freePort } = require('../support/ports.js');
 const { connectRequestWorker } = require('../support/request-worker.js');
 
 /** The first block of a document in that language. */
@@ -52,14 +53,6 @@ const PROXIES = {
     version: ['caddy', 'version'],
   },
 };
-
-async function freePort() {
-  const listening = net.createServer().listen(0, '127.0.0.1');
-  await once(listening, 'listening');
-  const { port } = listening.address();
-  await new Promise((resolve) => listening.close(resolve));
-  return port;
-}
 
 /** Starts the proxy in front of a port; resolves with its own port when it takes connections. */
 async function startProxy({ configuration, command }, upstreamPort) {
