@@ -107,9 +107,12 @@ export interface WorkerInfo {
 
 /** Whence a worker's connection came, and the request that opened it: an object of the caller's own. */
 export interface ConnectionInfo {
-  /** The peer's IP address. An IPv4 address is one, also where the server listens on IPv6. */
+  /**
+   * The peer's IP address: that of the socket, or the one that a proxy names which {@link WorkerServerOptions.trustProxy}
+   * trusts. An IPv4 address is one, also where the server listens on IPv6.
+   */
   remoteAddress: string;
-  /** The port at the other end of the socket. */
+  /** The port at the other end of the socket, also where that is a proxy's. */
   remotePort: number;
   /** Path and query of the request that opened the connection. */
   url: string;
@@ -273,6 +276,20 @@ export interface WorkerServerLimits {
    */
   maxUnregistered?: number | undefined;
   /**
+   * How long a decision about a registration may take, in milliseconds. Then the worker is closed with 4001.
+   *
+   * @defaultValue 10000
+   */
+  authTimeoutMs?: number | undefined;
+  /**
+   * How often workers from one address (of IPv6: from one /64) may fail to authenticate within a minute: a whole number, 0 for no
+   * limit. Then upgrades from there are answered with 429 and `Retry-After` for a minute, but for those that bring a right token as
+   * `Authorization: Bearer`. At most 10,000 addresses are remembered.
+   *
+   * @defaultValue 0 (no limit)
+   */
+  maxAuthFailures?: number | undefined;
+  /**
    * How much may wait to be sent to one worker, in bytes. Beyond it {@link WorkerServer.send} gives false until there is room.
    *
    * @defaultValue 67108864 (64 MiB)
@@ -343,7 +360,8 @@ export interface WorkerServerOptions {
    */
   host?: string | undefined;
   /**
-   * The token that each worker must send in its registration, or a list of tokens of which it must send one, so that they
+   * The token that each worker must send in its registration, or as `Authorization: Bearer` with its upgrade (the registration's
+   * wins if both are there), or a list of tokens of which it must send one, so that they
    * can be changed while workers with the old one are still about. Without it none is asked for. An empty one lets workers in
    * that send none, which is hardly meant, so a process warning with the code `WORKER_SERVER_EMPTY_TOKEN` tells of it.
    */
@@ -356,6 +374,29 @@ export interface WorkerServerOptions {
    * @defaultValue true where no token is asked for, else false
    */
   acceptUnregistered?: boolean | undefined;
+  /**
+   * The pages from which workers may connect: what the header field `Origin` may be, compared whole and in any case. Another
+   * one is answered with 403. Upgrades without an `Origin` come from no browser and are let in. `'null'`, the origin of
+   * sandboxed pages and files, must be listed, too. HTTP requests and endpoints are yours to check.
+   *
+   * @defaultValue any
+   */
+  allowedOrigins?: readonly string[] | undefined;
+  /**
+   * The path, or the paths, by which workers connect, compared exactly with that of the upgrade without its query. An upgrade
+   * of another path that is no endpoint's is answered with 404.
+   *
+   * @defaultValue any that is no endpoint's
+   */
+  workerPath?: string | readonly string[] | undefined;
+  /**
+   * The proxies whose `X-Forwarded-For` is believed: IP addresses and CIDR ranges (`10.0.0.0/8`). The last address of that
+   * field that is none of theirs counts as the worker's, in {@link WorkerServer.getConnectionInfo} and for
+   * {@link WorkerServerLimits.maxAuthFailures}. HTTP requests are left as they are.
+   *
+   * @defaultValue none
+   */
+  trustProxy?: readonly string[] | undefined;
   /**
    * Whether other processes may listen on the same port (`SO_REUSEPORT`), with this same option and of the same user. The system
    * then gives each connection to one of them. In a worker process of `node:cluster` the port is shared without it.
@@ -577,6 +618,15 @@ export declare class WorkerServer {
     workerId: string,
     options?: { code?: number | undefined; reason?: string | undefined } | undefined,
   ): boolean;
+
+  /**
+   * Sets {@link WorkerServerOptions.authToken} anew. It counts for registrations from now on, also after a restart; connected
+   * workers stay.
+   *
+   * @param token A token, or a list of which a worker must send one; with an empty list nobody is let in. `null`: none is asked for.
+   * @throws A `TypeError` that shows nothing of `token` if it is something else, `undefined` included.
+   */
+  setAuthToken(token: string | readonly string[] | null): void;
 
   /**
    * Whence the connection of a worker came. The headers may hold secrets, such as the token.

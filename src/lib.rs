@@ -7,7 +7,7 @@
 
 pub mod abi;
 pub mod batch;
-pub mod connection_info;
+pub mod door;
 pub mod notes;
 pub mod options;
 pub mod outgoing;

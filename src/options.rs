@@ -5,6 +5,8 @@ use std::time::Duration;
 use napi_derive::napi;
 
 use worker_server_core::config::{Limits, ServerConfig};
+use worker_server_core::door::DoorConfig;
+use worker_server_core::door::network::Network;
 use worker_server_core::models::ModelMatch;
 use worker_server_core::requests::QueueLimits;
 
@@ -31,6 +33,19 @@ pub struct NativeOptions {
     pub exact_models: Option<bool>,
     /// Whether workers that named no feature take requests with plain objects.
     pub request_types: Option<bool>,
+    /// Whether the application judges registrations.
+    pub authenticates: Option<bool>,
+    pub allowed_origins: Option<Vec<String>>,
+    pub worker_path: Option<Vec<String>>,
+    /// Addresses and CIDR ranges that [`first_wrong_network`] has found to be right.
+    pub trust_proxy: Option<Vec<String>>,
+}
+
+/// The place of the first text that is neither an IP address nor a CIDR range.
+#[napi(catch_unwind)]
+pub fn first_wrong_network(texts: Vec<String>) -> Option<u32> {
+    let place = texts.iter().position(|text| Network::parse(text).is_none())?;
+    u32::try_from(place).ok()
 }
 
 /// [`QueueLimits`], as `lib/server/options.js` makes them: Infinity is no bound.
@@ -52,6 +67,8 @@ pub struct NativeLimits {
     pub registration_timeout_ms: f64,
     pub max_connections: f64,
     pub max_unregistered: f64,
+    /// 0: no limit.
+    pub max_auth_failures: f64,
     pub max_queued_bytes: f64,
     pub stall_timeout_ms: f64,
     pub max_unhandled_bytes: f64,
@@ -105,6 +122,12 @@ impl From<NativeOptions> for ServerConfig {
             queue: options.queue.map(Into::into).unwrap_or_default(),
             model_match: if options.exact_models.unwrap_or_default() { ModelMatch::Exact } else { ModelMatch::Loose },
             has_request_types: options.request_types.unwrap_or_default(),
+            door: DoorConfig {
+                authenticates: options.authenticates.unwrap_or_default(),
+                allowed_origins: options.allowed_origins,
+                worker_paths: options.worker_path,
+                trusted_proxies: options.trust_proxy.iter().flatten().filter_map(|text| Network::parse(text)).collect(),
+            },
             limits: options.limits.into(),
         }
     }
@@ -119,6 +142,7 @@ impl From<NativeLimits> for Limits {
             registration_timeout: duration(limits.registration_timeout_ms),
             max_connections: count(limits.max_connections),
             max_unregistered: count(limits.max_unregistered),
+            max_auth_failures: Some(count(limits.max_auth_failures)).filter(|&max| max > 0),
             max_queued_bytes: count(limits.max_queued_bytes),
             stall_timeout: duration(limits.stall_timeout_ms),
             max_unhandled_bytes: count(limits.max_unhandled_bytes),
@@ -137,6 +161,7 @@ impl From<Limits> for NativeLimits {
             registration_timeout_ms: ms(limits.registration_timeout),
             max_connections: limits.max_connections as f64,
             max_unregistered: limits.max_unregistered as f64,
+            max_auth_failures: limits.max_auth_failures.unwrap_or_default() as f64,
             max_queued_bytes: limits.max_queued_bytes as f64,
             stall_timeout_ms: ms(limits.stall_timeout),
             max_unhandled_bytes: limits.max_unhandled_bytes as f64,

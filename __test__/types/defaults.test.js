@@ -35,7 +35,7 @@ const INTERFACES = [
     file: 'index.d.ts',
     name: 'WorkerServerOptions',
     values: { ...defaults.server, drainOnSignals: false },
-    inWords: ['acceptUnregistered', 'host'],
+    inWords: ['acceptUnregistered', 'allowedOrigins', 'host', 'trustProxy', 'workerPath'],
   },
   {
     file: 'lib/requests/types.d.ts',

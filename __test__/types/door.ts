@@ -1,9 +1,21 @@
 // The part of a user's program that says who may come in, and asks whence they came. Compiled beside program.ts, never run.
 
 import { WorkerServer } from '@hardlydifficult/worker-server';
-import type { ConnectionInfo } from '@hardlydifficult/worker-server';
+import type { ConnectionInfo, WorkerServerLimits, WorkerServerOptions } from '@hardlydifficult/worker-server';
 
-const server = new WorkerServer({ port: 0 });
+const limits: WorkerServerLimits = { authTimeoutMs: 5_000, maxAuthFailures: 10 };
+const door: WorkerServerOptions = {
+  port: 0,
+  allowedOrigins: ['https://app.example', 'null'],
+  workerPath: ['/ws', '/workers'],
+  trustProxy: ['127.0.0.1', '10.0.0.0/8'],
+  limits,
+};
+const server = new WorkerServer({ ...door, workerPath: '/ws' });
+
+server.setAuthToken('token');
+server.setAuthToken(['new', 'old'] as const);
+server.setAuthToken(null);
 
 const info: ConnectionInfo | null = server.getConnectionInfo('w1');
 if (info !== null) {

@@ -11,7 +11,9 @@ const { SILENT_LOGGER, requireFunction, typeName, wrongType } = require('../work
 const { warnOfUnknown } = require('../workers/unknown-options.js');
 const { readModelMatch, readQueueOptions } = require('../requests/options.js');
 const { readRequestTypes } = require('../requests/request-types.js');
+const { DOOR_OPTION_NAMES, readDoorOptions } = require('./door-options.js');
 const { DEFAULT_SIGNALS } = require('./signal-drain.js');
+const { readTokens, warnOfEmptyToken } = require('./tokens.js');
 
 const { limits: DEFAULT_LIMITS, server: DEFAULTS } = defaultsOfAll;
 
@@ -21,6 +23,7 @@ const OPTION_NAMES = [
   'host',
   'authToken',
   'acceptUnregistered',
+  ...DOOR_OPTION_NAMES,
   ...Object.keys(DEFAULTS),
   'queue',
   'requestTypes',
@@ -31,7 +34,16 @@ const OPTION_NAMES = [
 ];
 
 /** The times that 0 turns off: from here on that is `Infinity`, which never comes. */
-const SWITCHED_OFF_BY_0 = new Set(['pingIntervalMs', 'headTimeoutMs', 'registrationTimeoutMs', 'stallTimeoutMs']);
+const SWITCHED_OFF_BY_0 = new Set([
+  'pingIntervalMs',
+  'headTimeoutMs',
+  'registrationTimeoutMs',
+  'authTimeoutMs',
+  'stallTimeoutMs',
+]);
+
+/** The counts of which 0 is no limit, as it is where nothing is said. */
+const NO_LIMIT_AT_0 = new Set(['maxAuthFailures']);
 
 /** The signals that no process can listen to. */
 const UNCATCHABLE = new Set(['SIGKILL', 'SIGSTOP']);
@@ -47,12 +59,12 @@ function readOptions(options) {
     throw new TypeError(`options must be an object, got ${typeName(options)}`);
   const { limits } = options;
   const authTokens = readTokens(options.authToken, 'authToken');
-  const isTokenAskedFor = authTokens !== undefined && !isEmptyToken(authTokens);
   const read = {
     port: readPort(options.port),
     host: readHost(options.host),
     authTokens,
-    acceptUnregistered: readSwitch(options.acceptUnregistered, 'acceptUnregistered', !isTokenAskedFor),
+    acceptUnregistered: readSwitch(options.acceptUnregistered, 'acceptUnregistered', undefined),
+    ...readDoorOptions(options),
     reusePort: readSwitch(options.reusePort, 'reusePort', DEFAULTS.reusePort),
     heartbeatTimeoutMs: readTime(options, DEFAULTS, 'heartbeatTimeoutMs', ''),
     healthCheckIntervalMs: readTime(options, DEFAULTS, 'healthCheckIntervalMs', ''),
@@ -86,33 +98,6 @@ function readHost(host) {
   // Node's listen takes an empty host for none. Here that is no way to open the server to everybody.
   if (typeof host !== 'string' || host === '') throw wrongType('host', 'a string that is not empty', host);
   return host;
-}
-
-/**
- * The tokens of which a worker must give one; undefined if none is asked for. `name` is what the caller calls the option.
- *
- * @throws {TypeError} that tells nothing of the value, which may hold a secret
- */
-function readTokens(authToken, name) {
-  if (authToken === undefined) return undefined;
-  if (typeof authToken === 'string') return [authToken.toWellFormed()];
-  // In a list an empty token is a mistake, such as an unset variable, that would let workers in without any. A token that
-  // is not in a list may be empty, as in 1.0.x.
-  const tokens = Array.isArray(authToken) ? Array.from(authToken) : [];
-  if (tokens.length === 0 || tokens.some((token) => typeof token !== 'string' || token === '')) {
-    throw new TypeError(`${name} must be a string, or a list of one or more strings, none of them empty`);
-  }
-  return tokens.map((token) => token.toWellFormed());
-}
-
-const isEmptyToken = (tokens) => tokens.length === 1 && tokens[0] === '';
-
-/** The value of the option is not in the warning, nor is anything else that the caller gave. */
-function warnOfEmptyToken(tokens, name) {
-  if (tokens === undefined || !isEmptyToken(tokens)) return;
-  process.emitWarning(`${name} is an empty string: workers are let in without a token`, {
-    code: 'WORKER_SERVER_EMPTY_TOKEN',
-  });
 }
 
 function readSwitch(value, name, byDefault) {
@@ -153,7 +138,10 @@ function readLimits(limits) {
 /** A size or a count. */
 function readCount(from, defaults, name, prefix) {
   const value = from[name] ?? defaults[name];
-  if (!Number.isInteger(value) || value < 1) throw wrongType(`${prefix}${name}`, 'a whole number from 1', value);
+  const least = NO_LIMIT_AT_0.has(name) ? 0 : 1;
+  if (!Number.isInteger(value) || value < least) {
+    throw wrongType(`${prefix}${name}`, `a whole number from ${least}`, value);
+  }
   if (name === 'maxMessageBytes' && value > MAX_STRING_LENGTH) {
     throw wrongType(`${prefix}${name}`, `at most ${MAX_STRING_LENGTH}, what V8 can hold as one string`, value);
   }
@@ -190,4 +178,4 @@ function readLogger(logger) {
   return guardedLogger(logger);
 }
 
-module.exports = { OPTION_NAMES, readOptions, readTokens, warnOfEmptyToken };
+module.exports = { OPTION_NAMES, readOptions };

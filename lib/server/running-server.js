@@ -212,6 +212,10 @@ class RunningServer {
     return this.#registry.infos();
   }
 
+  setAuthTokens(tokens) {
+    this.#native.setAuthTokens(tokens);
+  }
+
   connectionInfo(workerId) {
     return this.#registry.connectionInfo(workerId);
   }

@@ -13,6 +13,7 @@ const { RunningServer } = require('./running-server.js');
 const { Serializer } = require('./serializer.js');
 const { SETTINGS } = require('./settings.js');
 const { SignalDrain } = require('./signal-drain.js');
+const { readNewTokens, warnOfEmptyToken } = require('./tokens.js');
 const { STATUSES } = require('./worker-changes.js');
 const { WorkerRequestError } = require('../requests/errors.js');
 const { readDemandOptions, readRequestOptions, requireDuration, requireSignal } = require('../requests/options.js');
@@ -105,8 +106,10 @@ class WorkerServer {
       options.reusePort ||= cluster.isWorker && process.platform !== 'win32';
       if (options.host !== undefined) options.host = (await dns.lookup(options.host)).address;
       if (Relay.isNeeded()) relay = await Relay.listen();
+      // They may have been changed meanwhile.
+      const { authTokens } = this.#options;
       this.#running = new RunningServer({
-        options,
+        options: { ...options, authTokens },
         handlers: this.#handlers,
         httpHandlers: this.#httpHandlers,
         endpoints: this.#endpoints,
@@ -271,6 +274,13 @@ class WorkerServer {
 
   getWorkerInfo() {
     return this.#running?.workers() ?? [];
+  }
+
+  setAuthToken(token) {
+    const tokens = readNewTokens(token);
+    this.#options.authTokens = tokens;
+    this.#running?.setAuthTokens(tokens);
+    warnOfEmptyToken(tokens, 'token');
   }
 
   getConnectionInfo(workerId) {

@@ -67,6 +67,7 @@ pub struct ServerDefaults {
 #[napi(object, object_from_js = false)]
 #[allow(missing_docs, reason = "the fields are those of config::defaults")]
 pub struct RequestLimitDefaults {
+    pub auth_timeout_ms: f64,
     pub cancel_grace_ms: f64,
     pub resume_grace_ms: f64,
     pub max_stream_bytes: f64,
@@ -120,6 +121,7 @@ pub fn tables() -> Tables {
             },
             limits: config.limits.into(),
             request_limits: RequestLimitDefaults {
+                auth_timeout_ms: ms(defaults::AUTH_TIMEOUT),
                 cancel_grace_ms: ms(defaults::CANCEL_GRACE),
                 resume_grace_ms: ms(defaults::RESUME_GRACE),
                 max_stream_bytes: defaults::MAX_STREAM_BYTES as f64,

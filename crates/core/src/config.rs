@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::door::DoorConfig;
 use super::health;
 use super::models::ModelMatch;
 use super::requests::QueueLimits;
@@ -24,6 +25,8 @@ pub mod defaults {
     pub const RESUME_GRACE: Duration = Duration::from_secs(10);
     /// `limits.maxStreamBytes`: chunks of one stream that nobody has read.
     pub const MAX_STREAM_BYTES: usize = 16 << 20;
+    /// `limits.authTimeoutMs`: how long the application may take to judge a registration.
+    pub const AUTH_TIMEOUT: Duration = Duration::from_secs(10);
     /// The option `timeoutMs` of `drain()`.
     pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(25);
 }
@@ -44,6 +47,9 @@ pub struct Limits {
     /// Connections that have neither registered nor sent anything that a handler took; beyond, 503.
     /// Default: 10,000.
     pub max_unregistered: usize,
+    /// Failed authentications of an address within a minute; at this many its upgrades are answered with 429 for a minute. Default: no
+    /// limit.
+    pub max_auth_failures: Option<usize>,
     /// Bytes waiting to be sent to one worker; beyond, `send` gives false. Default: 64 MiB.
     pub max_queued_bytes: usize,
     /// Time in which a peer takes none of the data that waits for it, else close 4008. Default: 30,000.
@@ -66,6 +72,7 @@ impl Default for Limits {
             registration_timeout: Duration::from_secs(30),
             max_connections: 100_000,
             max_unregistered: 10_000,
+            max_auth_failures: None,
             max_queued_bytes: 64 << 20,
             stall_timeout: Duration::from_secs(30),
             max_unhandled_bytes: 16 << 20,
@@ -86,7 +93,8 @@ pub struct ServerConfig {
     pub reuse_port: bool,
     /// The tokens of which a worker must give one. `None`: no token is asked for.
     pub auth_tokens: Option<Vec<String>>,
-    /// Whether messages of peers that have not registered are accepted. `None`: only if no token is asked for.
+    /// Whether messages of peers that have not registered are accepted. `None`: only if no token is asked for, and the application
+    /// judges nobody.
     pub accept_unregistered: Option<bool>,
     /// Silence after which a worker is unhealthy; after three times as long it is closed. Default: 60,000.
     pub heartbeat_timeout_ms: u64,
@@ -106,16 +114,18 @@ pub struct ServerConfig {
     pub model_match: ModelMatch,
     /// Whether workers that named no feature take requests too, those whose payload is a plain object. Default: no.
     pub has_request_types: bool,
+    /// Who may come in, beside the tokens.
+    pub door: DoorConfig,
     /// See [`Limits`].
     pub limits: Limits,
 }
 
 impl ServerConfig {
-    /// Whether messages of peers that have not registered reach the application. An empty token is none: who gives none passes.
-    pub fn accepts_unregistered(&self) -> bool {
-        let asks_for_token =
-            || self.auth_tokens.as_ref().is_some_and(|tokens| tokens.iter().all(|token| !token.is_empty()));
-        self.accept_unregistered.unwrap_or_else(|| !asks_for_token())
+    /// Whether messages of peers that have not registered reach the application, while these are the tokens. An empty token is none:
+    /// who gives none passes.
+    pub fn accepts_unregistered(&self, auth_tokens: Option<&[String]>) -> bool {
+        let asks_for_token = || auth_tokens.is_some_and(|tokens| tokens.iter().all(|token| !token.is_empty()));
+        self.accept_unregistered.unwrap_or_else(|| !self.door.authenticates && !asks_for_token())
     }
 
     /// How long a peer may be silent before it is presumed dead.
@@ -152,6 +162,7 @@ impl Default for ServerConfig {
             queue: QueueLimits::default(),
             model_match: ModelMatch::Loose,
             has_request_types: false,
+            door: DoorConfig::default(),
             limits: Limits::default(),
         }
     }
@@ -162,16 +173,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_are_accepted_where_no_token_is_asked_for_unless_it_is_said_otherwise() {
-        let config = |tokens: Option<&[&str]>, accept_unregistered| ServerConfig {
-            auth_tokens: tokens.map(|tokens| tokens.iter().map(|&token| token.to_owned()).collect()),
-            accept_unregistered,
-            ..ServerConfig::default()
+    fn strangers_are_accepted_where_nothing_is_asked_of_workers_unless_it_is_said_otherwise() {
+        let accepts = |tokens: Option<&[&str]>, authenticates, accept_unregistered| {
+            let tokens: Option<Vec<_>> = tokens.map(|tokens| tokens.iter().map(|&token| token.to_owned()).collect());
+            let door = DoorConfig { authenticates, ..DoorConfig::default() };
+            let config = ServerConfig { accept_unregistered, door, ..ServerConfig::default() };
+            config.accepts_unregistered(tokens.as_deref())
         };
-        assert!(config(None, None).accepts_unregistered());
-        assert!(config(Some(&[""]), None).accepts_unregistered(), "who gives none passes");
-        assert!(!config(Some(&["token"]), None).accepts_unregistered());
-        assert!(config(Some(&["token"]), Some(true)).accepts_unregistered());
-        assert!(!config(None, Some(false)).accepts_unregistered());
+        assert!(accepts(None, false, None));
+        assert!(accepts(Some(&[""]), false, None), "who gives none passes");
+        assert!(!accepts(Some(&["token"]), false, None));
+        assert!(!accepts(Some(&[]), false, None), "nobody passes");
+        assert!(accepts(Some(&["token"]), false, Some(true)));
+        assert!(!accepts(None, false, Some(false)));
+        assert!(!accepts(None, true, None));
+        assert!(!accepts(Some(&[""]), true, None));
+        assert!(accepts(None, true, Some(true)));
     }
 }

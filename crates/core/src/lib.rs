@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod clock;
 pub mod config;
+pub mod door;
 pub mod group;
 pub mod health;
 pub mod index;

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::auth::is_any_of;
+use super::auth::{BearerToken, is_any_of};
 use super::json as raw;
 use super::log::Line;
 use super::protocol::{self, Closing, Inbound};
@@ -57,13 +57,18 @@ impl Session {
         Self::default()
     }
 
-    /// Takes one message. `auth_tokens` as in [`super::config::ServerConfig`].
+    /// Takes one message of a peer that can give a token nowhere else. `auth_tokens` as in [`super::config::ServerConfig`].
     pub fn on_text<'a>(&mut self, text: &'a str, auth_tokens: Option<&[String]>) -> Action<'a> {
+        self.on_text_judged(text, |given| auth_tokens.is_none_or(|tokens| is_authentic(given, || None, tokens)))
+    }
+
+    /// Takes one message. `judge` says of the raw token of a registration, if it has one, whether it is right.
+    pub fn on_text_judged<'a>(&mut self, text: &'a str, judge: impl FnOnce(Option<&str>) -> bool) -> Action<'a> {
         if self.refused {
             return Action::Ignore;
         }
         match protocol::classify(text) {
-            Inbound::Registration => self.on_registration(text, auth_tokens),
+            Inbound::Registration => self.on_registration(text, judge),
             Inbound::Heartbeat { worker_id, timestamp } => {
                 Action::Heartbeat { worker_id: worker_id.and_then(raw::string), named: worker_id.map(shown), timestamp }
             }
@@ -73,13 +78,11 @@ impl Session {
         }
     }
 
-    fn on_registration(&mut self, text: &str, auth_tokens: Option<&[String]>) -> Action<'static> {
+    fn on_registration(&mut self, text: &str, judge: impl FnOnce(Option<&str>) -> bool) -> Action<'static> {
         let [token, worker_id] = raw::fields(text, ["authToken", "workerId"]).unwrap_or_default();
         // For the log; a missing id stays missing there.
         let mut context: Map<String, Value> = worker_id.map(|id| ("workerId".into(), shown(id))).into_iter().collect();
-        if let Some(tokens) = auth_tokens
-            && !is_authentic(token, tokens)
-        {
+        if !judge(token) {
             return self.refuse(
                 "Invalid authentication token",
                 Closing::AUTHENTICATION_FAILED,
@@ -103,10 +106,11 @@ impl Session {
     }
 }
 
-/// A missing token, or `null`, is an empty one; what is no string is no token.
-fn is_authentic(token: Option<&str>, tokens: &[String]) -> bool {
+/// Whether a registration with this raw token lets a peer in. A missing token, or `null`, is an empty one, and the one that came with the upgrade
+/// counts in its place; what is no string is no token.
+pub fn is_authentic(token: Option<&str>, bearer: impl FnOnce() -> Option<BearerToken>, tokens: &[String]) -> bool {
     match token {
-        None | Some("null") => is_any_of("", tokens),
+        None | Some("null") => is_any_of("", tokens) | bearer().is_some_and(|bearer| bearer.is_any_of(tokens)),
         Some(token) => raw::string(token).is_some_and(|token| is_any_of(&token, tokens)),
     }
 }
@@ -180,6 +184,23 @@ mod tests {
         assert!(matches!(Session::new().on_text(&missing, Some(&tokens(&[""]))), Action::Register(_)));
         assert!(matches!(Session::new().on_text(&missing, Some(&tokens(&["t"]))), Action::Refuse { .. }));
         assert!(matches!(Session::new().on_text(&number, Some(&tokens(&["", "7"]))), Action::Refuse { .. }));
+    }
+
+    #[test]
+    fn the_token_of_the_upgrade_counts_where_the_registration_has_none() {
+        let judged = |raw: Option<&str>, bearer: Option<&str>, accepted: &[&str]| {
+            is_authentic(raw, || BearerToken::read(&format!("Bearer {}", bearer?)), &tokens(accepted))
+        };
+        assert!(judged(None, Some("t"), &["t"]));
+        assert!(judged(Some("null"), Some("t"), &["t"]));
+        assert!(!judged(None, Some("x"), &["t"]));
+        assert!(!judged(None, None, &["t"]));
+        assert!(judged(Some("\"t\""), Some("x"), &["t"]), "the registration's wins");
+        assert!(!judged(Some("\"x\""), Some("t"), &["t"]), "the registration's wins");
+        assert!(!judged(Some("\"\""), Some("t"), &["t"]), "an empty one is there");
+        assert!(!judged(Some("7"), Some("t"), &["t"]), "what is no string is there");
+        assert!(judged(None, Some("x"), &[""]), "who gives none passes");
+        assert!(!judged(None, Some("t"), &[]), "nobody passes");
     }
 
     #[test]

@@ -197,7 +197,7 @@ impl<'a> WorkerConsumer<'a> {
         if self.peer.worker().is_some() || !self.peer.is_open() {
             return None;
         }
-        let (since, limit) = if self.peer.is_in_use() {
+        let (since, limit) = if self.may_stay() {
             (self.heard_at, self.shared.config.death_timeout())
         } else {
             let limit = self.shared.config.limits.registration_timeout;
@@ -215,7 +215,7 @@ impl<'a> WorkerConsumer<'a> {
             return;
         }
         let timeout_ms = |limit: Duration| json!({ "timeoutMs": u64::try_from(limit.as_millis()).unwrap_or(u64::MAX) });
-        self.log(if self.peer.is_in_use() {
+        self.log(if self.may_stay() {
             let context = timeout_ms(self.shared.config.death_timeout());
             Line::warn("Unregistered connection presumed dead, closing", context)
         } else {
@@ -254,9 +254,14 @@ impl<'a> WorkerConsumer<'a> {
         }
     }
 
+    /// Whether it need not register: a handler took one of its messages, and would take another.
+    fn may_stay(&self) -> bool {
+        self.peer.is_in_use() && self.is_heard()
+    }
+
     /// Whether the application hears of what this peer says: where a token is asked for, only of those who have given it.
     fn is_heard(&self) -> bool {
-        self.peer.has_registered() || self.shared.config.accepts_unregistered()
+        self.peer.has_registered() || self.shared.door.accepts_unregistered()
     }
 }
 
@@ -297,7 +302,7 @@ impl Consumer for WorkerConsumer<'_> {
         if is_attentive && self.life == Life::Silent {
             self.life = Life::Heard;
         }
-        match self.session.on_text(&text, self.shared.config.auth_tokens.as_deref()) {
+        match self.session.on_text_judged(&text, |token| self.shared.door.is_authentic(token, &peer.connection)) {
             Action::Deliver | Action::Heartbeat { .. } if !self.is_heard() => {
                 let line = Line::warn("Message from unregistered connection", json!(null));
                 self.shared.log_for_with(peer, line, || session::type_of(&text));
@@ -324,6 +329,9 @@ impl Consumer for WorkerConsumer<'_> {
             }
             Action::Refuse { answer, closing, line } => {
                 self.log(line);
+                if closing == Closing::AUTHENTICATION_FAILED {
+                    self.shared.note_auth_failure(peer);
+                }
                 peer.outbox.send(answer.into());
                 self.shared.close(peer, closing);
             }

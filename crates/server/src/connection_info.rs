@@ -6,7 +6,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::accept::request_head::origin_form;
+use worker_server_core::auth::BearerToken;
 use worker_server_core::clock::Moment;
+use worker_server_core::door::forwarded::client_address;
+use worker_server_core::door::network::Network;
 
 /// One connection's origin, as it was when it was upgraded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +27,15 @@ pub struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
-    /// A connection from `remote` that was opened by a request with this head, which is whole.
-    pub fn new(remote: SocketAddr, head: &[u8], connected_at: Moment) -> Self {
+    /// A connection from `remote` that was opened by a request with this head, which is whole. If that is one of the `trusted` proxies, what it
+    /// says of the address is believed.
+    pub fn new(remote: SocketAddr, head: &[u8], connected_at: Moment, trusted: &[Network]) -> Self {
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        Self { remote, address: remote.ip(), encrypted: false, connected_at, head: head.into() }
+        let mut info = Self { remote, address: remote.ip(), encrypted: false, connected_at, head: head.into() };
+        if !trusted.is_empty() {
+            info.address = client_address(remote.ip(), info.header("x-forwarded-for").as_deref(), trusted);
+        }
+        info
     }
 
     /// Path and query of the request.
@@ -61,6 +69,11 @@ impl ConnectionInfo {
         self.headers().into_iter().find_map(|(known, value)| (known == name).then_some(value))
     }
 
+    /// The token that came with the request.
+    pub fn bearer_token(&self) -> Option<BearerToken> {
+        BearerToken::read(&self.header("authorization")?)
+    }
+
     fn read<T>(&self, look: impl FnOnce(&httparse::Request<'_, '_>) -> T) -> Option<T> {
         // No field takes less than a line.
         let lines = self.head.split(|&byte| byte == b'\n').count();
@@ -74,7 +87,7 @@ impl ConnectionInfo {
 /// Of nobody.
 impl Default for ConnectionInfo {
     fn default() -> Self {
-        Self::new((Ipv4Addr::UNSPECIFIED, 0).into(), &[], Moment { elapsed_ms: 0, unix_ms: 0 })
+        Self::new((Ipv4Addr::UNSPECIFIED, 0).into(), &[], Moment { elapsed_ms: 0, unix_ms: 0 }, &[])
     }
 }
 
@@ -88,7 +101,7 @@ mod tests {
     use super::*;
 
     fn info(remote: &str, head: &str) -> ConnectionInfo {
-        ConnectionInfo::new(remote.parse().unwrap(), head.as_bytes(), Moment { elapsed_ms: 0, unix_ms: 0 })
+        ConnectionInfo::new(remote.parse().unwrap(), head.as_bytes(), Moment { elapsed_ms: 0, unix_ms: 0 }, &[])
     }
 
     #[test]
@@ -134,11 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn a_trusted_proxy_is_believed_and_nobody_else() {
+        let head = b"GET / HTTP/1.1\r\nX-Forwarded-For: 198.51.100.1\r\nx-forwarded-for: 203.0.113.9\r\n\r\n";
+        let trusted = [Network::parse("127.0.0.0/8").unwrap()];
+        for (remote, address) in [("[::ffff:127.0.0.1]:5", "203.0.113.9"), ("192.0.2.1:5", "192.0.2.1")] {
+            let now = Moment { elapsed_ms: 0, unix_ms: 0 };
+            let info = ConnectionInfo::new(remote.parse().unwrap(), head, now, &trusted);
+            assert_eq!(info.address.to_string(), address);
+        }
+    }
+
+    #[test]
     fn bytes_of_a_field_are_characters_as_in_node() {
         let mut head = b"GET / HTTP/1.1\r\nX: ".to_vec();
         head.extend([0xfc, 0xc3, 0xbc]);
         head.extend(b"\r\n\r\n");
-        let info = ConnectionInfo::new(([192, 0, 2, 1], 1).into(), &head, Moment { elapsed_ms: 0, unix_ms: 0 });
+        let info = ConnectionInfo::new(([192, 0, 2, 1], 1).into(), &head, Moment { elapsed_ms: 0, unix_ms: 0 }, &[]);
         assert_eq!(info.header("x").as_deref(), Some("\u{fc}\u{c3}\u{bc}"));
     }
 }

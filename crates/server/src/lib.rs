@@ -16,6 +16,7 @@
 //! | [`websocket`] | frames and the state of any WebSocket |
 //! | [`connection`] | what a worker's messages mean to the server |
 //! | [`connection_info`] | whence a connection came, and the request that opened it |
+//! | [`door`] | who may come in |
 //! | [`events`] | the queue of what the application's thread has to handle |
 //! | [`outbox`] | what waits to be sent to a peer, and its way into the socket |
 //! | [`wakeup`] | when the two threads wake each other |
@@ -24,6 +25,7 @@
 pub mod accept;
 pub mod connection;
 pub mod connection_info;
+pub mod door;
 mod end_guard;
 pub mod events;
 pub mod fleet;

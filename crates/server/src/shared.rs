@@ -14,6 +14,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::accept::addresses::Addresses;
 use crate::connection_info::ConnectionInfo;
+use crate::door::Door;
 use crate::events::{Event, ServerEvents};
 use crate::fleet::Fleet;
 use crate::outbox::buffered_amounts::BufferedAmounts;
@@ -37,6 +38,8 @@ pub struct Shared {
     pub config: ServerConfig,
     /// Its clock.
     pub clock: Clock,
+    /// Who may come in.
+    pub door: Door,
     /// Its registered workers, and the requests that look for one.
     pub fleet: Mutex<Fleet>,
     /// An [`Event::Slots`] is on its way.
@@ -109,6 +112,7 @@ impl Shared {
         let clock = Clock::start();
         let suspension = Suspension::new(config.shortest_limit(), clock.now());
         let shared = Self {
+            door: Door::new(&config),
             fleet: Mutex::new(Fleet::new(&config)),
             slots_pending: Arc::default(),
             retry_after: Mutex::default(),

@@ -132,8 +132,8 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream, remote: SocketAddr) {
         None => {}
         Some(Request::WebSocket { path, response, length }) if !shared.endpoints.read().contains(&path) => {
             let early = read.split_off(length);
-            let connection = ConnectionInfo::new(remote, &read, shared.clock.now());
-            connect(&shared, stream, connection, response, early).await;
+            let connection = shared.describe_connection(remote, &read);
+            connect(&shared, stream, &path, connection, response, early).await;
         }
         Some(_) => {
             keep_alive(&stream);
@@ -150,12 +150,12 @@ pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: 
     let request = shared.until_stop(read_head(&shared, &mut stream, &mut read)).await.flatten();
     match request {
         None => {}
-        Some(Request::WebSocket { response, length, .. }) => {
+        Some(Request::WebSocket { path, response, length }) => {
             // It is gone.
             let Ok(remote) = stream.peer_addr() else { return };
             let early = read.split_off(length);
-            let connection = ConnectionInfo::new(remote, &read, shared.clock.now());
-            connect(&shared, stream, connection, response, early).await;
+            let connection = shared.describe_connection(remote, &read);
+            connect(&shared, stream, &path, connection, response, early).await;
         }
         Some(Request::Http) => {
             respond_and_linger(
@@ -206,11 +206,12 @@ async fn in_time<T>(shared: &Shared, limit: Duration, step: impl Future<Output =
 async fn connect(
     shared: &Arc<Shared>,
     mut stream: TcpStream,
+    path: &str,
     connection: ConnectionInfo,
     response: Result<String, String>,
     early: BytesMut,
 ) {
-    let response = match response {
+    let response = match shared.judge_upgrade(path, &connection).and(response) {
         Ok(response) => response,
         Err(response) => return respond_and_linger(&mut stream, &response).await,
     };

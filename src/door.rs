@@ -1,4 +1,4 @@
-//! Whence a worker's connection came, as JavaScript sees it.
+//! The methods of [`NativeServer`] about who may come in, and whence.
 
 use napi_derive::napi;
 
@@ -38,6 +38,12 @@ impl From<ConnectionInfo> for NativeConnectionInfo {
 
 #[napi]
 impl NativeServer {
+    /// See [`worker_server::Server::set_auth_tokens`].
+    #[napi(catch_unwind)]
+    pub fn set_auth_tokens(&self, auth_tokens: Option<Vec<String>>) {
+        self.server.set_auth_tokens(auth_tokens);
+    }
+
     /// See [`worker_server::Server::connection_info`].
     #[napi(catch_unwind)]
     pub fn connection_info(&self, peer: f64) -> Option<NativeConnectionInfo> {
