@@ -47,6 +47,29 @@ test('the README names every option of the server, and every limit with its defa
   expect(Object.keys(options.limits).filter((name) => !limits.includes(`\`${name}\``))).toEqual([]);
 });
 
+test('the two numbers of the README are those of the measurement', () => {
+  const { results } = JSON.parse(readDocument('docs/performance/results.json'));
+  const figure = (work, name) => results.find((row) => row.name === work).figures.find((each) => each.name === name);
+  const rate = figure('requests-200', 'rate');
+  const js = figure('requests-200', 'js');
+  const ack = figure('blocked', 'p50');
+  expect(readme).toContain(
+    `**${rate.ratio.toFixed(1)} times as many requests a second** to 200 workers, with **${js.ratio.toFixed(2)} times** ` +
+      `your JavaScript thread's time for each (${js.ours.median.toFixed(1)} µs instead of ${js.peer.median.toFixed(0)})`,
+  );
+  const [ours, peer] = [ack.ours.median / 1_000, ack.peer.median / 1_000_000];
+  expect(readme).toContain(`**${ours.toFixed(1)} ms instead of ${peer.toFixed(1)} s**`);
+});
+
+test('the pictures of the README are in the repository, in a light and in a dark form that say the same', () => {
+  const pictures = [...readme.matchAll(/https:\/\/raw\.githubusercontent\.com\/[^/]+\/[^/]+\/main\/([^)"]+)/g)];
+  expect(pictures.length).toBeGreaterThanOrEqual(3);
+  const texts = pictures.map(([, file]) => [...readDocument(file).matchAll(/<text[^>]*>([^<]*)/g)].join('\n'));
+  for (const text of texts) expect(text).not.toBe('');
+  const withoutColours = (file) => readDocument(file).replace(/#[0-9a-f]{6}/g, '#');
+  expect(withoutColours('docs/images/overview-dark.svg')).toBe(withoutColours('docs/images/overview-light.svg'));
+});
+
 // The round trip --------------------------------------------------------------------------------
 
 /** A program of the round trip, by the name in its first line, for `port`. */

@@ -174,10 +174,10 @@ testWithPython('the worker in Python registers, answers and sends heartbeats', a
   await expect(laterHeartbeat(server, lastHeartbeat)).resolves.toBe(true);
 });
 
-testWithPython('the worker in Python that the README shows registers, answers and sends heartbeats', async () => {
+testWithPython('the worker in Python that PROTOCOL.md shows registers, answers and sends heartbeats', async () => {
   const server = await start({ heartbeatTimeoutMs: 60_000 });
-  const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
-  const code = readme.match(/```python\n(import asyncio.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
+  const guide = fs.readFileSync(path.join(root, 'docs/PROTOCOL.md'), 'utf8');
+  const code = guide.match(/```python\n(import asyncio.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
   const registered = connected(server);
   runPython(['-c', code]);
   const { lastHeartbeat } = await registered;
@@ -185,10 +185,10 @@ testWithPython('the worker in Python that the README shows registers, answers an
   await expect(laterHeartbeat(server, lastHeartbeat)).resolves.toBe(true);
 });
 
-test('the worker in JavaScript that the README shows registers, answers and sends heartbeats', async () => {
+test('the worker in JavaScript that PROTOCOL.md shows registers, answers and sends heartbeats', async () => {
   const server = await start({ heartbeatTimeoutMs: 60_000 });
-  const readme = fs.readFileSync(path.join(root, 'README.md'), 'utf8');
-  const code = readme.match(/```js\n(const \{ WebSocket \}.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
+  const guide = fs.readFileSync(path.join(root, 'docs/PROTOCOL.md'), 'utf8');
+  const code = guide.match(/```js\n(const \{ WebSocket \}.*?)```/s)[1].replace(/ws:\/\/localhost:\d+/, url(server));
   const registered = connected(server);
   run(process.execPath, ['-e', code]);
   const { lastHeartbeat } = await registered;
