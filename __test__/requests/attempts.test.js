@@ -2,7 +2,7 @@
 
 // At most once by default; more attempts only where they are allowed.
 
-const { startServer, until } = require('../support/server.js');
+const { startServer } = require('../support/server.js');
 const { connectRequestWorker, rejection } = require('../support/request-worker.js');
 
 const two = async (options, limits) => {
@@ -99,16 +99,70 @@ test('never once a chunk has arrived', async () => {
   expect(await rejection(stream.result)).toMatchObject({ code: 'WORKER_LOST', attempts: 1 });
 });
 
-test('never after TIMEOUT, overflow or a wrong seq', async () => {
-  const { server, a } = await two();
-  expect(await rejection(server.request({}, { maxAttempts: 3, timeoutMs: 20 }))).toMatchObject({
-    code: 'TIMEOUT',
-    attempts: 1,
-  });
+test('never after TIMEOUT', async () => {
+  const { server, a, b } = await two();
+  const error = rejection(server.request({}, { maxAttempts: 3, timeoutMs: 20 }));
   await a.nextRequest();
-  const stream = server.stream({}, { maxAttempts: 3, workerId: 'b' });
-  const b = await until(() => server.getWorkerInfo()[1].activeRequests === 1).then(() => stream.worker.id);
-  expect(b).toBe('b');
+  expect(await error).toMatchObject({ code: 'TIMEOUT', attempts: 1 });
+  await b.sync();
+  expect(b.frames.some((text) => JSON.parse(text).type === 'request')).toBe(false);
+});
+
+test.each([
+  ['overflow', 'STREAM_OVERFLOW', { seq: 0, data: 'x'.repeat(200) }],
+  ['a wrong seq', 'WORKER_ERROR', { seq: 1 }],
+])('never after %s', async (_, code, chunk) => {
+  const { server, a, b } = await two({}, { maxStreamBytes: 100 });
+  const stream = server.stream({}, { maxAttempts: 3 });
+  a.answer(await a.nextRequest(), 'chunk', chunk);
+  expect(await rejection(stream.result)).toMatchObject({ code, attempts: 1, workerId: 'a' });
+  await b.sync();
+  expect(b.frames.some((text) => JSON.parse(text).type === 'request')).toBe(false);
+});
+
+test('maxAttempts may be Infinity', async () => {
+  const { server, a, b } = await two();
+  jest.spyOn(Math, 'random').mockReturnValue(0);
+  const answer = server.request({}, { maxAttempts: Infinity });
+  for (let attempt = 1; attempt <= 12; attempt += 1) {
+    const worker = attempt % 2 === 1 ? a : b;
+    const request = await worker.nextRequest();
+    expect(request.attempt).toBe(attempt);
+    if (attempt < 12) worker.answer(request, 'error', { error: { retryable: true } });
+    else worker.answer(request, 'result', { data: attempt });
+  }
+  expect(await answer).toBe(12);
+  jest.restoreAllMocks();
+});
+
+test('queueTimeoutMs starts anew with a next attempt', async () => {
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server, 'w', { slots: 1 });
+  server.request('blocker').catch(() => {});
+  const blocker = await worker.nextRequest();
+  const answer = rejection(server.request('retried', { maxAttempts: 2, queueTimeoutMs: 400 }));
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  worker.answer(blocker, 'result');
+  const first = await worker.nextRequest();
+  server.request('next').catch(() => {});
+  const again = performance.now();
+  worker.answer(first, 'error', { error: { message: 'x', retryable: true } });
+  expect((await worker.nextRequest()).payload).toBe('next');
+  expect(await answer).toMatchObject({ code: 'QUEUE_TIMEOUT', attempts: 1, started: true });
+  // Of the first wait only 150 ms were left.
+  expect(performance.now() - again).toBeGreaterThan(300);
+});
+
+test('a next attempt for which no worker is left ends with NO_WORKER at once where whenNoWorker is fail', async () => {
+  const { server } = await startServer({ queue: { whenNoWorker: 'fail' } });
+  const worker = await connectRequestWorker(server);
+  const answer = rejection(server.request({}, { maxAttempts: 2, queueTimeoutMs: Infinity }));
+  await worker.nextRequest();
+  await worker.die();
+  const error = await answer;
+  expect(error).toMatchObject({ code: 'NO_WORKER', attempts: 1, workerId: 'w', started: true });
+  expect(error.message).toMatch(/no workers$/);
+  expect(Number.isInteger(error.retryAfterMs) && error.retryAfterMs > 0).toBe(true);
 });
 
 test('what an older attempt says is stale, and a heartbeat that names it is answered with superseded', async () => {

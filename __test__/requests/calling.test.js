@@ -35,6 +35,22 @@ test.each([
   [{ onQueued: 'x' }, 'options.onQueued must be a function'],
   [{ onStarted: {} }, 'options.onStarted must be a function'],
   [{ onProgress: null }, 'options.onProgress must be a function'],
+  ...[
+    'category',
+    'modelMatch',
+    'workerId',
+    'where',
+    'affinity',
+    'priority',
+    'fairKey',
+    'requestId',
+    'signal',
+    'timeoutMs',
+    'queueTimeoutMs',
+    'maxAttempts',
+    'onQueued',
+    'onStarted',
+  ].map((name) => [{ [name]: null }, `options.${name} must be`]),
 ])(
   'options %j reject the promise, and a stream in both its places, with a TypeError that names them',
   async (options, message) => {
@@ -129,4 +145,49 @@ test('the payload is serialised at the call: what its owner changes afterwards d
   expect(request.payload).toEqual({ text: 'before' });
   worker.answer(request, 'result');
   await second;
+});
+
+test('in every state but running it is SERVER_STOPPING', async () => {
+  const { server } = createServer();
+  const refused = [];
+  const ask = () => {
+    const { state } = server;
+    refused.push(rejection(server.request({})).then(({ code, attempts, started }) => [state, code, attempts, started]));
+  };
+  ask();
+  const started = server.start();
+  ask();
+  await started;
+  server.trackRequest('nobody', 'x');
+  const worker = await connectRequestWorker(server);
+  const running = server.request({}).catch(() => {});
+  await worker.nextRequest();
+  server.drain();
+  ask();
+  const stopped = server.stop();
+  ask();
+  await Promise.all([stopped, running]);
+  ask();
+  const states = ['stopped', 'starting', 'draining', 'stopping', 'stopped'];
+  expect(await Promise.all(refused)).toEqual(states.map((state) => [state, 'SERVER_STOPPING', 0, false]));
+});
+
+test('an id is in use while it waits, and trackRequest and releaseRequest of it only warn', async () => {
+  const { server, log } = await startServer();
+  server.request({}, { requestId: 'waits' }).catch(() => {});
+  expect(await rejection(server.request({}, { requestId: 'waits' }))).toMatchObject({ code: 'DUPLICATE_ID' });
+  server.trackRequest('nobody', 'waits');
+  server.releaseRequest('waits');
+  expect(log.contexts('Request belongs to request()')).toEqual(Array(2).fill({ requestId: 'waits' }));
+  expect(server.getQueueInfo().size).toBe(1);
+});
+
+test('idleTimeoutMs 0 is none, as undefined is', async () => {
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server);
+  const answers = [0, undefined].map((idleTimeoutMs) => server.request({}, { idleTimeoutMs }));
+  const requests = [await worker.nextRequest(), await worker.nextRequest()];
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  requests.forEach((request) => worker.answer(request, 'result', { data: 1 }));
+  expect(await Promise.all(answers)).toEqual([1, 1]);
 });

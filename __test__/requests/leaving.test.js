@@ -65,6 +65,21 @@ test('an acknowledged request that two heartbeats in a row do not name is lost t
   expect(server.getWorkerInfo()[0].activeRequests).toBe(0);
 });
 
+test.each([
+  ['progress', 'request', {}],
+  ['chunk', 'stream', { seq: 0 }],
+])('%s implies the ack: two heartbeats that do not name the request after it lose it', async (type, call, fields) => {
+  const { server } = await startServer();
+  const worker = await connectRequestWorker(server);
+  const made = server[call]({});
+  const answer = rejection(call === 'stream' ? made.result : made);
+  worker.answer(await worker.nextRequest(), type, fields);
+  await heartbeat(worker, []);
+  expect(server.getWorkerInfo()[0].activeRequests).toBe(1);
+  await heartbeat(worker, []);
+  expect(await answer).toMatchObject({ code: 'WORKER_LOST', started: true });
+});
+
 test('the same two heartbeats free the slot of a cancelled one', async () => {
   const { server } = await startServer();
   const worker = await connectRequestWorker(server, 'w', { slots: 1 });

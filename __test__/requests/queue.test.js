@@ -265,3 +265,31 @@ test('requests with very long names, of which few are remembered, are explained 
   worker.answer(request, 'result', { data: 1 });
   expect(await running).toBe(1);
 });
+
+test.each([
+  ['capacity 0', { slots: 0 }, {}],
+  ['a category limit of 0', { limits: { c: 0 } }, { category: 'c' }],
+])('a worker with %s is none that could ever take a request', async (_, worker, options) => {
+  const { server } = await startServer({ queue: { whenNoWorker: 'fail' } });
+  await connectRequestWorker(server, 'w', worker);
+  expect(await rejection(server.request({}, options))).toMatchObject({ code: 'NO_WORKER', attempts: 0 });
+});
+
+test('an unhealthy worker could take a request one day', async () => {
+  const { server } = await startServer({
+    heartbeatTimeoutMs: 100,
+    healthCheckIntervalMs: 10,
+    queue: { whenNoWorker: 'fail' },
+  });
+  await connectRequestWorker(server);
+  await until(() => server.getWorkerInfo()[0].status === 'unhealthy');
+  expect(await rejection(server.request({}, { queueTimeoutMs: 1 }))).toMatchObject({ code: 'QUEUE_TIMEOUT' });
+});
+
+test('a request whose key counts one class higher joins that class’s ring at its end', async () => {
+  const { worker, blocker, ask } = await full();
+  ask('aged', { priority: 'low', fairKey: 'a', queueTimeoutMs: 400 });
+  for (const name of ['m1', 'm2']) ask(name, { fairKey: 'm' });
+  await new Promise((resolve) => setTimeout(resolve, 230));
+  expect(await serve(worker, blocker, 3)).toEqual(['m1', 'aged', 'm2']);
+});

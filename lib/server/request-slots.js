@@ -59,7 +59,7 @@ class RequestSlots {
   /** What a request says beyond the ordinary; `null` if that is nothing. */
   #more(request) {
     const { fairKey, affinity, queueTimeoutMs } = request.options;
-    const { triedOn, rejectedBy, arrival } = request;
+    const { triedOn, rejectedBy, lastRecord, arrival } = request;
     const isPlain = fairKey === undefined && affinity === undefined && arrival === undefined;
     if (isPlain && !this.#failsWithoutWorker) return null;
     const avoid = [];
@@ -68,6 +68,9 @@ class RequestSlots {
       const time = now();
       for (const [workerId, { until }] of rejectedBy) avoid.push({ workerId, untilMs: Math.max(0, until - time) });
     }
+    // Who had it last stands last.
+    const isLast = ({ workerId }) => workerId === lastRecord?.id;
+    avoid.sort((one, other) => isLast(one) - isLast(other));
     return {
       fairKey,
       affinity,

@@ -47,7 +47,8 @@ impl Both {
                 request.avoid.push((id, now + pause_ms));
             }
             End::NextAttempt => {
-                request.avoid = vec![(id, 0)];
+                request.avoid.retain(|(other, _)| *other != id);
+                request.avoid.push((id, 0));
                 request.queued_ms = now;
             }
             End::Refused => {}

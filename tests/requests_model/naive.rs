@@ -258,7 +258,10 @@ impl Naive {
     pub fn choose(&self, request: &Request) -> Option<WorkerKey> {
         let avoided = |worker: &Worker| request.avoid.iter().any(|(id, _)| *id == worker.id);
         let others = self.choose_among(request, |worker| !avoided(worker));
-        others.or_else(|| self.choose_among(request, |_| true))
+        let is_last = |worker: &Worker| request.avoid.last().is_some_and(|(id, _)| *id == worker.id);
+        others
+            .or_else(|| self.choose_among(request, |worker| !is_last(worker)))
+            .or_else(|| self.choose_among(request, |_| true))
     }
 
     fn choose_among(&self, request: &Request, may: impl Fn(&Worker) -> bool) -> Option<WorkerKey> {

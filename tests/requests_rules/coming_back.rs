@@ -48,6 +48,28 @@ fn who_comes_back_with_a_key_stands_by_itself() {
     assert_eq!(server.release_times(worker), [again, b1, a2].map(Some));
 }
 
+/// "not to the same worker while another with a free slot could take it", when all of them have had it, too
+#[test]
+fn a_next_attempt_goes_to_the_worker_that_had_it_last_only_when_no_other_could_take_it() {
+    let mut server = Server::new();
+    for id in ["a", "b"] {
+        server.register(id, &["m"], 1.0);
+    }
+    let (_, slot) = server.take(&for_model("m"), |_| {});
+    let mut had: Vec<&str> = vec!["a"];
+    server.pool.release(slot.worker.key, None, false);
+    for expected in ["b", "a", "b", "a"] {
+        let (_, slot) = server.take(&for_model("m"), |request| {
+            request.comes_back = Some(slot.place);
+            request.avoid = had.iter().map(|&id| Avoid { worker_id: id.into(), until_ms: 0 }).collect();
+        });
+        assert_eq!(server.pool.get(slot.worker.key).map(|worker| &*worker.id), Some(expected));
+        server.pool.release(slot.worker.key, None, false);
+        had.retain(|id| *id != expected);
+        had.push(expected);
+    }
+}
+
 /// "A worker that rejected it gets it again only when no other with a free slot could take it, after 50 ms, doubling …"
 #[test]
 fn a_worker_that_rejected_it_gets_it_again_after_a_pause_and_only_if_no_other_could_take_it() {

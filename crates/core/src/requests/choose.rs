@@ -26,6 +26,9 @@ pub struct Avoid {
 }
 
 /// Chooses a worker with a free slot. `None` if no worker that has one may take the request now.
+///
+/// `avoid` is in the order in which the workers had the request: the last of them gets it only when no other with a free slot
+/// could take it, and each of them only when there is none that has not had it.
 pub fn choose<P>(
     pool: &mut Pool<P>,
     demand: &Demand,
@@ -33,13 +36,15 @@ pub fn choose<P>(
     avoid: &[Avoid],
     now_ms: u64,
 ) -> Option<WorkerKey> {
-    if avoid.is_empty() {
-        return choose_among(pool, demand, affinity, None);
-    }
-    let of = |worker: &Worker<P>| avoid.iter().find(|avoid| avoid.worker_id == worker.id);
-    choose_among(pool, demand, affinity, Some(&|worker| of(worker).is_none())).or_else(|| {
-        choose_among(pool, demand, affinity, Some(&|worker| of(worker).is_none_or(|avoid| avoid.until_ms <= now_ms)))
-    })
+    let Some(last) = avoid.last() else { return choose_among(pool, demand, affinity, None) };
+    let is_new = |worker: &Worker<P>| avoid.iter().all(|avoid| avoid.worker_id != worker.id);
+    let may_again = |worker: &Worker<P>| {
+        avoid.iter().filter(|avoid| avoid.worker_id == worker.id).all(|avoid| avoid.until_ms <= now_ms)
+    };
+    let is_other = |worker: &Worker<P>| worker.id != last.worker_id && may_again(worker);
+    choose_among(pool, demand, affinity, Some(&is_new))
+        .or_else(|| choose_among(pool, demand, affinity, Some(&is_other)))
+        .or_else(|| choose_among(pool, demand, affinity, Some(&may_again)))
 }
 
 /// Whether a worker may be chosen beyond what the demand says. `None`: every one may.

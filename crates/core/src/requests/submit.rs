@@ -23,7 +23,7 @@ pub struct Submission<'a> {
     pub fair_key: Option<&'a [u8]>,
     /// Its affinity.
     pub affinity: Option<Affinity>,
-    /// Workers that it goes to only when no other with a free slot could take it.
+    /// Workers that it goes to only when no other with a free slot could take it, the one that had it last at the end.
     pub avoid: Vec<Avoid>,
     /// The UTF-8 of its payload.
     pub payload_bytes: u64,
