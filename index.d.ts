@@ -346,6 +346,88 @@ export interface WorkerServerLimits {
 }
 
 /**
+ * Carries messages between the servers of a fleet. `@hardlydifficult/worker-server/cluster` has adapters for NATS, for Redis and for
+ * tests.
+ */
+export interface ClusterAdapter {
+  /** Has every subscriber of the channel get the data, this process' own included. Messages may be lost, but not altered. */
+  publish(channel: string, data: Uint8Array): void | Promise<void>;
+  /**
+   * Has `onMessage` called with each message of a channel.
+   *
+   * @returns What ends that, once the subscription stands.
+   */
+  subscribe(channel: string, onMessage: (data: Uint8Array) => void): Promise<() => void>;
+  /** Called when the server has stopped, if there is one: for what the adapter itself has opened. */
+  close?(): Promise<void>;
+}
+
+/** How a server is one of a fleet. docs/CLUSTER.md is the guide. */
+export interface ClusterOptions {
+  /** What carries the messages. */
+  adapter: ClusterAdapter;
+  /**
+   * The fleet's name, 1 to 64 of `A-Z a-z 0-9 _ -`. Nodes of other fleets on the same broker are not seen.
+   *
+   * @defaultValue `'default'`
+   */
+  name?: string | undefined;
+  /**
+   * This node's id, of the same characters. `start()` rejects while another node has it.
+   *
+   * @defaultValue a random UUID
+   */
+  nodeId?: string | undefined;
+  /**
+   * Whether a request goes to a free slot of this server, if there is one, before other nodes are looked at.
+   *
+   * @defaultValue true
+   */
+  preferLocal?: boolean | undefined;
+  /**
+   * How often a node says that it lives and how its workers are, in milliseconds.
+   *
+   * @defaultValue 2000
+   */
+  heartbeatMs?: number | undefined;
+  /**
+   * After how long a silent node counts as dead, in milliseconds; at least three times `heartbeatMs`. `start()` rejects if the fleet
+   * can't be joined within it.
+   *
+   * @defaultValue 10000
+   */
+  timeoutMs?: number | undefined;
+  /** Known to all nodes of the fleet: messages that are not signed with it are dropped. They are not encrypted. */
+  secret?: string | undefined;
+}
+
+/** What a server knows of its fleet. */
+export interface ClusterInfo {
+  /** This node's id. */
+  nodeId: string;
+  /** All nodes, in the order of their ids. */
+  nodes: ClusterNodeInfo[];
+}
+
+/** A node of a fleet. */
+export interface ClusterNodeInfo {
+  /** Its id. */
+  nodeId: string;
+  /** Whether it is the server that was asked. */
+  self: boolean;
+  /** How many workers it has. */
+  workers: number;
+  /** How many requests these take at once. */
+  slots: number;
+  /** How many they have. */
+  busy: number;
+  /** How many requests wait there for a free slot. */
+  waiting: number;
+  /** How long ago it was last heard, in milliseconds; 0 for this server. */
+  lastSeenMs: number;
+}
+
+/**
  * The options of {@link WorkerServer}. They are read once, by its constructor. A name that isn't here is passed over, with a
  * process warning with the code `WORKER_SERVER_UNKNOWN_OPTION`.
  */
@@ -440,6 +522,8 @@ export interface WorkerServerOptions {
    * @defaultValue `'loose'`
    */
   modelMatch?: 'loose' | 'exact' | undefined;
+  /** Has this server and others be one fleet: a request at any of them reaches the workers of all. */
+  cluster?: ClusterOptions | undefined;
   /** The message types of workers that were written before there were requests, so that these take part. */
   requestTypes?: RequestTypes | undefined;
   /**
@@ -595,6 +679,12 @@ export declare class WorkerServer {
   explain(
     options?: Pick<RequestOptions, 'model' | 'modelMatch' | 'category' | 'workerId' | 'where'> | undefined,
   ): Explanation;
+
+  /**
+   * The nodes of this server's fleet as it knows them, by their ids, itself included; `null` without the option `cluster`, and while it
+   * does not run.
+   */
+  getClusterInfo(): ClusterInfo | null;
 
   /**
    * Has a worker drain (it gets nothing new and finishes what it has), or takes that back. It drains as well as long as it says so

@@ -11,6 +11,7 @@ pub mod door;
 pub mod notes;
 pub mod options;
 pub mod outgoing;
+pub mod remote_workers;
 pub mod requests;
 pub mod server;
 pub mod shared_memory;

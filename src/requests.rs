@@ -88,6 +88,26 @@ impl NativeServer {
         let limit = slot.limit.map_or(f64::from(NO_PLACE), |place| place as f64);
         self.request_fields.write([ticket, slot.place.to_number() as f64, 0.0, 0.0, limit]);
     }
+
+    /// Writes what became of a request.
+    fn write_outcome(&self, outcome: Submitted) -> SubmitOutcome {
+        match outcome {
+            Submitted::Taken(slot) => {
+                self.write_slot(-1.0, &slot);
+                SubmitOutcome::Taken
+            }
+            Submitted::Waits { ticket, place, position, size } => {
+                let [ticket, place] = [ticket.to_number(), place.to_number()].map(|number| number as f64);
+                self.request_fields.write([ticket, place, position as f64, size as f64, f64::from(NO_PLACE)]);
+                SubmitOutcome::Waits
+            }
+            Submitted::Owed => SubmitOutcome::Owed,
+            Submitted::NoWorker => SubmitOutcome::NoWorker,
+            Submitted::Full(_) => SubmitOutcome::Full,
+            Submitted::NeverWaits => SubmitOutcome::NeverWaits,
+            Submitted::Forgotten => SubmitOutcome::Forgotten,
+        }
+    }
 }
 
 #[napi]
@@ -140,22 +160,19 @@ impl NativeServer {
             submission.comes_back = more.comes_back.map(|place| Place::from_number(whole(place)));
             submission.fails_without_worker = more.fails_without_worker.unwrap_or_default();
         }
-        match server.submit(&submission, now) {
-            Submitted::Taken(slot) => {
-                self.write_slot(-1.0, &slot);
-                SubmitOutcome::Taken
-            }
-            Submitted::Waits { ticket, place, position, size } => {
-                let [ticket, place] = [ticket.to_number(), place.to_number()].map(|number| number as f64);
-                self.request_fields.write([ticket, place, position as f64, size as f64, f64::from(NO_PLACE)]);
-                SubmitOutcome::Waits
-            }
-            Submitted::Owed => SubmitOutcome::Owed,
-            Submitted::NoWorker => SubmitOutcome::NoWorker,
-            Submitted::Full(_) => SubmitOutcome::Full,
-            Submitted::NeverWaits => SubmitOutcome::NeverWaits,
-            Submitted::Forgotten => SubmitOutcome::Forgotten,
-        }
+        self.write_outcome(server.submit(&submission, now))
+    }
+
+    /// Requests that wait at another node ask for a slot: see [`Submission::is_want`]. `place` is where they stand among those that
+    /// wait here. What becomes of them is written as by [`NativeServer::submit`].
+    #[napi(catch_unwind)]
+    pub fn submit_want(&self, demand: f64, priority: u32, place: f64) -> SubmitOutcome {
+        let mut submission = Submission::new(demand_id(demand));
+        submission.priority = Priority::ALL.get(priority as usize).copied().unwrap_or(Priority::Low);
+        submission.queue_ms = f64::INFINITY;
+        submission.comes_back = Some(Place::from_number(whole(place)));
+        submission.is_want = true;
+        self.write_outcome(self.informed().submit(&submission, self.server.now()))
     }
 
     /// See [`Server::dispatch`](worker_server::Server::dispatch). Writes the row of the worker, and ticket, place and category's place of the

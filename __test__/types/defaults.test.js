@@ -5,6 +5,7 @@
 const { readFileSync } = require('node:fs');
 const path = require('node:path');
 const ts = require('typescript');
+const { CLUSTER_DEFAULTS } = require('../../lib/cluster/options.js');
 const { defaults } = require('../../lib/native/abi.js');
 const { readQueueOptions, readRequestOptions } = require('../../lib/requests/options.js');
 const { readOptions } = require('../../lib/server/options.js');
@@ -37,6 +38,7 @@ const INTERFACES = [
     values: { ...defaults.server, drainOnSignals: false },
     inWords: ['acceptUnregistered', 'allowedOrigins', 'host', 'trustProxy', 'workerPath'],
   },
+  { file: 'index.d.ts', name: 'ClusterOptions', values: CLUSTER_DEFAULTS, inWords: ['nodeId'] },
   {
     file: 'lib/requests/types.d.ts',
     name: 'RequestOptions',

@@ -3,6 +3,10 @@
 
 import { WorkerRequestError, WorkerServer, WorkerStatus } from '@hardlydifficult/worker-server';
 import type {
+  ClusterAdapter,
+  ClusterInfo,
+  ClusterNodeInfo,
+  ClusterOptions,
   Explanation,
   ExplanationReason,
   QueueInfo,
@@ -229,3 +233,33 @@ async function leave(signal?: AbortSignal): Promise<boolean> {
 }
 
 export { ask, read, onFailure, watch, leave };
+
+// Several servers ---------------------------------------------------------------------------------
+
+const adapter: ClusterAdapter = {
+  publish(channel: string, data: Uint8Array) {
+    console.log(channel, data);
+  },
+  subscribe: async (_channel, onMessage) => {
+    onMessage(new Uint8Array());
+    return () => {};
+  },
+  close: async () => {},
+};
+const cluster: ClusterOptions = {
+  adapter,
+  name: 'fleet',
+  nodeId: 'a',
+  preferLocal: false,
+  heartbeatMs: 1_000,
+  timeoutMs: 5_000,
+  secret: 'secret',
+};
+const clustered = new WorkerServer({ port: 0, cluster });
+const fleet: ClusterInfo | null = clustered.getClusterInfo();
+const nodes: ClusterNodeInfo[] = fleet?.nodes ?? [];
+for (const { nodeId, self, workers, slots, busy, waiting, lastSeenMs } of nodes) {
+  console.log(nodeId === fleet?.nodeId, self, workers, slots, busy, waiting, lastSeenMs);
+}
+const owner: string | undefined = clustered.explain().workers[0]?.node;
+console.log(owner);

@@ -36,7 +36,7 @@ class Forwards {
    * @param claim what it asks of a worker, and what the worker is told
    * @param {string} [payloadText]
    * @param listener is told what becomes of it, and last of all one of `onDeclined(why)`, `onRejected(workerId)`,
-   *   `onResult(text)`, `onError(error, dataText)`, `onFreed()` and `onLost()`; before that `onTaken(worker)`,
+   *   `onResult(text)`, `onError(error, dataText)`, `onFreed()` and `onLost()`; before that `onTaken(worker, attempt)`,
    *   `onProgress(text)`, `onChunk(text, bytes)`, `onAway()` and `onBack(worker)`
    * @returns {Forward | null} `null` if that node is gone
    */
@@ -94,7 +94,7 @@ class Forwards {
 }
 
 const HANDLERS = {
-  taken: { tell: (listener, { w }) => listener.onTaken(w) },
+  taken: { tell: (listener, { w, a }) => listener.onTaken(w, a) },
   progress: { tell: (listener, message, text) => listener.onProgress(text) },
   chunk: { tell: (listener, { b }, text) => listener.onChunk(text, b) },
   away: { tell: (listener) => listener.onAway() },

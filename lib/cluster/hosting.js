@@ -22,8 +22,9 @@ class Hosted {
     this.#isOver = true;
   }
 
-  taken(worker) {
-    this.#tell({ t: 'taken', w: worker });
+  /** @param attempt the number that it was sent under */
+  taken(worker, attempt) {
+    this.#tell({ t: 'taken', w: worker, a: attempt });
   }
 
   progress(text) {

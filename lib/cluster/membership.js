@@ -49,7 +49,7 @@ class Membership {
    * @param settings `name`, `nodeId`, `start`, `secret`, `timeoutMs`, `heartbeatMs`, `makeNonce()`
    * @param hooks `onJoined(peer)`, `onLeft(peer)`, `onMessage(peer, message, text, now)`, `onBroadcast(peer, head,
    *   now)`,
-   *   `onNamesake(start, head)` for another life under this node's id, `onDropped(reason)`, `warn(message, context)`
+   *   `onNamesake(start, head)` for another life under this node's id, `onDropped(reason)`, `onOtherVersion()`, once
    */
   constructor(settings, hooks) {
     this.#settings = settings;
@@ -142,7 +142,7 @@ class Membership {
     this.#hooks.onDropped(reason);
     if (reason !== DROPPED.VERSION || this.#warnedOfVersion) return;
     this.#warnedOfVersion = true;
-    this.#hooks.warn('Cluster message of another version');
+    this.#hooks.onOtherVersion();
   }
 
   #lifeOf(nodeId, start) {
@@ -177,7 +177,8 @@ class Membership {
     } else if (head.k === 'link') {
       this.#onLink(peer, head, texts, now);
     } else if (!peer.isEstablished) {
-      this.#drop(DROPPED.UNPROVEN);
+      // A greeting is what begins it all; anything else may be a recording.
+      if (head.k !== 'hello') this.#drop(DROPPED.UNPROVEN);
       this.#shakeIfDue(peer, now);
     } else if (head.k === 'bye') {
       this.#lose(peer);

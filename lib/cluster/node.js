@@ -35,7 +35,7 @@ class ClusterNode {
    * @param settings `name`, `nodeId`, `start`, `secret`, `heartbeatMs`, `timeoutMs`, `makeNonce()`
    * @param local the server: what `FleetWorkers`, `Hosting` and `FleetWaiting` ask of it, and `totals()`,
    *   `onDropped(reason)`,
-   *   `warn(message)`, `debug(message, context)`, `onRoom(nodeId)`
+   *   `onRoom(nodeId)`, `onNodeJoined(nodeId)`, `onNodeLeft(nodeId)`, `onConnectionLost()`, `onOtherVersion()`
    */
   constructor(settings, local) {
     this.#settings = settings;
@@ -47,7 +47,7 @@ class ClusterNode {
       onBroadcast: (peer, head, now) => this.#onBroadcast(peer, head, now),
       onNamesake: (start, head) => this.#onNamesake(start, head),
       onDropped: (reason) => local.onDropped(reason),
-      warn: (message) => local.warn(message),
+      onOtherVersion: () => local.onOtherVersion(),
     });
     this.#workers = new FleetWorkers(settings.nodeId, this.#membership, local);
     this.#forwards = new Forwards(this.#membership);
@@ -108,7 +108,7 @@ class ClusterNode {
   }
 
   #onJoined(peer) {
-    this.#local.debug('Cluster node joined', { nodeId: peer.nodeId });
+    this.#local.onNodeJoined(peer.nodeId);
     this.#totals.set(peer.nodeId, { workers: 0, slots: 0, busy: 0, waiting: 0 });
     this.#hosting.onJoined(peer);
     this.#workers.onJoined(peer);
@@ -117,7 +117,7 @@ class ClusterNode {
   }
 
   #onLeft(peer) {
-    this.#local.debug('Cluster node left', { nodeId: peer.nodeId });
+    this.#local.onNodeLeft(peer.nodeId);
     this.#totals.delete(peer.nodeId);
     this.#workers.onLeft(peer);
     this.#waiting.onLeft(peer);
@@ -225,7 +225,7 @@ class ClusterNode {
     const silentMs = now - Math.max(this.#membership.heardSelfAt, this.#startedAt);
     if (this.#isLost || silentMs < Math.max(2.5 * heartbeatMs, timeoutMs / 2)) return;
     this.#isLost = true;
-    this.#local.warn('Cluster connection lost');
+    this.#local.onConnectionLost();
   }
 
   /** What `getClusterInfo()` returns. */

@@ -14,7 +14,7 @@ class FleetWorkers {
   #own = new Map();
   /** How often that list has changed. */
   #version = 0;
-  /** By node: { version, workers }, a map from worker id to { entry, counter }. */
+  /** By node: { version, workers }, a map from worker id to { entry, counter, state }. */
   #remote = new Map();
 
   /**
@@ -114,9 +114,13 @@ class FleetWorkers {
     const remote = this.#remote.get(peer.nodeId);
     if (remote.version !== version || states.length !== remote.workers.size) return;
     let at = 0;
-    for (const workerId of remote.workers.keys()) {
-      this.#local.directory.setState(peer.nodeId, workerId, states[at]);
+    for (const [workerId, worker] of remote.workers) {
+      const state = states[at];
       at += 1;
+      // Most are as they were.
+      if (isSame(state, worker.state)) continue;
+      worker.state = state;
+      this.#local.directory.setState(peer.nodeId, workerId, state);
     }
   }
 
@@ -125,6 +129,8 @@ class FleetWorkers {
     return this.#remote.get(nodeId)?.workers.get(workerId)?.entry;
   }
 }
+
+const isSame = (state, last) => state.length === last?.length && state.every((value, at) => value === last[at]);
 
 function outranks(counter, nodeId, otherCounter, otherNodeId) {
   return counter === otherCounter ? nodeId > otherNodeId : counter > otherCounter;

@@ -4,7 +4,7 @@ const { callBack } = require('./callbacks.js');
 const { now } = require('../time/clock.js');
 const { Failures } = require('./failures.js');
 const { readRequestOptions } = require('./options.js');
-const { DONE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
+const { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
 const { pauseMs } = require('./pause.js');
 const { Schedule } = require('./schedule.js');
 const { Signals } = require('./signals.js');
@@ -32,6 +32,8 @@ class Dispatcher {
   #slots;
   #schedule;
   #failures;
+  /** This server's part in a fleet of several: see `lib/server/fleet/fleet.js`. `null` without one. */
+  #fleet = null;
 
   /**
    * @param options `queue`, `modelMatch`, `requestTypes` as their readers return them, and the limits `cancelGraceMs`,
@@ -44,6 +46,12 @@ class Dispatcher {
     this.#slots = host.slots;
     this.#schedule = new Schedule(this, host);
     this.#failures = new Failures(host.slots);
+  }
+
+  /** From now on requests may go to other nodes, and come from them. */
+  joinFleet(fleet) {
+    this.#fleet = fleet;
+    this.#failures.joinFleet(fleet);
   }
 
   get host() {
@@ -79,7 +87,7 @@ class Dispatcher {
 
   /** Whether somebody waits for a slot. */
   get hasWaiting() {
-    return this.#waiting.size > 0;
+    return this.#waiting.size > 0 || this.#fleet?.hasWants === true;
   }
 
   #read(payload, options, isStream) {
@@ -109,19 +117,31 @@ class Dispatcher {
     else if (signal?.aborted) request.reject(signal.reason);
     else if (this.#requests.has(requestId) || this.#host.isTracked(requestId)) {
       this.#refuse(request, 'DUPLICATE_ID', `A request with the id ${request.idText} is under way`);
-    } else this.#enter(request);
+    } else this.enter(request);
   };
 
   #refuse(request, code, message) {
     request.reject(this.error(request, code, message));
   }
 
-  #enter(request) {
+  /** A request, of a caller or of another node, is under way. */
+  enter(request) {
+    this.#begun(request);
+    this.submit(request);
+  }
+
+  /** The same with a slot that has been kept for it. */
+  enterWith(request, slot) {
+    this.#begun(request);
+    this.#slots.giveKept(request, slot);
+    if (!this.#start(request)) this.submit(request);
+  }
+
+  #begun(request) {
     this.#requests.set(request.requestId, request);
     this.#unsettled += 1;
     this.#signals.add(request);
     request.timeoutAt = now() + request.options.timeoutMs;
-    this.submit(request);
   }
 
   // ---- Waiting ----
@@ -130,30 +150,37 @@ class Dispatcher {
   submit(request) {
     request.state = WAITING;
     request.stateEndsAt = Infinity;
+    if (this.#fleet === null || request.isHosted) this.#submitHere(request, true);
+    else this.#fleet.submit(request, (mayWait) => this.#submitHere(request, mayWait));
+  }
+
+  /** It gets a slot of this server or, if it may, waits. False if there is no slot, and it may not. */
+  #submitHere(request, mayWait) {
     for (;;) {
-      const outcome = this.#slots.submit(request);
+      const outcome = this.#slots.submit(request, mayWait);
       switch (outcome) {
         case TAKEN:
-          if (this.#start(request)) return;
+          if (this.#start(request)) return true;
           // Its worker takes nothing at present: another one may.
           break;
         case OWED:
           this.dispatch();
           // A callback of one that got a slot may have ended this one.
-          if (request.state === DONE) return;
+          if (request.state === DONE) return true;
           break;
         case WAITS:
           this.#wait(request);
-          return;
+          return true;
         case NO_WORKER:
           this.fail(request, this.#failures.noWorker(request));
-          return;
+          return true;
         case NEVER_WAITS:
+          if (!mayWait) return false;
           this.fail(request, this.#failures.withoutSlot(request));
-          return;
+          return true;
         case FULL:
           this.fail(request, this.#failures.fullQueue(request));
-          return;
+          return true;
       }
     }
   }
@@ -164,6 +191,7 @@ class Dispatcher {
     request.stateEndsAt = now() + request.queueLeftMs;
     this.#waiting.set(request.ticket, request);
     this.#schedule.set(request);
+    this.#fleet?.onWait(request);
     if (request.rejectedBy !== null) this.#schedule.setWake();
     if (isFirstWait && request.options.onQueued !== undefined) {
       this.call(request, 'onQueued', { position: this.#slots.position, size: this.#waiting.size });
@@ -173,28 +201,35 @@ class Dispatcher {
   /** It waits no longer. */
   #leaveQueue(request) {
     this.#waiting.delete(request.ticket);
+    this.#fleet?.onWaitEnd(request);
     request.ticket = null;
     request.queueLeftMs = Math.max(0, request.stateEndsAt - now());
     request.stateEndsAt = Infinity;
   }
 
-  #withdraw(request) {
+  /** It leaves the queue without a slot. */
+  withdraw(request) {
     this.#slots.withdraw(request);
     this.#leaveQueue(request);
   }
 
   /** No slot became free for it in its queue time. */
   stopWaiting(request) {
-    this.#withdraw(request);
+    this.withdraw(request);
     this.fail(request, this.#failures.withoutSlot(request));
   }
 
   /** Gives free slots to those that wait, until there is none for any of them. To be called whenever a slot may be free. */
   dispatch() {
-    while (this.#waiting.size > 0) {
+    while (this.hasWaiting) {
       const ticket = this.#slots.dispatchNext();
       if (ticket === null) return;
       const request = this.#waiting.get(ticket);
+      if (request === undefined) {
+        // Its turn has come of somebody who waits at another node.
+        this.#fleet.onGranted(ticket);
+        continue;
+      }
       this.#leaveQueue(request);
       this.#slots.give(request);
       if (!this.#start(request)) this.submit(request);
@@ -242,7 +277,8 @@ class Dispatcher {
       this.fail(request, error);
     } else {
       request.triedOn ??= new Map();
-      request.triedOn.set(request.lastRecord.id, request.attempt);
+      // Who was lost with its node may have been on none yet.
+      if (request.lastRecord !== null) request.triedOn.set(request.lastRecord.id, request.attempt);
       request.state = PAUSING;
       request.stateEndsAt = now() + pauseMs(request.attempts);
       request.queueLeftMs = request.options.queueTimeoutMs;
@@ -262,25 +298,36 @@ class Dispatcher {
   /** A worker has not taken the request: it goes to another one, or waits again. */
   onRejected(request) {
     const { id } = request.record;
+    this.release(request);
+    if (request.isHosted) this.fail(request, request.rejectionBy(id));
+    else this.sendOn(request, id);
+    this.dispatch();
+  }
+
+  /** The worker with that id does not have it, and gets it again only after a pause, or if no other could take it. */
+  sendOn(request, workerId) {
     request.attempts -= 1;
     request.updateTraceContext();
     request.rejectedBy ??= new Map();
-    const times = (request.rejectedBy.get(id)?.times ?? 0) + 1;
-    request.rejectedBy.set(id, { times, until: now() + pauseMs(times), attempt: request.attempt });
-    this.release(request);
+    const times = (request.rejectedBy.get(workerId)?.times ?? 0) + 1;
+    request.rejectedBy.set(workerId, { times, until: now() + pauseMs(times), attempt: request.attempt });
     this.submit(request);
-    this.dispatch();
   }
 
   // ---- Ends ----
 
   complete(request, value) {
     this.release(request, true);
+    this.succeed(request, value);
+    this.dispatch();
+  }
+
+  /** The caller gets its result. */
+  succeed(request, value) {
     this.#settle(request);
     request.resolve(value);
     this.#host.onLess();
     this.forget(request);
-    this.dispatch();
   }
 
   /** The caller gets an error, and nobody anything more of the request. */
@@ -298,8 +345,16 @@ class Dispatcher {
   cancel(request, error, reason, drops = true) {
     if (request.isSettled) return;
     this.#reject(request, error, drops);
+    if (request.state === ELSEWHERE) {
+      // Its node sees to the slot, and says when it is free.
+      request.state = HELD;
+      request.record = null;
+      this.#schedule.set(request);
+      this.#fleet.cancel(request, reason);
+      return;
+    }
     if (request.state !== RUNNING) {
-      if (request.ticket !== null) this.#withdraw(request);
+      if (request.ticket !== null) this.withdraw(request);
       this.forget(request);
       return;
     }
@@ -354,6 +409,7 @@ class Dispatcher {
     request.state = DONE;
     this.#schedule.delete(request);
     this.#requests.delete(request.requestId);
+    if (request.isHosted) request.onForgotten();
   }
 
   /** The server stops: every caller is rejected, and every worker told. */
@@ -362,6 +418,7 @@ class Dispatcher {
       if (!request.isSettled) this.#settle(request);
       request.reject(this.error(request, 'SERVER_STOPPING', 'The server stops'));
       if (request.state === RUNNING) this.#host.sendCancel(request, 'stopping');
+      else if (request.state === ELSEWHERE) this.#fleet.cancel(request, 'stopping');
       request.state = DONE;
     }
     this.#requests.clear();

@@ -6,6 +6,7 @@ const { ChunkBuffer } = require('./stream.js');
 const WAITING = 'waiting'; // for a free slot
 const PAUSING = 'pausing'; // before the next attempt
 const RUNNING = 'running'; // on a worker
+const ELSEWHERE = 'elsewhere'; // at another node of the fleet, whose word it waits for
 const SUSPENDED = 'suspended'; // its worker was lost, and may come back and go on
 const HELD = 'held'; // its caller was answered, and the slot is taken until the worker confirms
 const DONE = 'done';
@@ -57,6 +58,13 @@ class Request {
   /** The session that may be resumed, while its worker is away. */
   suspendedFrom = null;
   isSettled = false;
+  /** Of another node's: see `lib/server/fleet/hosted-request.js`. */
+  isHosted = false;
+  /** Where it is at another node, and how many in a row have declined it. */
+  forward = null;
+  declines = 0;
+  /** When it first began to wait, where a fleet wants to know. */
+  waitsSince = undefined;
   /** The chunks of a stream. */
   buffer = null;
   /** What subscribers of its channel see, and see change, if there are any: see `lib/workers/diagnostics.js`. */
@@ -144,10 +152,12 @@ class Request {
         return Math.min(this.timeoutAt, this.stateEndsAt);
       case HELD:
         return this.stateEndsAt;
+      case ELSEWHERE:
+        return this.timeoutAt;
       default:
         return Infinity;
     }
   }
 }
 
-module.exports = { DONE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING };
+module.exports = { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING };

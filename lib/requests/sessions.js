@@ -63,6 +63,7 @@ class Sessions {
     session.requests.add(request);
     request.state = SUSPENDED;
     request.suspendedFrom = record.sessionId;
+    if (request.isHosted) request.away();
     request.stateEndsAt = now() + this.#resumeGraceMs;
     this.#dispatcher.schedule(request);
   }
@@ -128,10 +129,16 @@ class Sessions {
       request.missedBeats = 0;
       request.stateEndsAt = isReady ? now() + READY_END_MS : Infinity;
       this.#host.attach(record, request);
+      if (request.isHosted) request.back();
       this.#dispatcher.schedule(request);
     }
+    this.endFor(record.id);
+  }
+
+  /** A worker with this id has registered at another node: it does not come back here. */
+  endFor(workerId) {
     for (const session of [...this.#suspended.values()]) {
-      if (session.workerId !== record.id) continue;
+      if (session.workerId !== workerId) continue;
       for (const request of [...session.requests]) this.giveUp(request);
     }
   }

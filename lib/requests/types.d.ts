@@ -228,7 +228,7 @@ export type ExplanationReason =
 export interface Explanation {
   /** One line for people: `3 worker(s): 2 free, 1 does not serve "m"`. */
   text: string;
-  /** All workers, in the order of their registration. */
+  /** All workers, in the order of their registration; behind them those of the other nodes of the fleet. */
   workers: {
     /** The worker's id. */
     id: string;
@@ -236,5 +236,7 @@ export interface Explanation {
     takes: boolean;
     /** Why, or why not. */
     reason: ExplanationReason;
+    /** The id of its node, where the server has the option `cluster`. */
+    node?: string;
   }[];
 }

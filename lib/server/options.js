@@ -9,6 +9,7 @@ const { LOG_METHODS, guardedLogger } = require('./guarded-logger.js');
 const { MAX_DELAY_MS } = require('../time/clock.js');
 const { SILENT_LOGGER, requireFunction, typeName, wrongType } = require('../workers/handlers.js');
 const { warnOfUnknown } = require('../workers/unknown-options.js');
+const { readClusterOptions } = require('../cluster/options.js');
 const { readModelMatch, readQueueOptions } = require('../requests/options.js');
 const { readRequestTypes } = require('../requests/request-types.js');
 const { DOOR_OPTION_NAMES, readDoorOptions } = require('./door-options.js');
@@ -29,6 +30,7 @@ const OPTION_NAMES = [
   'requestTypes',
   'drainOnSignals',
   'injectTrace',
+  'cluster',
   'logger',
   'limits',
 ];
@@ -75,6 +77,7 @@ function readOptions(options) {
     requestTypes: readRequestTypes(options.requestTypes),
     drainOnSignals: readDrainOnSignals(options.drainOnSignals),
     injectTrace: readInjectTrace(options.injectTrace),
+    cluster: readClusterOptions(options.cluster),
     limits: readLimits(limits),
     logger: readLogger(options.logger),
   };

@@ -52,6 +52,17 @@ class RequestHost {
 
   // ---- For the server ----
 
+  /** This server is a node of a fleet: see `lib/server/fleet/fleet.js`. */
+  joinFleet(fleet) {
+    this.slots.joinFleet(fleet);
+    this.dispatcher.joinFleet(fleet);
+  }
+
+  /** A chunk for a caller of this server comes from another node. */
+  takeChunk(request, data, source) {
+    this.#answers.takeChunk(request, data, source);
+  }
+
   /** Handles a message of a worker if it is about requests. False if it is the application's. */
   handle(record, message, source) {
     if (!record.speaksRequests) return this.#types?.handle(record, message, source) === true;
@@ -75,6 +86,11 @@ class RequestHost {
     this.#server.afterReceived(callback);
   }
 
+  /** A worker can do something else than before. */
+  onCapabilities(record) {
+    this.#server.fleet?.owner.onWorkerUpdated(record);
+  }
+
   onLess() {
     this.#server.onLess();
   }
@@ -85,7 +101,9 @@ class RequestHost {
    * @throws {TypeError} if its frame would never fit
    */
   prepare(request) {
-    if (this.#injectTrace !== undefined) request.traceText = injectTrace(this.#injectTrace, request, this);
+    // One of another node's carries what its origin has put in.
+    if (this.#injectTrace !== undefined && !request.isHosted)
+      request.traceText = injectTrace(this.#injectTrace, request, this);
     prepare(request, this.#limits.maxQueuedBytes);
   }
 

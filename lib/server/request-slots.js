@@ -15,6 +15,7 @@ class RequestSlots {
   #findRecord;
   #fields;
   #failsWithoutWorker;
+  #fleet = null;
   /** Whether there may be workers that take nothing but plain objects. */
   #tellsObjects;
   /** The native numbers of demands, by the demand's text; of those for a model and nothing else, by the model. */
@@ -38,14 +39,24 @@ class RequestSlots {
         };
   }
 
-  /** Asks for a slot for a request, and notes on it what it got. */
-  submit(request) {
+  /** From now on the workers of other nodes count as well. */
+  joinFleet(fleet) {
+    this.#fleet = fleet;
+  }
+
+  /**
+   * Asks for a slot for a request, and notes on it what it got.
+   *
+   * @param mayWait If not, it neither waits nor fails where there is no worker for it.
+   */
+  submit(request, mayWait = true) {
     const { options } = request;
     // What is left of its time decides whether it may wait; when it counts one class higher, all of it does.
-    const queueMs = request.queueLeftMs > 0 ? options.queueTimeoutMs : 0;
+    const queueMs = mayWait && request.queueLeftMs > 0 ? options.queueTimeoutMs : 0;
     for (;;) {
       const demand = this.#demandOf(request);
-      const outcome = this.#native.submit(demand, options.priority, request.payloadBytes, queueMs, this.#more(request));
+      const more = this.#more(request, mayWait);
+      const outcome = this.#native.submit(demand, options.priority, request.payloadBytes, queueMs, more);
       if (outcome === FORGOTTEN) {
         this.#forgetDemands();
         continue;
@@ -57,11 +68,12 @@ class RequestSlots {
   }
 
   /** What a request says beyond the ordinary; `null` if that is nothing. */
-  #more(request) {
+  #more(request, mayWait) {
     const { fairKey, affinity, queueTimeoutMs } = request.options;
     const { triedOn, rejectedBy, lastRecord, arrival } = request;
-    const isPlain = fairKey === undefined && affinity === undefined && arrival === undefined;
-    if (isPlain && !this.#failsWithoutWorker) return null;
+    const isPlain = fairKey === undefined && affinity === undefined && arrival === undefined && rejectedBy === null;
+    const failsWithoutWorker = mayWait && this.#failsWithoutWorker && this.#fleet?.couldMeet(request) !== true;
+    if (isPlain && !failsWithoutWorker) return null;
     const avoid = [];
     if (triedOn !== null) for (const workerId of triedOn.keys()) avoid.push({ workerId, untilMs: 0 });
     if (rejectedBy !== null) {
@@ -77,7 +89,7 @@ class RequestSlots {
       avoid: avoid.length > 0 ? avoid : undefined,
       queuedMs: queueTimeoutMs === Infinity ? undefined : Math.max(0, queueTimeoutMs - request.queueLeftMs),
       comesBack: arrival,
-      failsWithoutWorker: this.#failsWithoutWorker,
+      failsWithoutWorker,
     };
   }
 
@@ -113,7 +125,40 @@ class RequestSlots {
   }
 
   withdraw(request) {
-    this.#native.withdraw(request.ticket);
+    this.withdrawTicket(request.ticket);
+  }
+
+  withdrawTicket(ticket) {
+    this.#native.withdraw(ticket);
+  }
+
+  // ---- Requests that wait at other nodes ----
+
+  /** Asks for a slot for requests that wait elsewhere. `place`: where they stand among those that wait here. */
+  submitWant({ key, priority }, place) {
+    for (;;) {
+      const outcome = this.#native.submitWant(this.#intern(key), priority, place);
+      if (outcome !== FORGOTTEN) return outcome;
+      this.#forgetDemands();
+    }
+  }
+
+  /** The number in the queue of what began to wait last. */
+  lastTicket() {
+    return this.#fields()[TICKET];
+  }
+
+  /** The slot that the native side has just given away. */
+  granted() {
+    const fields = this.#fields();
+    return { record: this.#findRecord(), limitPlace: fields[LIMIT_PLACE] | 0, arrival: fields[ARRIVAL] };
+  }
+
+  /** A request gets a slot that was kept. */
+  giveKept(request, { record, limitPlace, arrival }) {
+    request.granted = record;
+    request.limitPlace = limitPlace;
+    request.arrival = arrival;
   }
 
   nextWakeMs() {
@@ -136,8 +181,13 @@ class RequestSlots {
 
   /** @param options Those of a request that say what it asks of a worker */
   explain(options) {
+    return this.explainDemand(demandText(options.model, options, true));
+  }
+
+  /** @param demandAsText What is asked of a worker */
+  explainDemand(demandAsText) {
     const { text, ids, reasons } = this.#ask(
-      () => this.#intern(demandText(options.model, options, true)),
+      () => this.#intern(demandAsText),
       (demand) => this.#native.explain(demand),
     );
     return { text, workers: ids.map((id, at) => ({ id, takes: reasons[at] === 'free', reason: reasons[at] })) };
@@ -178,6 +228,11 @@ class RequestSlots {
     return demand;
   }
 
+  /** What a request asks of a worker, as text. */
+  demandTextOf({ model, options, isObject }) {
+    return demandText(model, options, !this.#tellsObjects || isObject);
+  }
+
   #intern(text) {
     const known = this.#demands.get(text);
     if (known !== undefined) return known;
@@ -206,4 +261,4 @@ function demandText(model, { modelMatch, category, workerId, where }, isObject) 
   return `{${members.join(',')}}`;
 }
 
-module.exports = { RequestSlots };
+module.exports = { RequestSlots, demandText };

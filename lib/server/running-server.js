@@ -10,6 +10,7 @@ const { WorkerLifecycle } = require('../workers/worker-lifecycle.js');
 const { RequestHost } = require('./request-host.js');
 const { RequestSlots } = require('./request-slots.js');
 const { TrackedRequests } = require('./tracked-requests.js');
+const { Fleet } = require('./fleet/fleet.js');
 const { WorkerChanges } = require('./worker-changes.js');
 const { WorkerRegistry } = require('./worker-registry.js');
 const { HttpFront } = require('./http-front.js');
@@ -49,6 +50,8 @@ class RunningServer {
   /** What `request()` needs, and what changes in workers. */
   #requests;
   #changes;
+  /** `null` without the option `cluster`. */
+  #fleet = null;
   #drain = null;
   #stopped = null;
   #onStopped = null;
@@ -153,6 +156,31 @@ class RunningServer {
       lifecycle: this.#lifecycle,
       limitedLogger: this.#limitedLogger,
     });
+    if (options.cluster !== undefined) this.#prepareFleet(options);
+  }
+
+  #prepareFleet(options) {
+    this.#fleet = new Fleet({
+      server: this,
+      nativeServer: this.#native,
+      host: this.#requests,
+      registry: this.#registry,
+      tracked: this.#tracked,
+      options,
+    });
+    this.#requests.joinFleet(this.#fleet);
+  }
+
+  // ---- The fleet ----
+
+  /** Resolves when this server is one of its fleet, if it is to be in one. */
+  async joinFleet() {
+    await this.#fleet?.start();
+  }
+
+  /** See `Fleet`; `null` if it is in none. */
+  get fleet() {
+    return this.#fleet;
   }
 
   get port() {
@@ -259,7 +287,7 @@ class RunningServer {
   }
 
   explain(options) {
-    return this.#requests.slots.explain(options);
+    return (this.#fleet ?? this.#requests.slots).explain(options);
   }
 
   /** Calls `callback` when all that was received by now has been handled. */
@@ -303,6 +331,7 @@ class RunningServer {
         remaining: () => this.#requests.dispatcher.unsettled + this.#tracked.size,
       });
       this.#native.setDrainingServer(RETRY_AFTER_S);
+      this.#fleet?.onDraining();
       this.#logger.debug('Server draining', { timeoutMs });
       for (const record of this.#registry.values()) this.#drain.tell(record);
     }
@@ -316,12 +345,14 @@ class RunningServer {
   }
 
   async #stop() {
+    let fleetLeft;
     const gone = new Promise((resolve) => {
       this.#onStopped = resolve;
     });
     try {
       this.#drain?.end();
       this.#requests.dispatcher.stop();
+      fleetLeft = this.#fleet?.stop();
       this.#submissions.leave();
     } finally {
       this.#native.stop();
@@ -330,7 +361,7 @@ class RunningServer {
     this.#registry.clear();
     this.#tracked.clear();
     try {
-      await Promise.all([gone, this.#front.close(this.#graceMs)]);
+      await Promise.all([gone, this.#front.close(this.#graceMs), fleetLeft]);
     } finally {
       this.#relay?.close();
       this.#submissions.close();

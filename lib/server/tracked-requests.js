@@ -61,6 +61,11 @@ class TrackedRequests {
     this.#note(record, category, isCompleted ? COMPLETED : RELEASED);
   }
 
+  /** A slot that was kept for a request of the category, and that none has taken, is free again. */
+  free(record, category) {
+    this.#note(record, category, RELEASED);
+  }
+
   /** A worker has left, and what it held with it. */
   forget(record) {
     this.#holders.forget(record, record.pendingRequests);

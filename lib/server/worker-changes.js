@@ -71,6 +71,7 @@ class WorkerChanges {
     }
     record.setCapabilities(capabilities);
     record.update(this.#readRow(), 0);
+    this.#host.onCapabilities(record);
     this.#host.send(record, '{"type":"worker_update_ack","success":true}');
     this.#host.limitedLogger.debug('Worker capabilities changed', { workerId: record.id });
     this.#tell(record, 'capabilities');

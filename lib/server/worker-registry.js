@@ -32,7 +32,7 @@ class WorkerRegistry {
   #speakers = new Set();
 
   /**
-   * @param server `stopping`, `giveSlots()`, `tellDraining(record)` and `onLess()`, which is called when less may be under way
+   * @param server `stopping`, `giveSlots()`, `tellDraining(record)`, `fleet` and `onLess()`, which is called when less may be under way
    * @param {() => Float64Array} readRow returns the state of one worker, as the native side has written it last
    * @param limitedLogger for lines that any peer can cause
    */
@@ -153,6 +153,7 @@ class WorkerRegistry {
       maxConcurrentRequests: capabilities.maxConcurrentRequests,
     });
     this.#sessions.onRegistered(record, plan.resumed);
+    this.#server.fleet?.owner.onWorkerJoined(record);
     this.#server.giveSlots();
     // A callback of a request may have stopped the server, too.
     if (this.#server.stopping) return;
@@ -205,6 +206,7 @@ class WorkerRegistry {
     record.formerPeer = record.peer;
     record.peer = null;
     this.#tracked.forget(record);
+    this.#server.fleet?.owner.onWorkerLeft(record);
     this.#server.onLess();
   }
 }

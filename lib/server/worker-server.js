@@ -5,7 +5,7 @@ const dns = require('node:dns/promises');
 
 const { defaults: DEFAULTS } = require('../native/abi.js');
 const { Diagnostics } = require('../workers/diagnostics.js');
-const { Handlers, SILENT_LOGGER, requireFunction, wrongType } = require('../workers/handlers.js');
+const { Handlers, SILENT_LOGGER, describeError, requireFunction, wrongType } = require('../workers/handlers.js');
 const { readOptions } = require('./options.js');
 const { readPerMessageDeflate } = require('./per-message-deflate.js');
 const { Relay } = require('./relay.js');
@@ -121,9 +121,23 @@ class WorkerServer {
       options.logger.error('HTTP server error', { error: error.message });
       throw error;
     }
+    await this.#joinFleet(options);
     this.#startedAt = performance.now();
     this.#signalDrain.listen();
     options.logger.debug('HTTP + WebSocket server started', { port: this.port });
+  }
+
+  /** Without its fleet it does not start. */
+  async #joinFleet(options) {
+    const running = this.#running;
+    try {
+      await running.joinFleet();
+    } catch (error) {
+      await running.stop();
+      this.#running = null;
+      options.logger.error('Cluster could not be joined', { error: describeError(error) });
+      throw error;
+    }
   }
 
   async stop() {
@@ -208,6 +222,10 @@ class WorkerServer {
   explain(options) {
     const read = readDemandOptions(options, this.#requestDefaults);
     return this.#running?.explain(read) ?? { text: 'no workers', workers: [] };
+  }
+
+  getClusterInfo() {
+    return this.#running?.fleet?.info() ?? null;
   }
 
   setWorkerStatus(workerId, status) {

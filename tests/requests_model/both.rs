@@ -183,6 +183,7 @@ impl Both {
             queued_ms: Some(request.queued_ms),
             comes_back,
             fails_without_worker: fails,
+            is_want: false,
         };
         let now = self.now();
         let mut submitted = self.requests.submit(&mut self.pool, &submission, now);

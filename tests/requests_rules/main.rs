@@ -8,6 +8,7 @@ mod explaining;
 mod next;
 mod queue;
 mod updates;
+mod wants;
 mod workers;
 
 use worker_server_core::clock::Moment;

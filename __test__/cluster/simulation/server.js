@@ -47,8 +47,9 @@ class SimulatedServer {
   }
 
   onDropped() {}
-  warn() {}
-  debug() {}
+  onNodeJoined() {}
+  onNodeLeft() {}
+  onConnectionLost() {}
 
   // ---- Workers ----
 

@@ -5,11 +5,12 @@
 use std::sync::Arc;
 
 use crate::events::Event;
+use crate::peer::Peer;
 use crate::server::Server;
 use worker_server_core::clock::Moment;
 use worker_server_core::json;
 use worker_server_core::metadata::Metadata;
-use worker_server_core::pool::{Drained, Drainer};
+use worker_server_core::pool::{Drained, Drainer, Pool};
 use worker_server_core::registration::{Capabilities, InvalidField};
 use worker_server_core::requests::demand::Demand;
 use worker_server_core::requests::demands::DemandId;
@@ -83,6 +84,11 @@ impl Server {
     /// What waits.
     pub fn queue_info(&self) -> QueueInfo {
         self.shared.fleet.lock().requests.info(self.shared.clock.now())
+    }
+
+    /// What `look` finds in the pool.
+    pub fn with_pool<T>(&self, look: impl FnOnce(&Pool<Arc<Peer>>) -> T) -> T {
+        look(&self.shared.pool())
     }
 
     /// See [`Requests::retry_after_ms`].

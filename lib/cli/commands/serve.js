@@ -3,7 +3,7 @@
 const { anyText, port, secret, url } = require('../arguments.js');
 const { UsageError } = require('../errors.js');
 const { announcement } = require('../serve/announcement.js');
-const { PROTOCOLS, refuseCluster } = require('../serve/cluster.js');
+const { PROTOCOLS, connectCluster } = require('../serve/cluster.js');
 const { readSecrets } = require('../serve/secrets.js');
 
 const DEFAULT_PORT = 19100;
@@ -34,6 +34,7 @@ A server for workers, with an OpenAI-compatible gateway, a status page and metri
   --api-key KEY         what clients of the gateway have to send; may be repeated
   --api-key-file FILE   the same from a file, one a line
   --admin-key KEY       for the status page and the metrics: as Bearer, or as the password of Basic
+  --cluster URL         several servers are one fleet over this broker: nats://HOST:PORT or redis://HOST:PORT
   --insecure            does without those of the three that aren't given, and listens on ${LOOPBACK} unless --host is given
 
 Keys and token that aren't given are made at random and printed. Those that are given are never printed.
@@ -43,12 +44,13 @@ seen by others on the machine. SIGTERM and SIGINT drain: no new requests, and th
 async function run(values, { fromFlag }) {
   if (values.tlsCert !== undefined || values.tlsKey !== undefined)
     throw new UsageError('--tls-cert and --tls-key: this version has no TLS of its own; put a proxy in front');
-  if (values.cluster !== undefined) refuseCluster(values.cluster);
   const { insecure = false } = values;
   const token = readSecrets(values, fromFlag, 'token', insecure);
   const apiKey = readSecrets(values, fromFlag, 'apiKey', insecure);
   const adminKey = readSecrets(values, fromFlag, 'adminKey', insecure);
   const host = values.host ?? (insecure ? LOOPBACK : undefined);
+
+  const adapter = values.cluster === undefined ? undefined : await connectCluster(values.cluster);
 
   // Last, so that wrong use is said even where the native part can't be loaded.
   const { reachableAt, startServer } = require('../serve/start-server.js');
@@ -58,6 +60,7 @@ async function run(values, { fromFlag }) {
     tokens: token.values,
     apiKeys: apiKey.values,
     adminKey: adminKey.values?.[0],
+    more: adapter && { cluster: { adapter } },
   });
   console.log(announcement(reachableAt(server, host), { token, apiKey, adminKey }));
 }

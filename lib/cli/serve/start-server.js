@@ -54,6 +54,8 @@ function home(req) {
 function reasonOf(error, port, host) {
   const at = host === undefined ? `port ${port}` : `port ${port} of ${host}`;
   if (error.code === 'EADDRINUSE') return `${at} is taken (EADDRINUSE)`;
+  // Not the system's: the fleet could not be joined.
+  if (error.code === undefined) return error.message;
   return `can't listen on ${at}: ${error.message}`;
 }
 

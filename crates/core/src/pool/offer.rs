@@ -48,6 +48,19 @@ impl<P> Pool<P> {
         })
     }
 
+    /// Says how a worker is that another process counts for: its status, its active requests, and those of each category
+    /// that it limits, in the order of [`Worker::limits`]. False if there is no such worker.
+    pub fn set_state(&mut self, key: WorkerKey, status: Status, active: u64, limited: &[u64]) -> bool {
+        let changed = self.update(key, |worker| {
+            worker.status = status;
+            worker.active = active;
+            for (limit, &active) in worker.limits.iter_mut().zip(limited) {
+                limit.active = active;
+            }
+        });
+        changed.is_some()
+    }
+
     /// Has a worker changed by `change`, which may put it into another group.
     fn regroup(&mut self, key: WorkerKey, change: impl FnOnce(&mut Worker<P>)) -> bool {
         let is_known = self.workers.contains_key(&key);

@@ -127,13 +127,15 @@ impl Demands {
         idle.into_iter().filter_map(|index| self.forget(index)).collect()
     }
 
-    /// One more waits with this demand, or one less.
-    pub fn count(&mut self, index: DemandIndex, priority: Priority, waits: bool) {
+    /// One more waits with this demand, or one less. `priority` is what it is shown under; `None`: it is not shown.
+    pub fn count(&mut self, index: DemandIndex, priority: Option<Priority>, waits: bool) {
         let Some(entry) = self.entries.get_mut(index) else { return };
         let was_idle = entry.waiting == 0;
         let add = |count: &mut usize| *count = if waits { *count + 1 } else { count.saturating_sub(1) };
         add(&mut entry.waiting);
-        if let Some(name) = self.names.get_mut(entry.name) {
+        if let Some(priority) = priority
+            && let Some(name) = self.names.get_mut(entry.name)
+        {
             add(&mut name.waiting[priority.index()]);
         }
         match (was_idle, entry.waiting == 0) {
@@ -268,7 +270,7 @@ mod tests {
     fn demands_that_nothing_waits_for_are_forgotten_beyond_a_number_and_bytes_of_them() {
         let mut demands = Demands::default();
         let waited = demands.add(demand("waited for"), 0);
-        demands.count(waited.parts().0, Priority::Low, true);
+        demands.count(waited.parts().0, Some(Priority::Low), true);
         let mut last = waited;
         for line in 1..=MAX_IDLE + 1 {
             assert!(!demands.is_full());
@@ -284,7 +286,7 @@ mod tests {
         demands.add(demand(&"x".repeat(MAX_IDLE_BYTES)), 2);
         assert!(demands.is_full());
         demands.forget_idle();
-        demands.count(waited.parts().0, Priority::Low, false);
+        demands.count(waited.parts().0, Some(Priority::Low), false);
         demands.forget_idle();
         assert!(demands.by_model.groups_for("waited for").is_empty());
         assert_eq!((demands.idle, demands.idle_bytes, demands.names.len()), (0, 0, 0));

@@ -89,8 +89,8 @@ impl Requests {
             let Some(request) = self.waiting.get(id) else { continue };
             let (demand, before) = (request.demand, request.priority);
             self.waiting.promote(id);
-            self.demands.count(demand, before.higher(), true);
-            self.demands.count(demand, before, false);
+            self.demands.count(demand, Some(before.higher()), true);
+            self.demands.count(demand, Some(before), false);
         }
         !due.is_empty()
     }

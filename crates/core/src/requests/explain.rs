@@ -64,6 +64,11 @@ impl Reason {
         }
     }
 
+    /// The reason of a word in an `Explanation`.
+    pub fn read(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
+    }
+
     /// The first reason that holds of a worker.
     pub fn of<P>(worker: &Worker<P>, demand: &Demand) -> Self {
         let slots = worker.slots(demand.category.as_deref());
@@ -128,7 +133,8 @@ pub fn explain<P>(pool: &Pool<P>, demand: &Demand) -> Explanation {
     Explanation { text: sum_up(&workers, demand), workers }
 }
 
-fn sum_up(workers: &[(Arc<str>, Reason)], demand: &Demand) -> String {
+/// What is said of workers for which these reasons hold, in one line.
+pub fn sum_up(workers: &[(Arc<str>, Reason)], demand: &Demand) -> String {
     if workers.is_empty() {
         return "no workers".to_owned();
     }

@@ -22,6 +22,7 @@ pub mod choose;
 pub mod demand;
 pub mod demands;
 mod dispatch;
+pub mod elsewhere;
 pub mod explain;
 mod ids;
 mod kinds;
@@ -211,18 +212,19 @@ impl Requests {
 
     /// How many wait.
     pub fn size(&self) -> usize {
-        self.waiting.len()
+        self.waiting.own()
     }
 
     /// What waits.
     pub fn info(&self, now: Moment) -> QueueInfo {
-        let oldest = self.waiting.requests().map(|request| request.queued_ms).min();
+        let own = self.waiting.requests().filter(|request| !request.is_want);
+        let oldest = own.map(|request| request.queued_ms).min();
         let mut by_model = BTreeMap::new();
         for (model, count) in self.demands.waiting_by_model() {
             *by_model.entry(model.unwrap_or_else(|| "*".into())).or_default() += count;
         }
         QueueInfo {
-            size: self.waiting.len(),
+            size: self.waiting.own(),
             bytes: self.waiting.bytes(),
             oldest_ms: oldest.map_or(0, |oldest| now.elapsed_ms.saturating_sub(oldest)),
             by_model,
@@ -249,7 +251,7 @@ impl Requests {
 
     /// The `retryAfterMs` of `QUEUE_FULL`.
     pub fn retry_after_ms(&self) -> u64 {
-        self.pace.retry_after_ms(self.waiting.len())
+        self.pace.retry_after_ms(self.waiting.own())
     }
 
     /// The server stops: nobody waits any more, and tickets are worth nothing.

@@ -35,6 +35,9 @@ pub struct Submission<'a> {
     pub comes_back: Option<Place>,
     /// `whenNoWorker: 'fail'`.
     pub fails_without_worker: bool,
+    /// It stands for requests that wait at another node of a fleet: it has its turn among those that wait here, and counts
+    /// among them in nothing else.
+    pub is_want: bool,
 }
 
 impl Submission<'_> {
@@ -51,6 +54,7 @@ impl Submission<'_> {
             queued_ms: None,
             comes_back: None,
             fails_without_worker: false,
+            is_want: false,
         }
     }
 }
@@ -154,7 +158,7 @@ impl Requests {
         }
         let limits = &self.limits;
         let is_beyond = |count: usize, most: u64| count as u64 >= most;
-        if is_beyond(self.waiting.len(), limits.max_size) {
+        if is_beyond(self.waiting.own(), limits.max_size) {
             Some(Bound::Size)
         } else if self.waiting.bytes().saturating_add(submission.payload_bytes) > limits.max_bytes {
             Some(Bound::Bytes)
@@ -187,8 +191,9 @@ impl Requests {
             payload_bytes: submission.payload_bytes,
             queued_ms,
             half_ms,
+            is_want: submission.is_want,
         });
-        self.demands.count(index, priority, true);
+        self.demands.count(index, shown(priority, submission.is_want), true);
         self.halves.extend(half_ms.map(|half| (half, id)));
         self.pauses.extend(next_pause(&submission.avoid, now.elapsed_ms).map(|until| (until, id)));
         pool.watch(true);
@@ -197,7 +202,7 @@ impl Requests {
             ticket: Ticket(ids::pack(id, stamp)),
             place: Place(arrival),
             position: self.demands.ahead(index, priority),
-            size: self.waiting.len(),
+            size: self.waiting.own(),
         }
     }
 
@@ -235,7 +240,7 @@ impl Requests {
 
     /// A request has left those that wait.
     pub(super) fn forget<P>(&mut self, pool: &mut Pool<P>, id: RequestId, request: &Request) {
-        self.demands.count(request.demand, request.priority, false);
+        self.demands.count(request.demand, shown(request.priority, request.is_want), false);
         if let Some(half) = request.half_ms {
             self.halves.remove(&(half, id));
         }
@@ -247,6 +252,11 @@ impl Requests {
             pool.watch(false);
         }
     }
+}
+
+/// The priority under which a request is shown among those that wait; wants are shown under none.
+fn shown(priority: Priority, is_want: bool) -> Option<Priority> {
+    (!is_want).then_some(priority)
 }
 
 /// Counts a request on a worker.

@@ -46,6 +46,8 @@ pub struct Request {
     /// When it began to wait, and when it has waited for half of its queue time.
     pub queued_ms: u64,
     pub half_ms: Option<u64>,
+    /// It stands for requests that wait at another node.
+    pub is_want: bool,
     key: Option<KeyId>,
     /// It stands by itself, at this position, though it may have a key.
     alone_at: Option<u64>,
@@ -65,6 +67,7 @@ pub struct NewRequest<'a> {
     pub payload_bytes: u64,
     pub queued_ms: u64,
     pub half_ms: Option<u64>,
+    pub is_want: bool,
 }
 
 #[derive(Debug)]
@@ -98,6 +101,8 @@ pub struct Waiting {
     keys: Slab<FairKey>,
     key_ids: HashMap<Arc<[u8]>, KeyId>,
     bytes: u64,
+    /// How many stand for requests that wait at other nodes.
+    wants: usize,
     last_number: u64,
 }
 
@@ -105,6 +110,11 @@ impl Waiting {
     /// How many requests wait.
     pub fn len(&self) -> usize {
         self.requests.len()
+    }
+
+    /// How many of them wait here, and not at another node.
+    pub fn own(&self) -> usize {
+        self.requests.len() - self.wants
     }
 
     /// The bytes of their payloads.
@@ -145,6 +155,7 @@ impl Waiting {
         let key = new.fair_key.map(|bytes| self.key_of(bytes));
         let is_alone = key.is_none() || new.comes_back.is_some();
         self.bytes += new.payload_bytes;
+        self.wants += usize::from(new.is_want);
         let id = self.requests.insert(Request {
             stamp,
             demand: new.demand,
@@ -156,6 +167,7 @@ impl Waiting {
             payload_bytes: new.payload_bytes,
             queued_ms: new.queued_ms,
             half_ms: new.half_ms,
+            is_want: new.is_want,
             key,
             alone_at: is_alone.then_some(arrival),
         });
@@ -170,6 +182,7 @@ impl Waiting {
         self.leave_ring(id);
         let request = self.requests.try_remove(id)?;
         self.bytes -= request.payload_bytes;
+        self.wants -= usize::from(request.is_want);
         if let Some((id, key)) = request.key.and_then(|id| Some((id, self.keys.get_mut(id)?))) {
             key.waiting -= 1;
             if key.waiting == 0 {

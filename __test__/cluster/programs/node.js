@@ -1,0 +1,48 @@
+'use strict';
+
+// A node of a fleet in a process of its own, over NATS. It says its port to its parent.
+
+const { WorkerServer } = require('../../../index.js');
+const { natsAdapter } = require('../../../lib/cluster');
+const { connect } = require('@nats-io/transport-node');
+
+const { NATS_PORT, NODE_ID, PORT, HEARTBEAT_MS, TIMEOUT_MS } = process.env;
+
+async function main() {
+  const connection = await connect({
+    servers: `127.0.0.1:${NATS_PORT}`,
+    maxReconnectAttempts: -1,
+    reconnectTimeWait: 50,
+    pingInterval: 500,
+  });
+  const server = new WorkerServer({
+    port: Number(PORT),
+    host: '127.0.0.1',
+    drainOnSignals: true,
+    limits: { stopGraceMs: 500 },
+    cluster: {
+      adapter: natsAdapter(connection),
+      nodeId: NODE_ID,
+      heartbeatMs: Number(HEARTBEAT_MS),
+      timeoutMs: Number(TIMEOUT_MS),
+    },
+  });
+  await server.start();
+  process.on('message', (question) => {
+    if (question === 'info') process.send({ info: server.getClusterInfo(), workers: server.getWorkerInfo().length });
+  });
+  // The parent is gone.
+  process.on('disconnect', () => process.exit());
+  process.send({ port: server.port });
+  const timer = setInterval(async () => {
+    if (server.state !== 'stopped') return;
+    clearInterval(timer);
+    await connection.close();
+    process.disconnect();
+  }, 20);
+}
+
+main().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});

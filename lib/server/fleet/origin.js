@@ -1,0 +1,239 @@
+'use strict';
+
+const { now } = require('../../time/clock.js');
+const { DONE, ELSEWHERE, HELD } = require('../../requests/request.js');
+const { RemoteWorker } = require('./remote-worker.js');
+
+/** After so many refusals a request waits. */
+const MAX_DECLINES = 3;
+
+/** The requests of this server's callers that go to other nodes. */
+class Origin {
+  #fleet;
+  #dispatcher;
+  #slots;
+  #node;
+  #remoteWorkers;
+  #preferLocal;
+  #takeChunk;
+  /** What nodes have refused since their last heartbeat, as texts of demands, by node. */
+  #declined = new Map();
+
+  /**
+   * @param fleet `preferred(demand, affinity, avoid)`, `freeHere(demand)` and `flush()`, after which what was said leaves
+   * @param takeChunk takes a chunk of a stream in, as if it had come from a worker of this server
+   */
+  constructor({ fleet, dispatcher, slots, node, remoteWorkers, preferLocal, takeChunk }) {
+    this.#fleet = fleet;
+    this.#dispatcher = dispatcher;
+    this.#slots = slots;
+    this.#node = node;
+    this.#remoteWorkers = remoteWorkers;
+    this.#preferLocal = preferLocal;
+    this.#takeChunk = takeChunk;
+  }
+
+  // ---- Where a request goes ----
+
+  /**
+   * A request looks for a slot: first here, unless its affinity or the option says otherwise, then at another node
+   * with room, then it waits here.
+   *
+   * @param {(mayWait: boolean) => boolean} submitHere false if there is no slot here now, and it may not wait
+   */
+  submit(request, submitHere) {
+    const first = this.#goesFirstTo(request);
+    if (first !== null && this.#claim(request, first)) return;
+    if (submitHere(false)) return;
+    const rooms = this.#roomsFor(request);
+    if (rooms.length > 0 && this.#claim(request, freerOfTwo(rooms))) return;
+    submitHere(true);
+  }
+
+  /** The nodes with room for a request, as far as their heartbeats and their refusals tell. */
+  #roomsFor(request) {
+    if (request.declines >= MAX_DECLINES) return [];
+    const demand = this.#slots.demandTextOf(request);
+    const rooms = this.#remoteWorkers.rooms(demand, avoided(request));
+    return rooms.filter(({ node }) => !this.#declined.get(node)?.has(demand));
+  }
+
+  /** Where a request goes before a slot here is looked at, as `{ node, workerId? }`, or `null`. */
+  #goesFirstTo(request) {
+    const { affinity } = request.options;
+    if (request.declines >= MAX_DECLINES || (affinity === undefined && this.#preferLocal)) return null;
+    const demand = this.#slots.demandTextOf(request);
+    if (affinity !== undefined) {
+      const choice = this.#fleet.preferred(demand, affinity, avoided(request));
+      return typeof choice?.node === 'string' ? choice : null;
+    }
+    const rooms = this.#roomsFor(request);
+    if (rooms.length === 0) return null;
+    const own = { node: null, free: this.#fleet.freeHere(demand) };
+    const chosen = freerOfTwo(own.free > 0 ? [own, ...rooms] : rooms);
+    return chosen.node === null ? null : chosen;
+  }
+
+  /** Whether a request could ever be met at another node. */
+  couldMeet(request) {
+    return this.#remoteWorkers.couldMeet(this.#slots.demandTextOf(request));
+  }
+
+  // ---- Elsewhere ----
+
+  /** Asks a node to take a request. False if the node is gone. */
+  #claim(request, { node: nodeId, workerId }, offer) {
+    const forward = this.#node.claim(
+      nodeId,
+      claimOf(request, workerId, offer),
+      request.payloadText,
+      this.#listenerFor(request, nodeId),
+    );
+    if (forward === null) return false;
+    request.forward = forward;
+    request.state = ELSEWHERE;
+    request.stateEndsAt = Infinity;
+    // Until its node has said otherwise, it may be on a worker.
+    request.attempt += 1;
+    request.attempts += 1;
+    request.updateTraceContext();
+    request.nextSeq = 0;
+    this.#dispatcher.schedule(request);
+    this.#fleet.flush();
+    return true;
+  }
+
+  /** A request that waits here gets a slot that another node has kept for it. */
+  claimOffered(request, nodeId, number) {
+    return this.#claim(request, { node: nodeId }, number);
+  }
+
+  cancel(request, reason) {
+    this.#node.cancel(request.forward, reason);
+    this.#fleet.flush();
+  }
+
+  #listenerFor(request, nodeId) {
+    const dispatcher = this.#dispatcher;
+    const workerOf = (state) => new RemoteWorker(state, this.#node.workers.entryOf(nodeId, state.id));
+    return {
+      onTaken: (state, attempt) => {
+        request.declines = 0;
+        request.attempt = attempt;
+        request.record = workerOf(state);
+        request.lastRecord = request.record;
+        request.updateTraceContext();
+        if (request.options.onStarted === undefined) return;
+        dispatcher.call(request, 'onStarted', request.record.toInfo(), request.attempt);
+      },
+      onProgress: (text) => dispatcher.call(request, 'onProgress', parse(text)),
+      onChunk: (text, byteLength) => {
+        if (request.isStream) this.#takeChunk(request, parse(text), { byteLength });
+      },
+      onAway: () => {
+        request.record = null;
+      },
+      onBack: (state) => {
+        request.record = workerOf(state);
+      },
+      onDeclined: (why) => {
+        this.#leave(request);
+        request.attempt -= 1;
+        request.attempts -= 1;
+        request.updateTraceContext();
+        if (why === 'duplicate') {
+          const message = `A request with the id ${request.idText} is under way at the node of its worker`;
+          dispatcher.fail(request, dispatcher.error(request, 'DUPLICATE_ID', message));
+          return;
+        }
+        request.declines += 1;
+        this.#noteDecline(nodeId, this.#slots.demandTextOf(request));
+        dispatcher.submit(request);
+      },
+      onRejected: (workerId) => {
+        this.#leave(request);
+        dispatcher.sendOn(request, workerId);
+      },
+      onResult: (text) => {
+        this.#leave(request);
+        dispatcher.succeed(request, parse(text));
+      },
+      onError: ({ code, message, isRetryable }, dataText) => {
+        this.#leave(request);
+        const error = dispatcher.error(request, code, message, parse(dataText));
+        if (isRetryable) dispatcher.retry(request, error);
+        else dispatcher.fail(request, error);
+      },
+      onFreed: () => {
+        if (request.state === HELD) dispatcher.forget(request);
+      },
+      onLost: () => {
+        this.#leave(request);
+        dispatcher.retry(request, dispatcher.error(request, 'WORKER_LOST', 'The node of the worker was lost'));
+      },
+    };
+  }
+
+  #leave(request) {
+    request.forward = null;
+    request.record = null;
+    if (request.state === DONE) throw new Error(`the request ${request.requestId} has ended already`);
+  }
+
+  #noteDecline(nodeId, demand) {
+    let demands = this.#declined.get(nodeId);
+    if (demands === undefined) {
+      demands = new Set();
+      this.#declined.set(nodeId, demands);
+    }
+    demands.add(demand);
+  }
+
+  /** A node has said anew how much room it has, or is gone. */
+  forgetDeclines(nodeId) {
+    this.#declined.delete(nodeId);
+  }
+}
+
+const parse = (text) => (text === undefined ? undefined : JSON.parse(text));
+
+/** The workers that a request was on, or that rejected it: not those again while others have room. */
+function avoided({ triedOn, rejectedBy }) {
+  return [...(triedOn?.keys() ?? []), ...(rejectedBy?.keys() ?? [])];
+}
+
+/** Of two at random the one with more room. */
+function freerOfTwo(rooms) {
+  if (rooms.length === 1) return rooms[0];
+  const first = Math.floor(Math.random() * rooms.length);
+  const second = (first + 1 + Math.floor(Math.random() * (rooms.length - 1))) % rooms.length;
+  return rooms[first].free >= rooms[second].free ? rooms[first] : rooms[second];
+}
+
+/** What another node is told of a request. Members without a value are left out. */
+function claimOf(request, workerId, offer) {
+  const { options, rejectedBy, triedOn } = request;
+  const time = now();
+  const leftMs = request.timeoutAt - time;
+  const avoid = [...(triedOn?.keys() ?? [])].map((id) => [id, 0]);
+  for (const [id, { until }] of rejectedBy ?? []) avoid.push([id, Math.max(0, until - time)]);
+  return {
+    id: request.requestId,
+    a: request.attempt + 1,
+    m: request.model,
+    c: options.category,
+    x: options.modelMatch === 'exact',
+    w: options.workerId ?? workerId,
+    wh: options.where,
+    af: options.affinity,
+    p: options.priority,
+    ms: leftMs === Infinity ? undefined : Math.max(1, leftMs),
+    idle: options.idleTimeoutMs === Infinity ? undefined : options.idleTimeoutMs,
+    st: request.isStream ? true : undefined,
+    tr: request.traceText,
+    av: avoid.length > 0 ? avoid : undefined,
+    o: offer,
+  };
+}
+
+module.exports = { Origin };

@@ -1,0 +1,66 @@
+'use strict';
+
+const { toWorkerInfo } = require('../../workers/worker-info.js');
+
+/** What peers know of a worker of this server. */
+function entryOf(record, takesObjects) {
+  return {
+    id: record.id,
+    name: record.name,
+    sessionId: record.sessionId,
+    connectedAt: record.connectedAt.getTime(),
+    capabilities: record.capabilities,
+    takes: takesOf(record, takesObjects),
+  };
+}
+
+/** Which requests it takes: 'anything', 'objects' (only plain objects) or 'nothing'. */
+function takesOf(record, takesObjects) {
+  if (record.speaksRequests) return 'anything';
+  return takesObjects ? 'objects' : 'nothing';
+}
+
+/** How a worker of this server is at the moment, as the origin of a request is told. */
+function stateOf(record) {
+  return {
+    id: record.id,
+    status: record.status,
+    lastHeartbeat: record.lastHeartbeat.getTime(),
+    active: record.activeRequests,
+    completed: record.completedRequests,
+    pending: [...record.pendingRequests],
+    categories: [...record.categoryActiveRequests],
+  };
+}
+
+/**
+ * A worker of another node, as far as a request there needs it: its id, and its `WorkerInfo` as of when the request
+ * got it.
+ */
+class RemoteWorker {
+  #info;
+
+  /** @param state from `stateOf`, @param entry from `entryOf`, both of its node */
+  constructor(state, entry) {
+    this.id = state.id;
+    this.#info = {
+      id: state.id,
+      name: entry?.name ?? state.id,
+      status: state.status,
+      capabilities: entry?.capabilities ?? { models: [], maxConcurrentRequests: 0 },
+      sessionId: entry?.sessionId ?? '',
+      connectedAt: new Date(entry?.connectedAt ?? 0),
+      lastHeartbeat: new Date(state.lastHeartbeat),
+      activeRequests: state.active,
+      completedRequests: state.completed,
+      pendingRequests: new Set(state.pending),
+      categoryActiveRequests: new Map(state.categories),
+    };
+  }
+
+  toInfo() {
+    return toWorkerInfo(this.#info);
+  }
+}
+
+module.exports = { RemoteWorker, entryOf, stateOf };
