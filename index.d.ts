@@ -431,6 +431,49 @@ export interface ClusterNodeInfo {
  * The options of {@link WorkerServer}. They are read once, by its constructor. A name that isn't here is passed over, with a
  * process warning with the code `WORKER_SERVER_UNKNOWN_OPTION`.
  */
+/** A certificate chain and its key, in PEM. */
+export interface TlsCertificate {
+  /** The chain, the server's own certificate first. */
+  cert: string | Uint8Array;
+  /**
+   * The key of the first certificate, not encrypted: PKCS #8, PKCS #1 or SEC 1; RSA of 2,048 to 8,192 bits, P-256, P-384 or Ed25519.
+   */
+  key: string | Uint8Array;
+}
+
+/**
+ * TLS in the server's own process: version 1.2 or 1.3, ALPN `http/1.1`. What is wrong with it is a `TypeError` that names the member
+ * (`options.tls.key must be …`) and holds nothing of it.
+ */
+export interface TlsOptions extends TlsCertificate {
+  /** Certificates, in PEM, of the authorities whose client certificates are accepted. Required where `requestCert` is true. */
+  ca?: string | Uint8Array | undefined;
+  /**
+   * Whether clients are asked for a certificate.
+   *
+   * @defaultValue false
+   */
+  requestCert?: boolean | undefined;
+  /**
+   * Whether clients without a certificate are refused, where one is asked for. With false they are let in. A certificate that is shown
+   * must be verified by `ca` in any case.
+   *
+   * @defaultValue true
+   */
+  rejectUnauthorized?: boolean | undefined;
+  /**
+   * The oldest version of TLS that is accepted.
+   *
+   * @defaultValue 'TLSv1.2'
+   */
+  minVersion?: 'TLSv1.2' | 'TLSv1.3' | undefined;
+  /**
+   * Certificates by the host name that a client asks for (SNI), in any case; `*.example.com` stands for one label in front. A client that
+   * asks for another name, or for none, is shown `cert`.
+   */
+  sni?: Readonly<Record<string, TlsCertificate>> | undefined;
+}
+
 export interface WorkerServerOptions {
   /** The TCP port. 0 lets the system choose a free one, which {@link WorkerServer.port} then gives. */
   port: number;
@@ -479,6 +522,11 @@ export interface WorkerServerOptions {
    * @defaultValue none
    */
   trustProxy?: readonly string[] | undefined;
+  /**
+   * TLS for everything on the port: workers, HTTP requests and endpoints. Without it the port is plain. See {@link TlsOptions}, and
+   * {@link WorkerServer.setSecureContext} for new certificates without a restart.
+   */
+  tls?: TlsOptions | undefined;
   /**
    * Whether other processes may listen on the same port (`SO_REUSEPORT`), with this same option and of the same user. The system
    * then gives each connection to one of them. In a worker process of `node:cluster` the port is shared without it.
@@ -800,6 +848,15 @@ export declare class WorkerServer {
    * @param options `incrementCompleted` (default false) counts the request in {@link WorkerInfo.completedRequests}.
    */
   releaseRequest(requestId: string, options?: { incrementCompleted?: boolean | undefined }): void;
+
+  /**
+   * Replaces {@link WorkerServerOptions.tls} as a whole, such as by a renewed certificate: handshakes from now on go by it, and resume no
+   * session of before. Connections whose handshake is done stay. May be called in every state.
+   *
+   * @throws A `TypeError` as the constructor does; then nothing has changed.
+   * @throws An `Error` if the server was made without `tls`.
+   */
+  setSecureContext(tls: TlsOptions): void;
 
   /**
    * Adds an HTTP handler, before or after {@link WorkerServer.start}. Handlers are asked in order until one returns true, or a

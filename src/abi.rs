@@ -29,6 +29,9 @@ pub enum EventKind {
     Closed,
     /// A connection for Node; `a`: its number in the [`Sockets`](crate::batch::Sockets), `b`: the place of what was read.
     Connection,
+    /// The same, encrypted: behind what was read stand whose it is, as [`origin_text`](crate::batch::origin_text) has it, and the certificates of the
+    /// peer.
+    SecureConnection,
     /// A log line; `a`: its level, `b`: the place of its message. Its context follows as JSON text, empty if it has none.
     Log,
     /// The server has stopped.

@@ -5,15 +5,18 @@
 
 use std::collections::HashMap;
 use std::ptr;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use napi::bindgen_prelude::{Buffer, Float64Array, ToNapiValue};
 use napi::{Result, check_status, sys};
+use serde_json::json;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::abi::{self, EventKind};
 use super::shared_memory::Doubles;
 use worker_server::Server;
+use worker_server::accept::addresses::{Addresses, Origin, Secured};
 use worker_server::accept::descriptor::{Descriptor, Lent};
 use worker_server::events::Event;
 use worker_server::peer::PeerId;
@@ -103,6 +106,28 @@ impl Row {
     }
 }
 
+/// Whose a connection is, as JSON that JavaScript reads; `security` only if it is encrypted. Its certificates are not in it, but how many
+/// there are.
+pub fn origin_text(origin: &Origin) -> String {
+    let Addresses { remote, local } = origin.addresses;
+    let security = origin.security.as_ref().map(|security| {
+        json!({
+            "protocol": security.protocol,
+            "serverName": security.server_name,
+            "hasAlpn": security.has_alpn,
+            "certificates": security.certificates.len(),
+        })
+    });
+    json!({
+        "remoteAddress": remote.ip().to_string(),
+        "remotePort": remote.port(),
+        "localAddress": local.ip().to_string(),
+        "localPort": local.port(),
+        "security": security,
+    })
+    .to_string()
+}
+
 /// The state of many workers, row after row.
 pub fn rows(snapshots: impl IntoIterator<Item = Snapshot>) -> Vec<f64> {
     snapshots.into_iter().flat_map(|snapshot| row_of(&snapshot)).collect()
@@ -123,6 +148,8 @@ fn row_of(snapshot: &Snapshot) -> [f64; ROW_FIELDS] {
 pub struct Sockets {
     waiting: HashMap<u32, Descriptor>,
     taken: HashMap<u32, Lent>,
+    /// What is known of each encrypted one that is open.
+    secured: HashMap<u32, Secured>,
     last: u32,
 }
 
@@ -146,6 +173,21 @@ impl Sockets {
         if let Some(socket) = self.taken.remove(&number) {
             socket.give_away();
         }
+    }
+
+    /// Whether the peer of an encrypted connection was lost: for when its socket ends.
+    pub fn is_peer_lost(&self, number: u32) -> bool {
+        self.secured.get(&number).is_some_and(|secured| secured.is_lost.load(Ordering::SeqCst))
+    }
+
+    /// Whose an encrypted connection is.
+    pub fn origin(&self, number: u32) -> Option<Origin> {
+        self.secured.get(&number).map(|secured| secured.origin.clone())
+    }
+
+    /// The socket of an encrypted connection is closed.
+    pub fn forget_peer(&mut self, number: u32) {
+        self.secured.remove(&number);
     }
 
     /// The descriptor is not needed, and closed.
@@ -237,9 +279,18 @@ impl Packer<'_> {
             }
             Event::Register { peer, text, .. } => (EventKind::Register, peer.id, self.text(text), 0.0),
             Event::Closed { peer, code, reason } => (EventKind::Closed, peer.id, f64::from(code), self.text(reason)),
-            Event::Connection { socket, head } => {
+            Event::Connection { socket, head, secured } => {
                 let head = self.extra(Extra::Bytes(head));
-                (EventKind::Connection, 0, f64::from(self.sockets.add(socket)), head)
+                let number = self.sockets.add(socket);
+                let kind = match secured {
+                    None => EventKind::Connection,
+                    Some(secured) => {
+                        self.origin(&secured.origin);
+                        self.sockets.secured.insert(number, *secured);
+                        EventKind::SecureConnection
+                    }
+                };
+                (kind, 0, f64::from(number), head)
             }
             Event::Log { line, .. } => {
                 let message = self.text(Utf8Bytes::from_static(line.message));
@@ -256,6 +307,14 @@ impl Packer<'_> {
     fn write_event(&mut self, kind: EventKind, peer: PeerId, a: f64, b: f64) {
         let event: [f64; EVENT_FIELDS] = [f64::from(kind as u8), peer as f64, a, b];
         self.write(&event);
+    }
+
+    /// Whose a connection is: see [`origin_text`]; then its certificates, each by itself.
+    fn origin(&mut self, origin: &Origin) {
+        self.text(origin_text(origin).into());
+        for certificate in origin.security.iter().flat_map(|security| &security.certificates) {
+            self.extra(Extra::Bytes(certificate.clone().into()));
+        }
     }
 
     fn text(&mut self, text: Utf8Bytes) -> f64 {

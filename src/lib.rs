@@ -13,6 +13,7 @@ pub mod options;
 pub mod outgoing;
 pub mod remote_workers;
 pub mod requests;
+pub mod secure_context;
 pub mod server;
 pub mod shared_memory;
 pub mod standalone;

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use napi::Status;
-use napi::bindgen_prelude::{Float64Array, Float64ArraySlice, Function, Latin1String, Result};
+use napi::bindgen_prelude::{Buffer, Float64Array, Float64ArraySlice, Function, Latin1String, Result};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
 use super::abi::{MAX_BYTES, MAX_EVENTS, REQUEST_FIELDS};
-use super::batch::{Batch, Extra, Row, Sockets, rows};
+use super::batch::{Batch, Extra, Row, Sockets, origin_text, rows};
 use super::notes::Notes;
 use super::options::{NativeOptions, whole};
 use super::outgoing::OutgoingText;
+use super::secure_context::NativeSecureContext;
 use super::shared_memory::{Doubles, NativeSubmissions};
 use worker_server::Server;
-use worker_server::accept::addresses::Addresses;
 use worker_server::membership::Features;
 use worker_server::outbox::buffered_amounts::PAGE_SLOTS;
 use worker_server_core::log::Level;
@@ -74,7 +74,11 @@ impl NativeServer {
     /// # Errors
     /// Throws if the port can't be bound, with the system's error code.
     #[napi(constructor, catch_unwind)]
-    pub fn new(options: NativeOptions, wake: Function<(), ()>) -> Result<Self, String> {
+    pub fn new(
+        options: NativeOptions,
+        wake: Function<(), ()>,
+        secure_context: Option<&NativeSecureContext>,
+    ) -> Result<Self, String> {
         let wake = wake
             .build_threadsafe_function()
             .callee_handled::<false>()
@@ -83,8 +87,9 @@ impl NativeServer {
         let wake: Arc<Mutex<Option<Wake>>> = Arc::new(Mutex::new(Some(wake)));
         let notifier = Arc::clone(&wake);
         let shares_memory = options.shares_memory;
+        let secure_context = secure_context.map(|context| context.0.clone());
         let start = AssertUnwindSafe(|| {
-            Server::start(options.into(), move || {
+            Server::start_with(options.into(), secure_context, move || {
                 if let Some(wake) = &*notifier.lock() {
                     wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
                 }
@@ -190,6 +195,18 @@ impl NativeServer {
     #[napi(catch_unwind)]
     pub fn take_socket(&self, number: u32) -> Option<i32> {
         self.sockets.lock().take(number)
+    }
+
+    /// See [`Sockets::is_peer_lost`].
+    #[napi(catch_unwind)]
+    pub fn is_peer_lost(&self, number: u32) -> bool {
+        self.sockets.lock().is_peer_lost(number)
+    }
+
+    /// See [`Sockets::forget_peer`].
+    #[napi(catch_unwind)]
+    pub fn forget_peer(&self, number: u32) {
+        self.sockets.lock().forget_peer(number);
     }
 
     /// Node has made a socket of the descriptor, and will close it.
@@ -347,21 +364,29 @@ impl NativeServer {
         self.server.add_endpoint(&path);
     }
 
-    /// See [`Server::relayed_from`]: address and port of the peer, then of this server.
+    /// See [`Server::relayed_from`]: the text of [`origin_text`], and the certificates behind it.
     #[napi(catch_unwind)]
-    pub fn relayed_from(&self, relay_port: u16) -> Option<(String, u16, String, u16)> {
-        let Addresses { remote, local } = self.server.relayed_from(relay_port)?;
-        Some((remote.ip().to_string(), remote.port(), local.ip().to_string(), local.port()))
+    pub fn relayed_from(&self, relay_port: u16) -> Option<(String, Vec<Buffer>)> {
+        let origin = self.server.relayed_from(relay_port)?;
+        let certificates = origin.security.iter().flat_map(|security| &security.certificates);
+        Some((origin_text(&origin), certificates.map(|certificate| certificate.clone().into()).collect()))
     }
 
-    /// See [`Server::take_back`].
+    /// See [`Server::set_secure_context`].
+    #[napi(catch_unwind)]
+    pub fn set_secure_context(&self, context: &NativeSecureContext) -> bool {
+        self.server.set_secure_context(context.0.clone())
+    }
+
+    /// See [`Server::take_back`]. An encrypted connection is named by its number too.
     ///
     /// # Errors
     /// Throws if the descriptor can't be duplicated.
     #[napi(catch_unwind)]
-    pub fn take_back(&self, fd: i32, head: &[u8]) -> Result<(), String> {
+    pub fn take_back(&self, fd: i32, head: &[u8], number: Option<u32>) -> Result<(), String> {
+        let origin = number.and_then(|number| self.sockets.lock().origin(number));
         // SAFETY: JavaScript waits in this call, and holds the socket whose descriptor it passed.
-        unsafe { self.server.take_back(fd, head) }.map_err(|error| system_error(&error))
+        unsafe { self.server.take_back(fd, head, origin) }.map_err(|error| system_error(&error))
     }
 
     /// See [`Server::stop`].

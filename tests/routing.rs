@@ -101,7 +101,7 @@ async fn a_worker_upgrade_behind_http_requests_can_be_given_back_by_its_descript
     let mut read = vec![0; bytes.len()];
     soon(stream.read_exact(&mut read)).await.unwrap();
     // SAFETY: `stream` is open.
-    unsafe { app.server.take_back(stream.as_raw_fd(), &read) }.unwrap();
+    unsafe { app.server.take_back(stream.as_raw_fd(), &read, None) }.unwrap();
     drop(stream);
     assert!(raw.head().await.starts_with("HTTP/1.1 101 "));
     assert!(String::from_utf8(raw.frame().await.1).unwrap().contains(r#""success":true"#));
@@ -113,7 +113,7 @@ async fn a_worker_upgrade_behind_http_requests_can_be_given_back_by_its_descript
 async fn a_descriptor_that_is_not_open_is_not_taken_back() {
     let app = App::start(ServerConfig::default());
     // SAFETY: it is negative.
-    assert!(unsafe { app.server.take_back(-1, b"") }.is_err());
+    assert!(unsafe { app.server.take_back(-1, b"", None) }.is_err());
 }
 
 #[tokio::test]
@@ -126,8 +126,8 @@ async fn with_a_relay_port_bytes_are_relayed_and_the_peers_address_can_be_asked_
     raw.write(head).await;
     let (mut inner, from) = soon(node.accept()).await.unwrap();
     let ends = app.server.relayed_from(from.port()).expect("it is relayed");
-    assert_eq!(ends.remote.port(), raw.0.local_addr().unwrap().port());
-    assert_eq!(ends.local.port(), app.port());
+    assert_eq!(ends.addresses.remote.port(), raw.0.local_addr().unwrap().port());
+    assert_eq!(ends.addresses.local.port(), app.port());
     let mut received = vec![0; head.len()];
     soon(inner.read_exact(&mut received)).await.unwrap();
     assert_eq!(received, head);

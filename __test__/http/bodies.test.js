@@ -1,12 +1,12 @@
 'use strict';
 
 const crypto = require('crypto');
-const http = require('http');
 const { once } = require('events');
 const { PassThrough, pipeline } = require('stream');
 const { startServer, nextCall } = require('../support/server');
 const { request, readAll } = require('../support/http');
 const { rawConnect } = require('../support/raw');
+const { http } = require('../support/transport');
 
 /** Answers with method, url and body. */
 async function echo(req, res) {

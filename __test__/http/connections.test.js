@@ -1,9 +1,9 @@
 'use strict';
 
-const http = require('http');
 const { startServer } = require('../support/server');
 const { request, readAll, answering } = require('../support/http');
 const { rawConnect, RawWebSocket } = require('../support/raw');
+const { http, isSecure, reset } = require('../support/transport');
 
 /** Answers with method, url and body. */
 async function echo(req, res) {
@@ -68,7 +68,6 @@ test('a client of HTTP/1.0 gets its response and the end of the connection', asy
 test.each([
   ['text that is no HTTP', 'garbage\r\n\r\n'],
   ['text of one line', 'hello there, server\r\n'],
-  ['the start of a TLS connection', Buffer.from('16030100050100000a0d0a0d0a', 'hex')],
   ['a header without a colon', 'GET / HTTP/1.1\r\nHost: h\r\nwrong\r\n\r\n'],
   ['a version that does not exist', 'GET / HTTP/9.9\r\nHost: h\r\n\r\n'],
 ])('%s is answered with 400, and the server goes on', async (_, bytes) => {
@@ -77,6 +76,17 @@ test.each([
   raw.write(bytes);
   expect(await raw.end()).toMatch(/^HTTP\/1\.1 400 Bad Request/);
   expect((await request(port)).text).toBe('fine');
+});
+
+test('what begins like TLS is closed at once on a plain port; within TLS it is no HTTP', async () => {
+  const { port, log } = await startServer({}, (server) => server.addHttpHandler(answering('fine')));
+  const raw = await rawConnect(port);
+  raw.write(Buffer.from('16030100050100000a0d0a0d0a', 'hex'));
+  expect(await raw.end()).toMatch(isSecure ? /^HTTP\/1\.1 400 Bad Request/ : /^$/);
+  expect((await request(port)).text).toBe('fine');
+  const line = ['warn', 'TLS on a plain port', { remoteAddress: '127.0.0.1' }];
+  const lines = log.lines.filter(({ level }) => level === 'warn');
+  expect(lines.map(({ level, message, context }) => [level, message, context])).toEqual(isSecure ? [] : [line]);
 });
 
 test('a connection that says nothing and leaves does no harm', async () => {
@@ -110,7 +120,7 @@ test('a connection that is reset in the middle of a response does no harm', asyn
   const raw = await rawConnect(port);
   raw.write('GET /endless HTTP/1.1\r\nHost: h\r\n\r\n');
   await raw.text(/200 OK/);
-  raw.socket.resetAndDestroy();
+  reset(raw.socket);
   await close;
   expect((await request(port)).text).toBe('fine');
   expect(log.lines.filter((line) => line.level === 'error')).toEqual([]);

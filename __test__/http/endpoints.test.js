@@ -1,12 +1,12 @@
 'use strict';
 
-const http = require('http');
 const WebSocket = require('ws');
 const { once } = require('events');
 const { startServer, createServer, nextCall } = require('../support/server');
 const { request, answering } = require('../support/http');
 const { openSocket, openWorker } = require('../support/socket');
 const { RawWebSocket, frame, json, registration, rawConnect, upgradeHead, TEXT } = require('../support/raw');
+const { http } = require('../support/transport');
 
 /** Sends back what it gets, with a word in front. */
 function echo(word) {

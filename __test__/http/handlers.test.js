@@ -1,9 +1,9 @@
 'use strict';
 
-const http = require('http');
 const { once } = require('events');
 const { startServer, createServer } = require('../support/server');
 const { request, answering } = require('../support/http');
+const { http } = require('../support/transport');
 
 test('a server without HTTP handlers answers 404 with a JSON body', async () => {
   const { port } = await startServer();

@@ -5,6 +5,7 @@
 const { once } = require('events');
 const { startServer, until } = require('../support/server');
 const { answering, readAll } = require('../support/http');
+const { reset } = require('../support/transport');
 const { RawWebSocket, rawConnect, upgradeHead, frame, json, registration, TEXT } = require('../support/raw');
 
 const frameOf = (raw) => RawWebSocket.prototype.frame.call(raw);
@@ -198,7 +199,7 @@ describe.each(BOTH)('an upgrade of %s', (_, path) => {
         asked += 1;
         return asked > 20;
       });
-      raw.socket.resetAndDestroy();
+      reset(raw.socket);
       await until(() => events.length === 3);
       expect(events.sort()).toEqual(['request /1', 'request /2', 'response /1']);
       expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);

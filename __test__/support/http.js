@@ -2,8 +2,8 @@
 
 // HTTP requests by Node's own client.
 
-const http = require('http');
 const { once } = require('events');
+const { http } = require('./transport.js');
 
 /** Reads a whole stream. */
 async function readAll(stream) {

@@ -2,10 +2,10 @@
 
 // Bare TCP and bare WebSocket frames: for what no well-behaved client sends.
 
-const net = require('net');
 const crypto = require('crypto');
 const { once } = require('events');
 const { onCleanup } = require('./cleanup');
+const { CONNECTED, connect } = require('./transport.js');
 
 /** A TCP connection of which everything that arrives is kept. */
 class RawConnection {
@@ -77,8 +77,8 @@ class RawConnection {
 
 /** A bare TCP connection. */
 async function rawConnect(port, host = '127.0.0.1') {
-  const socket = net.connect({ port, host, allowHalfOpen: true });
-  await once(socket, 'connect');
+  const socket = connect({ port, host, allowHalfOpen: true });
+  await once(socket, CONNECTED);
   return new RawConnection(socket);
 }
 
@@ -147,8 +147,8 @@ function closePayload(code, reason = '') {
 class RawWebSocket extends RawConnection {
   /** Sends the upgrade, with `after` in the same packet, and resolves when the server has switched. */
   static async connect(port, { path = '/', headers, after = Buffer.alloc(0), host = '127.0.0.1' } = {}) {
-    const socket = net.connect({ port, host });
-    await once(socket, 'connect');
+    const socket = connect({ port, host });
+    await once(socket, CONNECTED);
     const raw = new RawWebSocket(socket);
     raw.write(Buffer.concat([Buffer.from(upgradeHead(path, headers)), after]));
     raw.head = await raw.until(() => {

@@ -5,11 +5,12 @@
 const implementation = require('./package.js');
 const { endedTests, onCleanup } = require('./cleanup.js');
 const { recordingLogger } = require('./logger.js');
+const { serverOptions } = require('./transport.js');
 
 /** A server that isn't started yet, and the log it writes to. `from` is the package to take it from. */
 function createServer(options = {}, from = implementation) {
   const log = recordingLogger();
-  const server = new from.WorkerServer({ port: 0, logger: log, ...options });
+  const server = new from.WorkerServer({ port: 0, logger: log, ...serverOptions, ...options });
   onCleanup(() => server.stop());
   // Answers nothing: see sync() in worker.js.
   server.syncs = new Map();

@@ -6,13 +6,14 @@ const WebSocket = require('ws');
 const { once } = require('events');
 const { onCleanup } = require('./cleanup');
 const { registration } = require('./raw');
+const { clientOptions, webSocketScheme } = require('./transport');
 
 /**
  * An open WebSocket. `next()` gives its messages one by one as text, `nextJson()` as values; `closed` resolves with
  * `{ code, reason }`.
  */
 async function openSocket(port, path = '/', options = {}) {
-  const ws = new WebSocket(`ws://127.0.0.1:${port}${path}`, options);
+  const ws = new WebSocket(`${webSocketScheme}://127.0.0.1:${port}${path}`, { ...clientOptions, ...options });
   onCleanup(() => ws.terminate());
   const messages = [];
   const waiting = [];
@@ -48,7 +49,7 @@ async function openWorker(port, workerId, more = {}, path = '/') {
 
 /** Resolves with the status of the response to an upgrade that must be refused. */
 async function refusedUpgrade(port, path = '/') {
-  const ws = new WebSocket(`ws://127.0.0.1:${port}${path}`);
+  const ws = new WebSocket(`${webSocketScheme}://127.0.0.1:${port}${path}`, clientOptions);
   onCleanup(() => ws.terminate());
   ws.on('error', () => {});
   const [, response] = await once(ws, 'unexpected-response');

@@ -3,6 +3,7 @@
 // A worker, on a real `ws` client.
 
 const WebSocket = require('ws');
+const { clientOptions, webSocketScheme } = require('./transport.js');
 
 const opened = new Set();
 let nextSync = 1;
@@ -34,7 +35,10 @@ class WorkerClient {
     this.frames = [];
     this.unread = [];
     this.readers = [];
-    this.ws = new WebSocket(`ws://localhost:${server.port}${path}`, protocols, options);
+    this.ws = new WebSocket(`${webSocketScheme}://localhost:${server.port}${path}`, protocols, {
+      ...clientOptions,
+      ...options,
+    });
     opened.add(this.ws);
     this.opened = new Promise((resolve, reject) => {
       this.ws.once('open', resolve);

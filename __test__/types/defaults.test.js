@@ -39,6 +39,7 @@ const INTERFACES = [
     inWords: ['acceptUnregistered', 'allowedOrigins', 'host', 'trustProxy', 'workerPath'],
   },
   { file: 'index.d.ts', name: 'ClusterOptions', values: CLUSTER_DEFAULTS, inWords: ['nodeId'] },
+  { file: 'index.d.ts', name: 'TlsOptions', values: defaults.tls, inWords: [] },
   {
     file: 'lib/requests/types.d.ts',
     name: 'RequestOptions',

@@ -64,7 +64,7 @@ pub fn run(input: &[u8]) {
     let head = [HEAD.as_bytes(), early].concat();
     // A socket is a socket: this spares a TCP connection, and its port, for every input.
     // SAFETY: `theirs` is open.
-    unsafe { RUNNING.server.take_back(theirs.as_raw_fd(), &head) }.expect("the server takes it");
+    unsafe { RUNNING.server.take_back(theirs.as_raw_fd(), &head, None) }.expect("the server takes it");
     drop(theirs);
     let mut peer = Peer { socket: ours, received: Vec::new(), since: Instant::now(), told: Vec::new(), end: None };
     for piece in pieces {

@@ -9,6 +9,7 @@ const {
   Register: REGISTER,
   Closed: CLOSED,
   Connection: CONNECTION,
+  SecureConnection: SECURE_CONNECTION,
   Log: LOG,
   Stopped: STOPPED,
   Slots: SLOTS,
@@ -99,4 +100,16 @@ class Batch {
   }
 }
 
-module.exports = { Batch, TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED, SLOTS, BARRIER };
+module.exports = {
+  Batch,
+  TEXTS,
+  MESSAGE,
+  REGISTER,
+  CLOSED,
+  CONNECTION,
+  SECURE_CONNECTION,
+  LOG,
+  STOPPED,
+  SLOTS,
+  BARRIER,
+};

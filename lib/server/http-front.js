@@ -6,6 +6,7 @@ const { clearTimeout, setTimeout } = require('node:timers');
 
 const { describeError } = require('../workers/handlers.js');
 const { EndpointSockets } = require('./endpoint-sockets.js');
+const { noticeLoss, showPeer } = require('./peer-socket.js');
 const { asksForWebSocket, hasBody, headOf, headWithoutUpgrade, pathOf } = require('./upgrade-request.js');
 
 const NO_OP = () => {};
@@ -14,6 +15,8 @@ const NO_OP = () => {};
 const UNANSWERED = Symbol('unanswered');
 /** On a socket: what to do when there are none. */
 const ON_ANSWERED = Symbol('onAnswered');
+/** On an encrypted socket: the number by which the native side knows it. */
+const NUMBER = Symbol('number');
 /** On a socket: the request whose wish for an upgrade was passed over, and which comes again without it. */
 const PASSED_OVER = Symbol('passedOver');
 
@@ -121,8 +124,8 @@ class HttpFront {
     this.#server.emit('listening');
   }
 
-  /** Serves the connection that the native side has under a number, and what was read of it. */
-  acceptNumbered(number, head) {
+  /** Serves the connection that the native side has under a number, and what was read of it. `peer` is for `showPeer`, if it is needed. */
+  acceptNumbered(number, head, peer) {
     const fd = this.#getNative().takeSocket(number);
     // The native side has closed them all.
     if (typeof fd !== 'number') return;
@@ -135,6 +138,11 @@ class HttpFront {
       return;
     }
     this.#getNative().confirmSocket(number);
+    if (peer !== undefined) {
+      showPeer(socket, ...peer);
+      noticeLoss(socket, number, this.#getNative());
+      socket[NUMBER] = number;
+    }
     if (head.length > 0) socket.unshift(head);
     this.accept(socket);
   }
@@ -353,7 +361,7 @@ class HttpFront {
   #returnToWorkers(req, socket, head) {
     const fd = socket._handle?.fd ?? -1;
     try {
-      this.#getNative().takeBack(fd, Buffer.concat([headOf(req), head, ...readOut(socket)]));
+      this.#getNative().takeBack(fd, Buffer.concat([headOf(req), head, ...readOut(socket)]), socket[NUMBER]);
       // Closes only this side's descriptor: the connection lives on in the other.
       socket.destroy();
     } catch (error) {

@@ -13,6 +13,7 @@ const { readClusterOptions } = require('../cluster/options.js');
 const { readModelMatch, readQueueOptions } = require('../requests/options.js');
 const { readRequestTypes } = require('../requests/request-types.js');
 const { DOOR_OPTION_NAMES, readDoorOptions } = require('./door-options.js');
+const { readSecureContext } = require('./secure-context.js');
 const { DEFAULT_SIGNALS } = require('./signal-drain.js');
 const { readTokens, warnOfEmptyToken } = require('./tokens.js');
 
@@ -25,6 +26,7 @@ const OPTION_NAMES = [
   'authToken',
   'acceptUnregistered',
   ...DOOR_OPTION_NAMES,
+  'tls',
   ...Object.keys(DEFAULTS),
   'queue',
   'requestTypes',
@@ -75,6 +77,7 @@ function readOptions(options) {
     queue: readQueueOptions(options.queue),
     modelMatch: readModelMatch(options.modelMatch),
     requestTypes: readRequestTypes(options.requestTypes),
+    tls: readSecureContext(options.tls),
     drainOnSignals: readDrainOnSignals(options.drainOnSignals),
     injectTrace: readInjectTrace(options.injectTrace),
     cluster: readClusterOptions(options.cluster),

@@ -2,6 +2,8 @@
 
 const net = require('node:net');
 
+const { showPeer } = require('./peer-socket.js');
+
 const NO_OP = () => {};
 
 /**
@@ -41,7 +43,7 @@ class Relay {
 
   /**
    * @param accept called with each socket, which tells the real addresses
-   * @param endsOf tells address and port of both ends of the connection that is relayed from a loopback port, if one is
+   * @param endsOf tells whose connection is relayed from a loopback port, if one is: see `showPeer`
    * @param onError called with what goes wrong when a socket is accepted
    */
   deliver(accept, endsOf, onError) {
@@ -53,13 +55,7 @@ class Relay {
         socket.destroy();
         return;
       }
-      const [remoteAddress, remotePort, localAddress, localPort] = ends;
-      const family = (address) => (net.isIPv6(address) ? 'IPv6' : 'IPv4');
-      const remote = { remoteAddress, remotePort, remoteFamily: family(remoteAddress) };
-      const local = { localAddress, localPort, localFamily: family(localAddress) };
-      for (const [name, value] of Object.entries({ ...remote, ...local })) {
-        Object.defineProperty(socket, name, { value, configurable: true });
-      }
+      showPeer(socket, ...ends);
       accept(socket);
     };
   }

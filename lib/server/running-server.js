@@ -1,7 +1,18 @@
 'use strict';
 
 const { Drain, RETRY_AFTER_S } = require('./drain.js');
-const { TEXTS, MESSAGE, REGISTER, CLOSED, CONNECTION, LOG, STOPPED, SLOTS, BARRIER } = require('./event-batch.js');
+const {
+  TEXTS,
+  MESSAGE,
+  REGISTER,
+  CLOSED,
+  CONNECTION,
+  SECURE_CONNECTION,
+  LOG,
+  STOPPED,
+  SLOTS,
+  BARRIER,
+} = require('./event-batch.js');
 const { EventLoop } = require('./event-loop.js');
 const { Submissions } = require('./submissions.js');
 const { describeError, writeLine } = require('../workers/handlers.js');
@@ -107,7 +118,7 @@ class RunningServer {
     }
   }
 
-  #bind(settings) {
+  #bind({ tls, ...settings }) {
     try {
       this.#native = new native.NativeServer(
         {
@@ -118,6 +129,7 @@ class RunningServer {
           sharesMemory: MEMORY_IS_SHARED,
         },
         () => this.#events.drain(),
+        tls,
       );
     } catch (error) {
       throw listenError(error, settings.host, settings.port);
@@ -198,6 +210,10 @@ class RunningServer {
 
   get stopping() {
     return this.#stopped !== null;
+  }
+
+  setSecureContext(context) {
+    this.#native.setSecureContext(context);
   }
 
   addEndpoint(path) {
@@ -380,7 +396,7 @@ class RunningServer {
   /** Something went wrong with an event of that kind, or, if it is undefined, before there was an event. */
   #complain(kind, thrown) {
     const context = { error: describeError(thrown) };
-    if (kind === CONNECTION) this.#logger.error('HTTP server error', context);
+    if (kind === CONNECTION || kind === SECURE_CONNECTION) this.#logger.error('HTTP server error', context);
     else this.#logger.error('Worker WebSocket error', context);
   }
 
@@ -402,6 +418,9 @@ class RunningServer {
         break;
       case CONNECTION:
         this.#front.acceptNumbered(a, extras[b]);
+        break;
+      case SECURE_CONNECTION:
+        this.#front.acceptNumbered(a, extras[b], certifiedPeer(extras, b + 1));
         break;
       case LOG:
         writeLine(this.#logger, LEVELS[a], extras[b], extras[b + 1]);
@@ -439,6 +458,12 @@ class RunningServer {
     // Its worker was replaced, or registered again without the feature.
     return SERVER_TYPES.has(message.type);
   }
+}
+
+/** Whose a connection is: the text at that place of the extras, and the certificates behind it. */
+function certifiedPeer(extras, at) {
+  const { certificates } = JSON.parse(extras[at]).security;
+  return [extras[at], extras.slice(at + 1, at + 1 + certificates)];
 }
 
 module.exports = { RunningServer };

@@ -10,6 +10,7 @@ const { readOptions } = require('./options.js');
 const { readPerMessageDeflate } = require('./per-message-deflate.js');
 const { Relay } = require('./relay.js');
 const { RunningServer } = require('./running-server.js');
+const { readSecureContext } = require('./secure-context.js');
 const { Serializer } = require('./serializer.js');
 const { SETTINGS } = require('./settings.js');
 const { SignalDrain } = require('./signal-drain.js');
@@ -107,9 +108,9 @@ class WorkerServer {
       if (options.host !== undefined) options.host = (await dns.lookup(options.host)).address;
       if (Relay.isNeeded()) relay = await Relay.listen();
       // They may have been changed meanwhile.
-      const { authTokens } = this.#options;
+      const { authTokens, tls } = this.#options;
       this.#running = new RunningServer({
-        options: { ...options, authTokens },
+        options: { ...options, authTokens, tls },
         handlers: this.#handlers,
         httpHandlers: this.#httpHandlers,
         endpoints: this.#endpoints,
@@ -313,6 +314,16 @@ class WorkerServer {
 
   releaseRequest(requestId, options) {
     this.#running?.release(requestId, options?.incrementCompleted === true);
+  }
+
+  setSecureContext(tls) {
+    if (this.#options.tls === undefined) {
+      throw new Error('setSecureContext() needs a server that was made with the option tls');
+    }
+    const context = readSecureContext(tls);
+    if (context === undefined) throw new TypeError('options.tls must be an object, got undefined');
+    this.#options.tls = context;
+    this.#running?.setSecureContext(context);
   }
 
   addHttpHandler(handler) {

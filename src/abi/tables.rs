@@ -3,6 +3,7 @@
 use napi_derive::napi;
 
 use crate::options::{NativeLimits, ms};
+use worker_server::tls::secure_context::{self, MinVersion};
 use worker_server_core::config::{ServerConfig, defaults};
 use worker_server_core::log::Level;
 use worker_server_core::models::ModelMatch;
@@ -34,6 +35,8 @@ pub struct Tables {
     pub priorities: Vec<&'static str>,
     /// The option `modelMatch`.
     pub model_matches: Vec<&'static str>,
+    /// The option `tls.minVersion`. Versions cross as their places.
+    pub tls_versions: Vec<&'static str>,
     /// What holds where an option is not given.
     pub defaults: Defaults,
 }
@@ -49,6 +52,7 @@ pub struct Defaults {
     pub queue: QueueDefaults,
     pub request: RequestDefaults,
     pub drain: DrainDefaults,
+    pub tls: TlsDefaults,
 }
 
 /// Of `WorkerServerOptions`.
@@ -99,6 +103,15 @@ pub struct DrainDefaults {
     pub timeout_ms: f64,
 }
 
+/// Of `TlsOptions`.
+#[napi(object, object_from_js = false)]
+#[allow(missing_docs, reason = "the fields are those of Material")]
+pub struct TlsDefaults {
+    pub request_cert: bool,
+    pub reject_unauthorized: bool,
+    pub min_version: &'static str,
+}
+
 /// All tables.
 #[napi(namespace = "abi", catch_unwind)]
 pub fn tables() -> Tables {
@@ -109,6 +122,7 @@ pub fn tables() -> Tables {
         levels: Level::ALL.map(Level::as_str).to_vec(),
         priorities: Priority::ALL.map(Priority::as_str).to_vec(),
         model_matches: ModelMatch::ALL.map(ModelMatch::as_str).to_vec(),
+        tls_versions: MinVersion::ALL.map(MinVersion::as_str).to_vec(),
         defaults: Defaults {
             server: ServerDefaults {
                 heartbeat_timeout_ms: config.heartbeat_timeout_ms as f64,
@@ -134,6 +148,11 @@ pub fn tables() -> Tables {
                 max_attempts: defaults::MAX_ATTEMPTS,
             },
             drain: DrainDefaults { timeout_ms: ms(defaults::DRAIN_TIMEOUT) },
+            tls: TlsDefaults {
+                request_cert: secure_context::defaults::REQUEST_CERT,
+                reject_unauthorized: secure_context::defaults::REJECT_UNAUTHORIZED,
+                min_version: MinVersion::default().as_str(),
+            },
         },
     }
 }

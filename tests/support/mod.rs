@@ -257,7 +257,7 @@ impl Application {
                 assert_eq!(departed.map(|snapshot| snapshot.key), known.map(|(key, _)| key), "both know the worker");
                 Seen::Gone { worker, code, reason: reason.to_string(), count: self.server.worker_count() }
             }
-            Event::Connection { socket, head } => Seen::Connection { socket, head: head.to_vec() },
+            Event::Connection { socket, head, .. } => Seen::Connection { socket, head: head.to_vec() },
             Event::Log { line, .. } => Seen::Log { level: line.level, message: line.message, context: line.context },
             Event::Slots { .. } => Seen::Slots,
             Event::Barrier { number, .. } => Seen::Barrier { number },

@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -17,6 +16,7 @@ use crate::events::text_batch::TextBatch;
 use crate::outbox::Sent;
 use crate::peer::Peer;
 use crate::shared::{Admission, Shared};
+use crate::stream::Stream;
 use crate::websocket::decoder::Violation;
 use crate::websocket::frame::encode;
 use crate::websocket::socket::{Consumer, End, SocketLimits, WebSocket};
@@ -32,7 +32,7 @@ pub const MAX_JOINED: usize = 256;
 /// A connection that was let in, before its upgrade.
 pub struct Setup {
     /// Its socket.
-    pub stream: TcpStream,
+    pub stream: Stream,
     /// The answer to its handshake.
     pub response: String,
     /// What came behind the request head.
@@ -65,6 +65,7 @@ pub fn run(admission: Admission, setup: Box<Setup>) -> impl Future<Output = ()> 
 async fn upgrade(Admission { shared, peer, .. }: &Admission, setup: Box<Setup>) -> Option<WebSocket<'_>> {
     let Setup { mut stream, response, early } = *setup;
     stream.write_all(response.as_bytes()).await.ok()?;
+    stream.flush().await.ok()?;
     shared.log_for(peer, Line::debug("New WebSocket connection from potential worker", json!(null)));
     let limits = &shared.config.limits;
     let limits = SocketLimits { max_message_bytes: limits.max_message_bytes, stall_timeout: limits.stall_timeout };

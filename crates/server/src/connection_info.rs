@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::accept::request_head::origin_form;
+use crate::tls::peer_security::PeerSecurity;
 use worker_server_core::auth::BearerToken;
 use worker_server_core::clock::Moment;
 use worker_server_core::door::forwarded::client_address;
@@ -20,6 +21,8 @@ pub struct ConnectionInfo {
     pub address: IpAddr,
     /// Whether the connection is encrypted up to this process.
     pub encrypted: bool,
+    /// The peer's certificate chain in DER, its own first; empty if it has shown none. Always a verified one.
+    pub peer_certificates: Vec<Vec<u8>>,
     /// When it was upgraded.
     pub connected_at: Moment,
     /// The head of the request that asked for the upgrade.
@@ -31,11 +34,26 @@ impl ConnectionInfo {
     /// says of the address is believed.
     pub fn new(remote: SocketAddr, head: &[u8], connected_at: Moment, trusted: &[Network]) -> Self {
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
-        let mut info = Self { remote, address: remote.ip(), encrypted: false, connected_at, head: head.into() };
+        let mut info = Self {
+            remote,
+            address: remote.ip(),
+            encrypted: false,
+            peer_certificates: Vec::new(),
+            connected_at,
+            head: head.into(),
+        };
         if !trusted.is_empty() {
             info.address = client_address(remote.ip(), info.header("x-forwarded-for").as_deref(), trusted);
         }
         info
+    }
+
+    /// The same, of a connection of which a handshake has shown this, if there was one.
+    #[must_use]
+    pub fn secured(self, security: Option<PeerSecurity>) -> Self {
+        let encrypted = security.is_some();
+        let peer_certificates = security.map(|security| security.certificates).unwrap_or_default();
+        Self { encrypted, peer_certificates, ..self }
     }
 
     /// Path and query of the request.

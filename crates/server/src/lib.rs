@@ -20,6 +20,7 @@
 //! | [`events`] | the queue of what the application's thread has to handle |
 //! | [`outbox`] | what waits to be sent to a peer, and its way into the socket |
 //! | [`wakeup`] | when the two threads wake each other |
+//! | [`tls`], [`stream`] | encrypted connections; a connection, whether it is one or not |
 //! | [`peer`], [`shared`] | one connection, and all of them, as both threads see them |
 
 pub mod accept;
@@ -36,6 +37,8 @@ pub mod peer;
 pub mod requests;
 pub mod server;
 pub mod shared;
+pub mod stream;
+pub mod tls;
 pub mod wakeup;
 pub mod websocket;
 

@@ -13,13 +13,14 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::accept::addresses::Addresses;
+use crate::accept::addresses::Origin;
 use crate::accept::{descriptor, listener};
 use crate::events::Event;
 use crate::outbox::buffered_amounts::Page;
 use crate::outbox::{flusher, submissions, turn_watch};
 use crate::peer::PeerId;
 use crate::shared::Shared;
+use crate::tls::secure_context::SecureContext;
 use crate::wakeup::notifier::Notifier;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
@@ -47,9 +48,22 @@ impl Server {
     /// # Errors
     /// Those of the operating system, as of binding a port that is in use.
     pub fn start(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
+        Self::start_with(config, None, wake)
+    }
+
+    /// The same; with a context all connections are encrypted.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with(
+        config: ServerConfig,
+        secure_context: Option<SecureContext>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let listener = listener::bind(config.host.as_deref(), config.port, config.reuse_port)?;
         let port = listener.local_addr()?.port();
         let (shared, gone) = Shared::new(config, wake);
+        *shared.secure_context.write() = secure_context;
         let idle = Arc::clone(&shared);
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
         let runtime = Builder::new_multi_thread()
@@ -219,24 +233,35 @@ impl Server {
     }
 
     /// The connection that is relayed to Node from this loopback port.
-    pub fn relayed_from(&self, relay_port: u16) -> Option<Addresses> {
-        self.shared.relayed.lock().get(&relay_port).copied()
+    pub fn relayed_from(&self, relay_port: u16) -> Option<Arc<Origin>> {
+        self.shared.relayed.lock().get(&relay_port).cloned()
+    }
+
+    /// New handshakes go by this context. Those that have begun, and connections whose handshake is done, keep theirs. False on a server
+    /// without TLS.
+    pub fn set_secure_context(&self, context: SecureContext) -> bool {
+        let mut current = self.shared.secure_context.write();
+        let is_secure = current.is_some();
+        if is_secure {
+            *current = Some(context);
+        }
+        is_secure
     }
 
     /// Takes a connection from Node, by the descriptor of its socket, that turned out to be a worker's: `head` is
-    /// its request, and whatever came behind it.
+    /// its request, and whatever came behind it. `origin` is that of an encrypted one.
     ///
     /// # Safety
     /// Where `fd` is not negative the caller must hold the socket that owns it open for the length of this call.
     ///
     /// # Errors
     /// If the descriptor cannot be duplicated.
-    pub unsafe fn take_back(&self, fd: i32, head: &[u8]) -> io::Result<()> {
+    pub unsafe fn take_back(&self, fd: i32, head: &[u8], origin: Option<Origin>) -> io::Result<()> {
         if let Some(runtime) = &*self.runtime.lock() {
             let _context = runtime.enter();
             // SAFETY: as the caller says.
             let stream = unsafe { descriptor::take_back(fd) }?;
-            runtime.spawn(listener::serve_worker(Arc::clone(&self.shared), stream, BytesMut::from(head)));
+            runtime.spawn(listener::serve_worker(Arc::clone(&self.shared), stream, BytesMut::from(head), origin));
         }
         Ok(())
     }

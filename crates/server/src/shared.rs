@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::accept::addresses::Addresses;
+use crate::accept::addresses::Origin;
 use crate::connection_info::ConnectionInfo;
 use crate::door::Door;
 use crate::events::{Event, ServerEvents};
@@ -20,6 +20,7 @@ use crate::fleet::Fleet;
 use crate::outbox::buffered_amounts::BufferedAmounts;
 use crate::outbox::flusher::Flusher;
 use crate::peer::{Peer, PeerId};
+use crate::tls::secure_context::SecureContext;
 use crate::wakeup::notifier::Notifier;
 use worker_server_core::clock::{Clock, Moment};
 use worker_server_core::config::ServerConfig;
@@ -57,7 +58,9 @@ pub struct Shared {
     /// Paths of the application's own WebSocket endpoints.
     pub endpoints: RwLock<HashSet<String>>,
     /// The connections that are relayed to Node, by the port that the relay comes from.
-    pub relayed: Mutex<HashMap<u16, Addresses>>,
+    pub relayed: Mutex<HashMap<u16, Arc<Origin>>>,
+    /// What handshakes go by; `None` on a server without TLS.
+    pub secure_context: RwLock<Option<SecureContext>>,
     is_stopping: watch::Sender<bool>,
     peers: Mutex<Peers>,
     next_peer: AtomicU64,
@@ -124,6 +127,7 @@ impl Shared {
             flusher: Arc::default(),
             endpoints: RwLock::default(),
             relayed: Mutex::default(),
+            secure_context: RwLock::default(),
             is_stopping: watch::Sender::new(false),
             peers: Mutex::new(Peers {
                 by_id: HashMap::new(),
@@ -185,6 +189,11 @@ impl Shared {
         peers.by_id.insert(id, Arc::clone(&peer));
         self.strangers.fetch_add(1, Ordering::Relaxed);
         Some(Admission { peer, shared: Arc::clone(self), _alive: alive })
+    }
+
+    /// Something that `stop` waits for as long as it lives; `None` once the server stops.
+    pub fn alive(&self) -> Option<mpsc::Sender<()>> {
+        self.peers.lock().alive.clone()
     }
 
     /// A connection that was let in has a task, which [`Shared::cut`] may end.

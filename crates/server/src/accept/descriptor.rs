@@ -11,6 +11,7 @@ mod unix {
     use std::net::{SocketAddr, TcpStream as StdStream};
     use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
     use std::os::unix::fs::MetadataExt;
+    use std::os::unix::net::UnixStream;
 
     use tokio::net::TcpStream;
 
@@ -21,6 +22,11 @@ mod unix {
     impl Descriptor {
         pub(crate) fn of(stream: TcpStream) -> io::Result<Self> {
             Ok(Self(stream.into_std()?.into()))
+        }
+
+        /// Of an end of a pair of sockets.
+        pub(crate) fn of_pair(end: UnixStream) -> Self {
+            Self(end.into())
         }
 
         /// Gives the file descriptor, for `new net.Socket({ fd })`. Whoever takes it must close it.

@@ -28,7 +28,11 @@ pub async fn discard(stream: &mut (impl AsyncRead + Unpin)) {
 
 /// Sends a last response and hangs up.
 pub async fn respond_and_linger(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), response: &str) {
-    if let Ok(Ok(())) = timeout(LINGER_TIMEOUT, stream.write_all(response.as_bytes())).await {
+    let written = async {
+        stream.write_all(response.as_bytes()).await?;
+        stream.flush().await
+    };
+    if let Ok(Ok(())) = timeout(LINGER_TIMEOUT, written).await {
         lingering_close(stream).await;
     }
 }

@@ -12,12 +12,15 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::addresses::Origin;
 use super::handover;
 use super::linger::respond_and_linger;
 use super::request_head::{self, NoHead, Request};
 use crate::connection::{self, Setup};
 use crate::connection_info::ConnectionInfo;
 use crate::shared::Shared;
+use crate::stream::Stream;
+use crate::tls::handshake::{self, NoHandshake};
 use worker_server_core::log::Line;
 
 /// Length of the queue of connections that wait to be accepted, as Node's default.
@@ -123,20 +126,23 @@ fn is_peers_fault(error: &io::Error) -> bool {
 }
 
 /// Serves a connection that was just accepted: its first request tells whose it is.
-async fn serve(shared: Arc<Shared>, mut stream: TcpStream, remote: SocketAddr) {
+async fn serve(shared: Arc<Shared>, stream: TcpStream, remote: SocketAddr) {
     // As Node's http server does: small messages are not held back.
     stream.set_nodelay(true).ok();
+    let mut deadline = HeadDeadline::begin(&shared);
+    let secured = Box::pin(shared.until_stop(secure(&shared, stream, &mut deadline)));
+    let Some(mut stream) = secured.await.flatten() else { return };
     let mut read = BytesMut::new();
-    let request = shared.until_stop(read_head(&shared, &mut stream, &mut read)).await.flatten();
+    let request = shared.until_stop(read_head(&shared, &mut stream, &mut read, &mut deadline)).await.flatten();
     match request {
         None => {}
         Some(Request::WebSocket { path, response, length }) if !shared.endpoints.read().contains(&path) => {
             let early = read.split_off(length);
-            let connection = shared.describe_connection(remote, &read);
+            let connection = shared.describe_connection(remote, &read).secured(stream.security());
             connect(&shared, stream, &path, connection, response, early).await;
         }
         Some(_) => {
-            keep_alive(&stream);
+            keep_alive(stream.tcp());
             if let Err(error) = handover::give(&shared, stream, read.freeze()).await {
                 shared.log_limited(server_error(&error));
             }
@@ -145,16 +151,23 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream, remote: SocketAddr) {
 }
 
 /// Serves a connection that Node gave back: it had served other requests of it, and then came an upgrade that is a
-/// worker's. `read` holds that request, and whatever came behind it.
-pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: BytesMut) {
-    let request = shared.until_stop(read_head(&shared, &mut stream, &mut read)).await.flatten();
+/// worker's. `read` holds that request, and whatever came behind it. `origin` is known where the socket can't be asked.
+pub async fn serve_worker(shared: Arc<Shared>, stream: TcpStream, mut read: BytesMut, origin: Option<Origin>) {
+    let mut stream = Stream::from(stream);
+    let mut deadline = HeadDeadline::begin(&shared);
+    let request = shared.until_stop(read_head(&shared, &mut stream, &mut read, &mut deadline)).await.flatten();
     match request {
         None => {}
         Some(Request::WebSocket { path, response, length }) => {
-            // It is gone.
-            let Ok(remote) = stream.peer_addr() else { return };
+            let relayed = || shared.relayed.lock().get(&stream.tcp().peer_addr().ok()?.port()).cloned();
+            let Some(origin) =
+                origin.or_else(|| relayed().map(|origin| (*origin).clone())).or_else(|| Origin::of(&stream).ok())
+            else {
+                // It is gone.
+                return;
+            };
             let early = read.split_off(length);
-            let connection = shared.describe_connection(remote, &read);
+            let connection = shared.describe_connection(origin.addresses.remote, &read).secured(origin.security);
             connect(&shared, stream, &path, connection, response, early).await;
         }
         Some(Request::Http) => {
@@ -167,37 +180,89 @@ pub async fn serve_worker(shared: Arc<Shared>, mut stream: TcpStream, mut read: 
     }
 }
 
+/// The connection as it is or, on a server with TLS, after its handshake. A peer that does not speak TLS there is told.
+async fn secure(shared: &Shared, stream: TcpStream, deadline: &mut HeadDeadline<'_>) -> Option<Stream> {
+    let context = shared.secure_context.read().clone();
+    let Some(context) = context else { return Some(Stream::Plain(stream)) };
+    let remote_address = remote_address(&stream);
+    match deadline.run(handshake::accept(&context, stream)).await {
+        Some(Ok(stream)) => return Some(Stream::Tls(stream)),
+        Some(Err(NoHandshake::Plain(mut stream))) => {
+            let response = request_head::response("400 Bad Request", "", "This port is served over TLS only");
+            respond_and_linger(&mut stream, &response).await;
+        }
+        Some(Err(NoHandshake::Failed(error))) => {
+            let context = json!({ "remoteAddress": remote_address, "error": error.to_string() });
+            shared.log_limited(Line::debug("TLS handshake failed", context));
+        }
+        None => shared.log_limited(head_took_too_long()),
+    }
+    None
+}
+
+fn head_took_too_long() -> Line {
+    Line::warn("Request head took too long", json!(null))
+}
+
+/// The address that a connection comes from. One of IPv4 is one of IPv4, though the listening socket may be of both.
+fn remote_address(stream: &TcpStream) -> Option<String> {
+    stream.peer_addr().ok().map(|address| address.ip().to_canonical().to_string())
+}
+
 /// Reads a request head within its limits. A peer that crosses them is told.
-async fn read_head(shared: &Shared, stream: &mut TcpStream, read: &mut BytesMut) -> Option<Request> {
-    let limits = &shared.config.limits;
-    let reading = request_head::read(stream, read, limits.max_head_bytes);
-    let (status, line) = match in_time(shared, limits.head_timeout, reading).await {
+async fn read_head(
+    shared: &Shared,
+    stream: &mut Stream,
+    read: &mut BytesMut,
+    deadline: &mut HeadDeadline<'_>,
+) -> Option<Request> {
+    let reading = request_head::read(stream, read, shared.config.limits.max_head_bytes);
+    let (status, line) = match deadline.run(reading).await {
         Some(Ok(request)) => return Some(request),
         Some(Err(NoHead::Gone)) => return None,
+        // Within TLS it is something that is no HTTP.
+        Some(Err(NoHead::Tls)) if matches!(stream, Stream::Tls(_)) => return Some(Request::Http),
+        Some(Err(NoHead::Tls)) => {
+            let context = json!({ "remoteAddress": remote_address(stream.tcp()) });
+            shared.log_limited(Line::warn("TLS on a plain port", context));
+            return None;
+        }
         Some(Err(NoHead::TooLarge)) => {
             ("431 Request Header Fields Too Large", Line::warn("Request head too large", json!(null)))
         }
-        None => ("408 Request Timeout", Line::warn("Request head took too long", json!(null))),
+        None => ("408 Request Timeout", head_took_too_long()),
     };
     shared.log_limited(line);
     respond_and_linger(stream, &request_head::response(status, "", "")).await;
     None
 }
 
-/// Runs `step` to its end, if that comes within `limit`. Time in which this process did not run does not count.
-async fn in_time<T>(shared: &Shared, limit: Duration, step: impl Future<Output = T>) -> Option<T> {
-    let mut step = pin!(step);
-    let mut since = Instant::now();
-    loop {
-        if let Ok(done) = timeout_at(since + limit, step.as_mut()).await {
-            return Some(done);
+/// Until when a request head must have come, and the handshake before it. Time in which this process did not run does not count.
+struct HeadDeadline<'a> {
+    shared: &'a Shared,
+    since: Instant,
+}
+
+impl<'a> HeadDeadline<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        Self { shared, since: Instant::now() }
+    }
+
+    /// Runs `step` to its end, if that comes in time.
+    async fn run<T>(&mut self, step: impl Future<Output = T>) -> Option<T> {
+        let mut step = pin!(step);
+        loop {
+            let limit = self.shared.config.limits.head_timeout;
+            if let Ok(done) = timeout_at(self.since + limit, step.as_mut()).await {
+                return Some(done);
+            }
+            self.shared.observe_time();
+            let awake_since = self.shared.awake_since();
+            if awake_since <= self.since {
+                return None;
+            }
+            self.since = awake_since;
         }
-        shared.observe_time();
-        let awake_since = shared.awake_since();
-        if awake_since <= since {
-            return None;
-        }
-        since = awake_since;
     }
 }
 
@@ -205,7 +270,7 @@ async fn in_time<T>(shared: &Shared, limit: Duration, step: impl Future<Output =
 /// end: this one, with all that it needed to find out whose the connection is, need not live as long.
 async fn connect(
     shared: &Arc<Shared>,
-    mut stream: TcpStream,
+    mut stream: Stream,
     path: &str,
     connection: ConnectionInfo,
     response: Result<String, String>,
@@ -225,7 +290,7 @@ async fn connect(
         let response = request_head::response("503 Service Unavailable", "", "Too many connections");
         return respond_and_linger(&mut stream, &response).await;
     };
-    keep_alive(&stream);
+    keep_alive(stream.tcp());
     let id = admission.peer.id;
     let setup = Box::new(Setup { stream, response, early: early.to_vec() });
     let task = tokio::spawn(connection::run(admission, setup));

@@ -6,3 +6,5 @@ pub mod handover;
 pub mod linger;
 pub mod listener;
 pub mod request_head;
+#[cfg(unix)]
+pub mod socket_pair;

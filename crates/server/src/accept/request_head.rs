@@ -6,6 +6,8 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::tls::handshake::HANDSHAKE_RECORD;
+
 /// Header fields that there is room for at first. Few heads have more, and then the room grows: the size of a head is limited, but
 /// not how many fields it has.
 const USUAL_HEADERS: usize = 64;
@@ -17,6 +19,8 @@ pub enum NoHead {
     Gone,
     /// It is larger than allowed.
     TooLarge,
+    /// The peer speaks TLS.
+    Tls,
 }
 
 /// Whose a connection is, by its first request.
@@ -39,7 +43,7 @@ pub enum Request {
 /// `max_bytes`. What is found depends on the bytes alone, and not on the pieces in which they come.
 ///
 /// # Errors
-/// If the peer goes away or the head grows beyond `max_bytes`.
+/// If the peer goes away, the head grows beyond `max_bytes`, or what comes is the beginning of TLS.
 pub async fn read(
     stream: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
@@ -47,6 +51,9 @@ pub async fn read(
 ) -> Result<Request, NoHead> {
     let mut lines = 0;
     loop {
+        if buffer.first() == Some(&HANDSHAKE_RECORD) {
+            return Err(NoHead::Tls);
+        }
         // Only whole lines are looked at: whether the next one has begun to come is chance.
         let seen = buffer.len().min(max_bytes);
         if let Some(more) = buffer[lines..seen].iter().rposition(|&byte| byte == b'\n') {
@@ -227,10 +234,18 @@ mod tests {
             "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n",
             "POST / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
             "garbage\r\n",
-            "\u{16}\u{3}\u{1}\r\n",
+            "\u{15}\u{3}\u{1}\r\n",
         ] {
             assert_eq!(read_all(text.as_bytes(), 4096).await, Ok(Request::Http), "{text:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_handshake_of_tls_is_known_by_its_first_byte() {
+        for bytes in [&b"\x16"[..], b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n"] {
+            assert_eq!(read_all(bytes, 4096).await, Err(NoHead::Tls));
+        }
+        assert_eq!(read_all(b"G\x16\r\n", 4096).await, Ok(Request::Http));
     }
 
     #[tokio::test]

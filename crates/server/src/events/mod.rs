@@ -16,6 +16,7 @@ use self::entry::{Charge, Entry};
 use self::event_queue::EventQueue;
 use self::slots_pending::SlotsPending;
 use self::text_batch::{EVENT_BYTES, TextBatch};
+use crate::accept::addresses::Secured;
 use crate::accept::descriptor::Descriptor;
 use crate::peer::{Peer, PeerId};
 use worker_server_core::log::Line;
@@ -80,6 +81,8 @@ pub enum Event {
         socket: Descriptor,
         /// What was read of it.
         head: Bytes,
+        /// What is known of it if it is encrypted: the socket is one of a pair then, and can't be asked.
+        secured: Option<Box<Secured>>,
     },
     /// A line for the application's logger.
     Log {
@@ -296,7 +299,7 @@ mod tests {
             let peer = Arc::new(Peer::new(id, 0));
             (0..1_000).for_each(|_| queue.push(message(&peer, "x")));
         }
-        queue.push(Event::Connection { socket: Descriptor::of(stream).unwrap(), head: Bytes::new() });
+        queue.push(Event::Connection { socket: Descriptor::of(stream).unwrap(), head: Bytes::new(), secured: None });
         let place = drained(&queue, 512).iter().position(|event| matches!(event, Event::Connection { .. }));
         assert_eq!(place, Some(8 * 64));
     }

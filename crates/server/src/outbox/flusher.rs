@@ -177,7 +177,7 @@ pub(super) mod tests {
         let (reader, writer) = listener.accept().await.unwrap().0.into_split();
         writer.writable().await.unwrap();
         let peer = Arc::new(Peer::new(id, usize::MAX));
-        peer.outbox.open(writer);
+        peer.outbox.open(writer.into());
         peer.outbox.send("a".into());
         (peer, end, reader)
     }

@@ -18,7 +18,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, MutexGuard};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
@@ -29,6 +28,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use self::buffered_amounts::BufferedAmount;
 use self::queue::{Queue, Room};
 use self::write_buffer::SpareBuffer;
+use crate::stream::WriteHalf;
 use crate::websocket::frame::{encode, text_header};
 use worker_server_core::protocol::Closing;
 
@@ -83,7 +83,7 @@ impl Outbox {
     }
 
     /// From now on what waits can be written.
-    pub fn open(&self, socket: OwnedWriteHalf) {
+    pub fn open(&self, socket: WriteHalf) {
         self.queue.lock().socket = Some(Arc::new(socket));
     }
 
@@ -119,7 +119,7 @@ impl Outbox {
                 queue.copy(&[&header, text.as_bytes()]);
             } else {
                 queue.copy(&[&header]);
-                queue.share(text.into());
+                queue.share_payload(text.into());
             }
         })
     }
@@ -169,9 +169,7 @@ impl Outbox {
 
     /// Drops what waits, but for a frame of which a part has left, and queues the close frame.
     pub fn cut(&self, closing: Closing) {
-        self.close_with(&close_frame(closing.code, closing.reason), |queue| {
-            queue.bytes = queue.write_buffer.cut();
-        });
+        self.close_with(&close_frame(closing.code, closing.reason), Queue::cut);
     }
 
     /// Queues the answer to the peer's close frame, if this side has not sent its own.
@@ -319,7 +317,7 @@ impl Outbox {
         let socket = self.queue.lock().socket.clone();
         match socket {
             // What is wrong with the socket shows when it is written.
-            Some(socket) => (*socket).as_ref().poll_write_ready(cx).map(drop),
+            Some(socket) => socket.tcp().poll_write_ready(cx).map(drop),
             None => Poll::Pending,
         }
     }

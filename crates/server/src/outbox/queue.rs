@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::Instant;
 
 use super::Sent;
 use super::buffered_amounts::BufferedAmount;
 use super::write_buffer::{SpareBuffer, WriteBuffer};
+use crate::stream::WriteHalf;
 
 /// When more waits it should be written soon.
 pub const MUCH_BYTES: usize = 256 << 10;
@@ -30,7 +30,7 @@ pub enum Room {
 #[allow(clippy::struct_excessive_bools, reason = "each is true or false for reasons of its own")]
 pub struct Queue {
     /// `None` before the connection is upgraded, and when it is gone.
-    pub socket: Option<Arc<OwnedWriteHalf>>,
+    pub socket: Option<Arc<WriteHalf>>,
     pub write_buffer: WriteBuffer,
     /// Bytes that wait, those included that are being written just now.
     pub bytes: usize,
@@ -70,6 +70,19 @@ impl Queue {
     pub fn share(&mut self, bytes: Bytes) {
         self.bytes += bytes.len();
         self.write_buffer.share(bytes);
+    }
+
+    /// Puts the payload of a frame behind its header, which was copied.
+    pub fn share_payload(&mut self, payload: Bytes) {
+        self.bytes += payload.len();
+        self.write_buffer.share_payload(payload);
+    }
+
+    /// Drops what waits, but for the rest of a frame that has begun to leave.
+    pub fn cut(&mut self) {
+        // While somebody writes, what is in flight is not in this buffer.
+        let socket = self.socket.as_ref().filter(|_| !self.writing);
+        self.bytes = self.write_buffer.cut(socket.map_or(0, |socket| socket.in_flight()));
     }
 
     /// Puts something in if there is room for so much more. A message larger than the bound still passes when nothing else waits.

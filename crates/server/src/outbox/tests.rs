@@ -18,7 +18,7 @@ async fn open(max_bytes: usize) -> (Outbox, TcpStream, tokio::net::tcp::OwnedRea
     let (reader, writer) = listener.accept().await.unwrap().0.into_split();
     writer.writable().await.unwrap();
     let outbox = Outbox::new(max_bytes);
-    outbox.open(writer);
+    outbox.open(writer.into());
     (outbox, peer, reader)
 }
 

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 
+use crate::stream::WriteHalf;
 use bytes::Bytes;
-use tokio::net::tcp::OwnedWriteHalf;
 
 /// A piece of memory for short frames grows no further.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -41,15 +41,17 @@ impl SpareBuffer {
 enum Chunk {
     /// Short frames, one behind the other.
     Own(Vec<u8>),
-    /// A frame, or a part of one, that others may hold as well.
+    /// A frame that others may hold as well.
     Shared(Bytes),
+    /// The payload of the frame whose header is the end of the chunk before.
+    Payload(Bytes),
 }
 
 impl Chunk {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Shared(bytes) | Self::Payload(bytes) => bytes,
         }
     }
 }
@@ -85,9 +87,14 @@ impl WriteBuffer {
         length
     }
 
-    /// Puts a frame, or a part of one, at the end.
-    pub fn share(&mut self, bytes: Bytes) {
-        self.queue.push_back(Chunk::Shared(bytes));
+    /// Puts a frame at the end.
+    pub fn share(&mut self, frame: Bytes) {
+        self.queue.push_back(Chunk::Shared(frame));
+    }
+
+    /// Puts the payload of a frame behind its header, which was copied.
+    pub fn share_payload(&mut self, payload: Bytes) {
+        self.queue.push_back(Chunk::Payload(payload));
     }
 
     /// Puts others at the end.
@@ -95,15 +102,25 @@ impl WriteBuffer {
         self.queue.append(&mut others.queue);
     }
 
-    /// Drops all but the first chunk, and that one too if nothing of it was taken. Gives the bytes that are left.
-    pub fn cut(&mut self) -> usize {
-        self.queue.truncate(usize::from(self.written > 0));
-        self.queue.front().map_or(0, |chunk| chunk.bytes().len() - self.written)
+    /// Drops all chunks of which nothing was taken, nor is among the next `in_flight` bytes, and whose frame has not begun before. Gives
+    /// the bytes that are left.
+    pub fn cut(&mut self, in_flight: usize) -> usize {
+        let begun = self.written + in_flight;
+        let (mut chunks, mut bytes) = (0, 0);
+        for chunk in &self.queue {
+            if bytes >= begun && !matches!(chunk, Chunk::Payload(_)) {
+                break;
+            }
+            chunks += 1;
+            bytes += chunk.bytes().len();
+        }
+        self.queue.truncate(chunks);
+        bytes - self.written
     }
 
     /// Writes as much as the socket takes, and removes what was taken. Gives the bytes of that, and in `spare` what memory is no longer
     /// needed.
-    pub fn write(&mut self, socket: &OwnedWriteHalf, spare: &mut SpareBuffer) -> (usize, Result<(), ErrorKind>) {
+    pub fn write(&mut self, socket: &WriteHalf, spare: &mut SpareBuffer) -> (usize, Result<(), ErrorKind>) {
         let mut total = 0;
         while !self.queue.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES];
@@ -113,12 +130,7 @@ impl WriteBuffer {
                 *slice = IoSlice::new(&chunk.bytes()[from..]);
                 count += 1;
             }
-            let result = match &slices[..count] {
-                // A call that is cheaper for the system.
-                [only] => socket.try_write(only),
-                several => socket.try_write_vectored(several),
-            };
-            match result {
+            match socket.try_write_vectored(&slices[..count]) {
                 Ok(taken) => {
                     total += taken;
                     self.written += taken;

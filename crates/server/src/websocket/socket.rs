@@ -10,9 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
+use tokio::io::ReadBuf;
 use tokio::sync::futures::Notified;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
@@ -21,6 +19,7 @@ use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 use super::decoder::{Decoder, Violation};
 use crate::accept::linger::discard;
 use crate::outbox::{Outbox, Outgoing};
+use crate::stream::{ReadHalf, Stream};
 use worker_server_core::protocol::Closing;
 
 /// How long a peer may take to answer a close frame, as RFC 6455, section 7.1.1 lets the server decide.
@@ -104,7 +103,7 @@ pub enum End {
 
 /// A connection that was upgraded.
 pub struct WebSocket<'a> {
-    reader: OwnedReadHalf,
+    reader: ReadHalf,
     inbound: Inbound,
     outbox: &'a Outbox,
     limits: SocketLimits,
@@ -113,8 +112,8 @@ pub struct WebSocket<'a> {
 
 impl<'a> WebSocket<'a> {
     /// A connection over `stream`, which sends what is put into `outbox`. `early` is what came behind the request head.
-    pub fn new(stream: TcpStream, early: Vec<u8>, outbox: &'a Outbox, limits: SocketLimits) -> Self {
-        let (reader, writer) = stream.into_split();
+    pub fn new(stream: impl Into<Stream>, early: Vec<u8>, outbox: &'a Outbox, limits: SocketLimits) -> Self {
+        let (reader, writer) = stream.into().into_split();
         outbox.open(writer);
         let held = (!early.is_empty()).then_some(early);
         let inbound = Inbound { decoder: Decoder::new(limits.max_message_bytes), held, closed: None };
@@ -234,7 +233,7 @@ impl<'a> WebSocket<'a> {
         };
         if timeout(CLOSE_TIMEOUT, all_written).await.is_ok() {
             outbox.detach();
-            discard(&mut self.reader).await;
+            discard(self.reader.tcp_mut()).await;
         }
     }
 
@@ -344,7 +343,7 @@ enum Read {
 
 /// Gives the consumer what there is to read.
 fn poll_read(
-    reader: &mut OwnedReadHalf,
+    reader: &mut ReadHalf,
     inbound: &mut Inbound,
     outbox: &Outbox,
     consumer: &mut impl Consumer,
@@ -352,12 +351,12 @@ fn poll_read(
 ) -> Poll<Read> {
     SCRATCH.with_borrow_mut(|scratch| {
         let mut buffer = ReadBuf::new(scratch);
-        Poll::Ready(match ready!(Pin::new(reader).poll_read(cx, &mut buffer)) {
-            Ok(()) if buffer.filled().is_empty() => Read::End,
+        Poll::Ready(match ready!(reader.poll_read(cx, &mut buffer)) {
+            Ok(_) if buffer.filled().is_empty() => Read::End,
             Err(_) => Read::End,
-            Ok(()) => match inbound.feed(buffer.filled(), outbox, consumer) {
+            Ok(is_much) => match inbound.feed(buffer.filled(), outbox, consumer) {
                 Some(closing) => Read::Broken(closing),
-                None if buffer.remaining() == 0 => Read::Much,
+                None if is_much => Read::Much,
                 None => Read::Some,
             },
         })
