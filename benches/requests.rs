@@ -55,7 +55,7 @@ fn model(number: usize) -> String {
 }
 
 impl Crowd {
-    /// Workers with one slot each that all have a request, and so many that wait.
+    /// Workers with one slot each that all have a request, and this many that wait.
     fn new(fleet: Fleet, waiting: usize, models: usize, has_tenants: bool) -> Self {
         let mut pool = Pool::new();
         let mut requests = Requests::new(QueueLimits { max_size: u64::MAX, max_bytes: u64::MAX, max_per_key: None });

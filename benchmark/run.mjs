@@ -4,7 +4,7 @@
 //
 // --quick runs every row once and briefly, to see that all of it works. --only takes rows whose names contain one of the NAMEs. --docs
 // rewrites the table, the figures and the charts in docs/; --docs-from does that with what an earlier run's --json wrote. Each run has a fresh server process and a fresh load generator; the
-// implementations take turns. --confine runs the server's process on one processor (`processor`), or with the time of so many (`0.5`).
+// implementations take turns. --confine runs the server's process on one processor (`processor`), or with the time of a number of them (`0.5`).
 // It fails if work was lost, and never because of how fast something was.
 
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';

@@ -66,7 +66,7 @@ function connect() {
   const ws = new WebSocket(options.url);
   socket = ws;
 
-  // Whoever is away meanwhile has no use for the answer: the server has given the request to another worker.
+  // A worker that is away meanwhile has no use for the answer: the server has given the request to another worker.
   const send = (message) => {
     if (ws.readyState === WebSocket.OPEN) ws.send(JSON.stringify(message));
   };

@@ -38,7 +38,7 @@ function fail(message) {
   process.exit(1);
 }
 
-/** The path of `wstest`; null where there is none, with the reason told. */
+/** The path of `wstest`; null where there is none, with the reason printed. */
 function findSuite() {
   if (process.env.WSTEST) return process.env.WSTEST;
   const cache = process.env.XDG_CACHE_HOME || path.join(homedir(), '.cache');
@@ -64,7 +64,7 @@ async function startEcho(isQuick) {
   return fail('the echo server does not start');
 }
 
-/** Runs the cases; gives what the suite says of each, by its number. */
+/** Runs the cases; returns what the suite says of each, by its number. */
 function runSuite(wstest, port, cases) {
   const folder = mkdtempSync(path.join(tmpdir(), 'autobahn-'));
   const spec = {

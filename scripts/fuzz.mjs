@@ -1,6 +1,6 @@
 // Runs the fuzz targets under libFuzzer, one after the other.
 //
-//   npm run fuzz -- [target ...] [--minutes N]       all targets, ten minutes each, unless told otherwise
+//   npm run fuzz -- [target ...] [--minutes N]       all targets, ten minutes each by default
 //
 // It needs cargo-fuzz (`cargo install cargo-fuzz`) and a nightly toolchain (`rustup toolchain install nightly`). What a run
 // learns is kept in fuzz/corpus/, outside the repository. An input that fails is printed and kept in fuzz/artifacts/: move it

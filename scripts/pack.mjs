@@ -25,7 +25,7 @@ const DEVELOPMENT_FIELDS = ['scripts', 'devDependencies', 'overrides', 'jest', '
 
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'));
 
-/** Runs npm pack in a folder and gives what it says of the tarball. */
+/** Runs npm pack in a folder and returns what it says of the tarball. */
 function npmPack(folder, ...args) {
   const npm = spawnSync('npm', ['pack', '--json', '--ignore-scripts', ...args], {
     cwd: folder,

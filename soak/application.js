@@ -1,7 +1,7 @@
 'use strict';
 
 // The server's process: an application on the public API that gives out work, tracks and releases it, and keeps a ledger of
-// what must hold. Started by soak.mjs, which tells it over IPC when to be quiet, to measure and to stop.
+// what must hold. Started by soak.mjs, which says over IPC when to be quiet, to measure and to stop.
 
 const fs = require('node:fs');
 const { WorkerServer } = require(process.env.WORKER_SERVER_IMPL === 'standin' ? '../__test__/parity/standin.js' : '..');
@@ -110,7 +110,7 @@ function track(session) {
   const requestId = `r${nextRequest}`;
   nextRequest += 1;
   const sent = sendTo(session, { type: 'work', requestId });
-  // A request that could not be sent may be tracked as well: its worker is there until its end was told.
+  // A request that could not be sent may be tracked as well: its worker is there until its disconnected event.
   if (!sent && random() < 0.5) return;
   server.trackRequest(session.id, requestId, pick(CATEGORIES));
   ledger.track(session, requestId);
@@ -169,7 +169,7 @@ setInterval(() => {
 
 /**
  * Resolves once no worker is left, and no socket but those of the beginning. The slowest to go are those of a vanished network,
- * which are told by their silence. What is left after so long is a violation, and named.
+ * which are recognised by their silence. What is left after this time is a violation, and named.
  */
 async function drained(atMostMs) {
   const end = performance.now() + atMostMs;

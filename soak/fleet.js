@@ -1,6 +1,6 @@
 'use strict';
 
-// A process of workers, and of visitors who use HTTP and the endpoint. Started by soak.mjs, which tells it over IPC when to
+// A process of workers, and of visitors who use HTTP and the endpoint. Started by soak.mjs, which says over IPC when to
 // make noise and when to be quiet, and which may stop or kill it at any moment.
 
 const fs = require('node:fs');

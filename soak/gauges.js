@@ -21,7 +21,7 @@ function threadTime() {
 /**
  * Watches how messages come. `message()` is to be called first in every handler.
  *
- * Two things are told apart. By structure: once the slice is over one message may still be under way, but no second one
+ * Two things are distinguished. By structure: once the slice is over one message may still be under way, but no second one
  * begins before the callback ends; that holds however slow the machine is. By the clock: the longest time that messages
  * came without a turn of the loop, in processor time of this thread, since a machine that others use as well may let it stand.
  */

@@ -136,7 +136,7 @@ class Ledger {
     );
   }
 
-  /** By the log: the session of this id gives way to another. Only if it had requests does an event tell. */
+  /** By the log: the session of this id gives way to another. Only if it had requests does an event follow. */
   replacing({ workerId }) {
     this.counts.replaced += 1;
     const session = this.#live.get(workerId);
@@ -176,7 +176,7 @@ class Ledger {
       'disconnected: the session is still in getWorkerInfo()',
       worker.id,
     );
-    // While a replacement is under way two workers may have left, of which only one was told yet.
+    // While a replacement is under way two workers may have left, and the event of only one has come.
     if (owed === undefined) this.#agreeOnCount('disconnected');
   }
 

@@ -49,7 +49,7 @@ pub const HEAD_FIELDS: u32 = 3;
 #[napi(namespace = "abi")]
 pub const EVENT_FIELDS: u32 = 4;
 
-/// What is drained at once: about so many events, and bytes.
+/// What is drained at once, at most: about this many events, and bytes.
 pub const MAX_EVENTS: usize = 512;
 /// See [`MAX_EVENTS`].
 pub const MAX_BYTES: usize = 1 << 20;
@@ -190,7 +190,7 @@ pub enum SilenceVerdict {
     Alive,
     /// Silent for longer than the timeout.
     Unhealthy,
-    /// Silent for so long that it is presumed dead.
+    /// Silent for longer than a living worker would be: it is presumed dead.
     Dead,
 }
 

@@ -97,7 +97,7 @@ impl Row {
         self.0.write(row_of(snapshot));
     }
 
-    /// The same, if there is one. Gives whether there is.
+    /// The same, if there is one. Returns whether there is.
     pub fn found(&self, snapshot: Option<Snapshot>) -> bool {
         if let Some(snapshot) = &snapshot {
             self.write(snapshot);

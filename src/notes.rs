@@ -1,7 +1,8 @@
 //! Requests, as JavaScript notes them: their ids are its own, and what selection needs is how many there are.
 //!
-//! A call into the addon costs more than what a request changes, so JavaScript writes that down in memory which both sides see, and it is
-//! taken from there when somebody asks for workers: first how many notes there are, then [`abi::NOTE_FIELDS`] doubles for each.
+//! A call into the addon costs more than what a request changes, so JavaScript writes that down in memory which both
+//! sides see, and it is taken from there when somebody asks for workers: first how many notes there are, then
+//! [`abi::NOTE_FIELDS`] doubles for each.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,7 +31,7 @@ impl Notes {
         self.0.to_array()
     }
 
-    /// Tells the server what was noted. What is said of workers that are gone changes nothing.
+    /// Passes what was noted to the server. Notes on workers that are gone change nothing.
     pub fn take(&self, server: &Server) {
         let Some((length, notes)) = self.0.slots().split_first() else { return };
         // JavaScript writes on this thread, and before this call.
@@ -45,7 +46,7 @@ impl Notes {
         }
     }
 
-    /// Tells the server what a single note says.
+    /// Passes a single note to the server.
     pub fn take_one(server: &Server, [key, place, kind]: [f64; NOTE_FIELDS]) {
         let (key, limit) = (WorkerKey(whole(key)), (place >= 0.0).then(|| count(place)));
         if kind == TRACKED {

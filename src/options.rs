@@ -88,7 +88,8 @@ pub fn whole(value: f64) -> u64 {
     value as u64
 }
 
-/// A century, in milliseconds: longer than any process runs. A time after now, be it three such times, can still be told by every clock.
+/// A century, in milliseconds: longer than any process runs. A time after now, be it three such times, can still be
+/// represented by every clock.
 const FOREVER_MS: u64 = 100 * 365 * 24 * 60 * 60 * 1000;
 
 /// A time from JavaScript, where infinity is one that never comes.

@@ -1,15 +1,15 @@
 //! The text of a message that JavaScript sends.
 //!
-//! V8 writes a long string in JSON character by character, so `lib/server/serializer.js` may leave that to this side: it passes what V8 wrote
-//! and the long strings in it as they are, in turn.
+//! V8 writes a long string in JSON character by character, so `lib/server/serializer.js` may leave that to this side:
+//! it passes what V8 wrote and the long strings in it as they are, in turn.
 
 use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
 use napi::{JsString, JsStringLatin1, Result, ValueType, sys};
 
 use worker_server_core::quote::{quote, quote_utf16};
 
-/// A string, or an array of strings of which the first, third and so on are taken as they are, those between them written as JSON
-/// strings.
+/// A string, or an array of strings of which the first, third and so on are taken as they are, those between them
+/// written as JSON strings.
 pub struct OutgoingText(pub String);
 
 impl FromNapiValue for OutgoingText {

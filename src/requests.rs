@@ -37,7 +37,7 @@ pub struct NativeSubmission {
 #[allow(missing_docs, reason = "the fields are those of Avoid")]
 pub struct NativeAvoid {
     pub worker_id: String,
-    /// And not before so many ms from now; 0: at any time.
+    /// And not before this many ms from now; 0: at any time.
     pub until_ms: f64,
 }
 

@@ -1,8 +1,9 @@
 //! Memory that both sides see.
 //!
-//! Some hosts forbid JavaScript to see memory that V8 has not allocated (Electron does), and there napi passes a copy without a word: what
-//! one side writes the other never reads. So `lib/native/shared-memory.js` looks, with a [`MemoryProbe`], whether memory is shared at all, and if
-//! it isn't, everything that goes through such memory elsewhere goes through ordinary calls.
+//! Some hosts forbid JavaScript to see memory that V8 has not allocated (Electron does), and there napi passes a copy
+//! without a word: what one side writes the other never reads. So `lib/native/shared-memory.js` looks, with a
+//! [`MemoryProbe`], whether memory is shared at all, and if it isn't, everything that goes through such memory
+//! elsewhere goes through ordinary calls.
 
 use std::env;
 use std::sync::Arc;
@@ -39,8 +40,8 @@ impl<const N: usize> Doubles<N> {
             return self.values().collect::<Vec<_>>().into();
         }
         let slots = Arc::into_raw(Arc::clone(&self.0));
-        // SAFETY: an atomic has the layout of its integer, and any bits are a double. The pointer is given back to the `Arc` that it came
-        // from when JavaScript lets go of the array.
+        // SAFETY: an atomic has the layout of its integer, and any bits are a double. The pointer is given back to the
+        // `Arc` that it came from when JavaScript lets go of the array.
         unsafe {
             Float64Array::with_external_data(slots.cast_mut().cast::<f64>(), N, move |_, _| {
                 drop(Arc::from_raw(slots));
@@ -117,8 +118,8 @@ impl NativeSubmissions {
         };
         let Memory { counters, records, texts } = &**memory;
         let [release_counters, release_records, release_texts] = [held(), held(), held()];
-        // SAFETY: atomics have the layout of their integers, and any bits are a double. The memory is held until JavaScript lets go of
-        // the array.
+        // SAFETY: atomics have the layout of their integers, and any bits are a double. The memory is held until
+        // JavaScript lets go of the array.
         unsafe {
             Self {
                 counters: Int32Array::with_external_data(

@@ -1,9 +1,9 @@
-//! The rules of [`worker_server_core`] for objects that JavaScript callers made: workers of a `WorkerPool`, sockets of a
-//! `ConnectionHandler`.
+//! The rules of [`worker_server_core`] for objects that JavaScript callers made: workers of a `WorkerPool`, sockets of
+//! a `ConnectionHandler`.
 //!
 //! Such objects are changed by their owners at any time, so nothing is kept here but what was read when a worker was
-//! added. For each question JavaScript copies the fields that matter into an array of doubles ([`COLUMNS`]), and the same
-//! functions that serve the server's own workers answer it.
+//! added. For each question JavaScript copies the fields that matter into an array of doubles ([`COLUMNS`]), and the
+//! same functions that serve the server's own workers answer it.
 
 use std::collections::BTreeMap;
 
@@ -106,7 +106,7 @@ impl Roster {
         Self::default()
     }
 
-    /// Reads the capabilities of a worker from JSON text, in place of earlier ones of that number. Gives its maximum.
+    /// Reads the capabilities of a worker from JSON text, in place of earlier ones of that number. Returns its maximum.
     ///
     /// # Errors
     /// Names the field that is missing or mistyped; the roster is then as it was.
@@ -216,7 +216,7 @@ pub struct NativeAction {
     pub max: Option<f64>,
     /// Of `heartbeat`: what came as the id, as JSON text.
     pub named: Option<String>,
-    /// Of `heartbeat`: the timestamp to give back, as JSON text.
+    /// Of `heartbeat`: the timestamp to send back, as JSON text.
     pub timestamp: Option<String>,
     /// Of `refuse`: the text to send.
     pub answer: Option<String>,

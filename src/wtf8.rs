@@ -1,4 +1,5 @@
-//! JavaScript strings that are told apart unit by unit, as WTF-8: UTF-8 that has a form for half a surrogate pair as well.
+//! JavaScript strings that are compared unit by unit, as WTF-8: UTF-8 that has a form for half a surrogate pair as
+//! well.
 
 use napi::bindgen_prelude::{FromNapiValue, TypeName, ValidateNapiValue};
 use napi::{JsString, Result, ValueType, sys};

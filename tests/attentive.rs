@@ -1,4 +1,4 @@
-//! Workers that take requests: all that they say is a sign of life, and what they work on is told.
+//! Workers that take requests: all that they say is a sign of life, and heartbeats name what they work on.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod support;

@@ -1,4 +1,4 @@
-//! How connections end, and what each side is told.
+//! How connections end, and what each side learns.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod support;
@@ -58,7 +58,7 @@ async fn i2_messages_before_the_close_frame_come_before_the_end() {
     assert_eq!(app.gone().await.1, 1005);
 }
 
-/// Sends bytes that break the protocol, and gives the code that the client is closed with.
+/// Sends bytes that break the protocol, and returns the code that the client is closed with.
 async fn code_for(app: &mut App, bytes: &[u8]) -> u16 {
     let mut raw = Raw::registered(app.port(), "w").await;
     raw.write(bytes).await;

@@ -55,7 +55,7 @@ async fn beyond_the_greatest_number_of_connections_upgrades_are_answered_with_50
     assert!(!refusals.iter().any(|seen| matches!(seen, Seen::Log { message, .. } if message.starts_with("Too many"))));
     drop(a);
     app.gone().await;
-    // Its end is told a moment before its place is free.
+    // The application is notified of its end a moment before its place is free.
     let mut raw = Raw::connect(app.port()).await;
     raw.write(upgrade("/").as_bytes()).await;
     while !raw.head().await.starts_with("HTTP/1.1 101 ") {
@@ -144,7 +144,7 @@ async fn a_registration_that_waits_for_a_busy_application_came_in_time() {
     assert_eq!(client.json().await["success"], true);
 }
 
-/// Sends to `w`, which does not read, until no more is taken; gives how many messages were.
+/// Sends to `w`, which does not read, until no more is taken; returns how many messages were.
 async fn fill(app: &App) -> usize {
     app.run(|server| {
         let text = "x".repeat(60_000);

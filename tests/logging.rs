@@ -24,7 +24,7 @@ struct Tally {
 }
 
 impl Tally {
-    /// Reads the log until so many lines with this message were written or told of.
+    /// Reads the log until this many lines with this message were written or summed up.
     async fn read(app: &mut App, wanted: &str, level: Level, total: u64) -> Self {
         let mut tally = Self::default();
         while tally.written as u64 + tally.left_out < total {

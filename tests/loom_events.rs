@@ -49,7 +49,7 @@ mod sync {
     }
 }
 
-/// Bytes that an entry of the scenarios costs: so many that a lane's turn ends with it.
+/// Bytes that an entry of the scenarios costs: enough to end a lane's turn.
 const COST: usize = 64 << 10;
 
 /// A peer's account.
@@ -151,7 +151,7 @@ impl Scene {
         Self { queue, bell, account: is_charged.then(|| Arc::new(Account(AtomicUsize::new(0)))) }
     }
 
-    /// A thread that pushes so many messages.
+    /// A thread that pushes `count` messages.
     fn pusher(&self, pusher: usize, messages: usize) -> thread::JoinHandle<()> {
         let (queue, account) = (Arc::clone(&self.queue), self.account.clone());
         thread::spawn(move || {

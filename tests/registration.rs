@@ -11,7 +11,7 @@ use worker_server::peer::PeerId;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::worker::WorkerKey;
 
-/// Tracks a request on the worker that registered last. Gives its key, if anybody is there.
+/// Tracks a request on the worker that registered last. Returns its key, if anybody is there.
 fn track_on_last(server: &Server) -> Option<WorkerKey> {
     let key = server.workers().last()?.key;
     server.track(key, None).then_some(key)

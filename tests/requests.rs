@@ -226,7 +226,7 @@ async fn a_worker_drains_while_either_wants_it_to() {
     .await;
 }
 
-/// A server whose workers may have so much waiting, and a worker of it that reads nothing and has refused a message.
+/// A server whose workers may have this much waiting, and a worker of it that reads nothing and has refused a message.
 async fn with_full_worker() -> (App, Raw) {
     let limits = Limits { max_queued_bytes: 1 << 20, ..Limits::default() };
     let app = App::start(ServerConfig { limits, ..ServerConfig::default() });

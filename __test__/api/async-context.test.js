@@ -112,7 +112,7 @@ test('the end of a session that is replaced and the beginning of the next are tw
   ]);
 });
 
-test('handlers see the context in which the server was started, whoever has subscribed them', async () => {
+test('handlers see the context in which the server was started, not that of their subscription', async () => {
   const als = storage();
   const { server } = createServer();
   const seen = [];

@@ -21,7 +21,7 @@ test.each([
     () => jest.spyOn(native.NativeServer.prototype, 'row').mockImplementationOnce(broken),
   ],
   [
-    'an endpoint cannot be told to it',
+    'an endpoint cannot be passed to it',
     () => jest.spyOn(native.NativeServer.prototype, 'addEndpoint').mockImplementationOnce(broken),
   ],
 ])('if %s, the port is free again', async (_, breakOnce) => {

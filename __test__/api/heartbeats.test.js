@@ -1,6 +1,6 @@
 'use strict';
 
-// Signs of life, and what becomes of workers that give none.
+// Signs of life, and what becomes of workers without.
 
 const { startServer } = require('../support/server.js');
 const { capabilitiesOf, connect, connectWorker } = require('../support/worker.js');
@@ -75,7 +75,7 @@ test('a heartbeat before registration is one of an unknown worker', async () => 
   expect(client.frames).toHaveLength(1);
 });
 
-test('a heartbeat is looked up by the id it names, whoever sends it', async () => {
+test('a heartbeat is looked up by the id it names, on any connection', async () => {
   const { server } = await startServer();
   await connectWorker(server, 'a');
   const b = await connectWorker(server, 'b');
@@ -161,7 +161,7 @@ test('other messages are no sign of life', async () => {
   await log.line('Worker disconnected');
 });
 
-test('workers that give signs of life stay while a silent one goes', async () => {
+test('workers with signs of life stay while a silent one goes', async () => {
   const { server, log } = await startServer(IMPATIENT);
   const lively = await connectWorker(server, 'lively');
   const silent = await connectWorker(server, 'silent');

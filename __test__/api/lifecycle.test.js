@@ -78,7 +78,7 @@ test('a second start while the first is still under way rejects', async () => {
   await connectWorker(server);
 });
 
-test('a port in use rejects with the error that Node gives', async () => {
+test('a port in use rejects with the error that Node reports', async () => {
   const taken = await listenOn(0);
   const { port } = taken.address();
   const { server, log } = createServer({ port });

@@ -152,7 +152,7 @@ test('a wrong token', async () => {
   ]);
 });
 
-test('a protocol error on the socket of a worker is an error, and its close frame tells why', async () => {
+test('a protocol error on the socket of a worker is an error, and its close frame says why', async () => {
   const { server, log } = await startServer();
   const worker = await connectWorker(server, 'w');
   // A text frame with a byte that is no UTF-8.

@@ -6,7 +6,7 @@ const { INFO_KEYS, UNKNOWN_INFO } = require('../support/infos.js');
 const { nextCall, startServer } = require('../support/server.js');
 const { connect, connectWorker } = require('../support/worker.js');
 
-/** Sends a text and gives what the handler of type `x` got. */
+/** Sends a text and returns what the handler of type `x` got. */
 async function delivered(text, options) {
   const { server } = await startServer();
   const worker = await connectWorker(server);
@@ -35,7 +35,7 @@ test.each([
   const expected = JSON.parse(text);
   expect(message).toEqual(expected);
   expect(Object.keys(message)).toEqual(Object.keys(expected));
-  // Tells -0 from 0, which toEqual does as well, and lone surrogates from replacement characters.
+  // Distinguishes -0 from 0, which toEqual does as well, and lone surrogates from replacement characters.
   expect(JSON.stringify(message)).toBe(JSON.stringify(expected));
 });
 

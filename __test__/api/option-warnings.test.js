@@ -37,13 +37,13 @@ test.each([
   ['one of each level', { colour: SECRET, limits: { bound: 1 } }, /'colour', 'limits\.bound'$/],
   ['a name of great length', { ['x'.repeat(100_000)]: SECRET }, /'x+'/],
   ['a name with a line break', { 'a\nb': SECRET }, /'a\\nb'/],
-])('%s is told by one warning with the name, and nothing of the value', (_, options, message) => {
+])('%s causes one warning with the name, and nothing of the value', (_, options, message) => {
   new WorkerServer({ port: 0, ...options });
   expect(warnings).toEqual([['WORKER_SERVER_UNKNOWN_OPTION', expect.stringMatching(message)]]);
   expect(warnings[0][1]).not.toContain(SECRET);
 });
 
-test('an empty token is told by a warning; a list of tokens, none, or one that is not empty is not', () => {
+test('an empty token causes a warning; a list of tokens, none, or one that is not empty is not', () => {
   new WorkerServer({ port: 0, authToken: '' });
   expect(warnings).toEqual([['WORKER_SERVER_EMPTY_TOKEN', expect.stringContaining('authToken')]]);
   for (const authToken of [undefined, 'x', ['x']]) new WorkerServer({ port: 0, authToken });

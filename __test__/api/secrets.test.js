@@ -85,7 +85,7 @@ const MESSAGES = [
   `{"type":"heartbeat","workerId":[{"authToken":"${RIGHT}","x":"\\ud800"}]}`,
 ];
 
-/** Collects what a server and its clients give out. */
+/** Collects what a server and its clients show. */
 function watch(server, log) {
   const seen = [];
   for (const subscribe of ['onWorkerConnected', 'onWorkerDisconnected'])
@@ -95,7 +95,7 @@ function watch(server, log) {
     expectNoToken('the log', shown(log.lines));
     expectNoToken('what handlers are given', seen.join());
     expectNoToken(
-      'what queries give',
+      'what queries return',
       shown([server.getWorkerInfo(), server.getAnyAvailableWorker(), server.getAvailableWorker('model-a')]),
     );
     expectNoToken('the server', shown(server));
@@ -194,7 +194,7 @@ describe.each([
     expectNoToken('the log', shown(lines));
     expectNoToken('the frames', sent.join());
     expectNoToken('what handlers are given', shown(given));
-    expectNoToken('what queries give', shown(pool.getWorkerInfoList()));
+    expectNoToken('what queries return', shown(pool.getWorkerInfoList()));
     expectNoToken('the handler and the pool', shown([handler, pool]));
   });
 

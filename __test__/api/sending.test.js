@@ -11,7 +11,7 @@ const cyclic = () => {
   return object;
 };
 
-test('send gives true and the worker gets one text frame with the JSON', async () => {
+test('send returns true and the worker gets one text frame with the JSON', async () => {
   const { server } = await startServer();
   const worker = await connectWorker(server);
   const frames = [];
@@ -108,7 +108,7 @@ test.each([
         },
       }),
   ],
-])('send gives false for %s', async (_, send) => {
+])('send returns false for %s', async (_, send) => {
   const { server } = await startServer();
   const worker = await connectWorker(server);
   await connect(server);
@@ -118,14 +118,14 @@ test.each([
   expect(worker.frames).toHaveLength(2);
 });
 
-test('send gives false before start and after stop', async () => {
+test('send returns false before start and after stop', async () => {
   const { server } = await startServer();
   await connectWorker(server);
   await server.stop();
   expect(server.send('w1', { type: 'x' })).toBe(false);
 });
 
-test('send gives false once the worker has left', async () => {
+test('send returns false once the worker has left', async () => {
   const { server, log } = await startServer();
   const worker = await connectWorker(server);
   await worker.close();

@@ -39,7 +39,7 @@ test.each([
   ['a list of tokens', { authToken: ['other', authToken] }, TURNED_AWAY],
   ['a token, and acceptUnregistered: true', { authToken, acceptUnregistered: true }, HEARD],
   ['a token, and acceptUnregistered: undefined', { authToken, acceptUnregistered: undefined }, TURNED_AWAY],
-  ['an empty token, which nobody needs to give', { authToken: '' }, HEARD],
+  ['an empty token, which nobody needs to present', { authToken: '' }, HEARD],
 ])('with %s', async (_, options, expected) => {
   const { heard, dropped } = await heardFrom(options, options.authToken ? { authToken } : {});
   expect(heard).toEqual(expected);

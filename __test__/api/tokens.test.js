@@ -9,7 +9,7 @@ const { connect, connectWorker, registrationOf } = require('../support/worker.js
 
 const TIMES = { heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 };
 
-/** Whether a server with these tokens lets a worker in that gives `given`. */
+/** Whether a server with these tokens lets a worker in that presents `given`. */
 async function lets(server, given) {
   const client = await connect(server);
   const { success } = await client.register('w', given === undefined ? {} : { authToken: given });

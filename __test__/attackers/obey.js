@@ -1,6 +1,6 @@
 'use strict';
 
-/** Obeys the parent: calls `commands[command](options)` for each of its messages, and answers with what that gives. */
+/** Obeys the parent: calls `commands[command](options)` for each of its messages, and answers with what that returns. */
 module.exports = function obey(commands) {
   process.on('message', async ({ number, command, options }) => {
     try {

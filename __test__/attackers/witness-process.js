@@ -1,7 +1,7 @@
 'use strict';
 
 // A well-behaved worker in a process of its own. It has its messages echoed and its heartbeats answered one after the other,
-// and asks for a page on a new connection, and tells how long each took.
+// and asks for a page on a new connection, and reports how long each took.
 
 const http = require('node:http');
 const { once } = require('node:events');
@@ -58,7 +58,7 @@ obey({
     ws.on('message', (data) => waiting[JSON.parse(data).type]?.shift()?.resolve());
   },
 
-  /** So many of each, one after the other. Resolves when all were answered. */
+  /** `count` of each, one after the other. Resolves when all were answered. */
   async count({ echoes, heartbeats, pages = 0 }) {
     for (let n = 0; n < echoes; n += 1) await echo(n);
     for (let n = 0; n < heartbeats; n += 1) await heartbeat();

@@ -5,7 +5,7 @@
 const { startServer } = require('../support/server.js');
 const { connect } = require('../support/worker.js');
 
-/** Whether a worker is let in that gives these. */
+/** Whether a worker is let in that presents these. */
 async function lets(server, { bearer, fields = {} }) {
   const headers = bearer === undefined ? {} : { Authorization: bearer };
   const client = await connect(server, { headers });
@@ -38,7 +38,7 @@ test.each([
   expect(await lets(server, given)).toBe(expected);
 });
 
-test('with an empty token who gives none passes still, whatever its proxy adds', async () => {
+test('with an empty token who presents none passes still, whatever its proxy adds', async () => {
   const { server } = await startServer({ authToken: '' });
   expect(await lets(server, { bearer: 'Bearer of a proxy' })).toBe(true);
 });

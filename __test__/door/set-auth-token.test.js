@@ -91,7 +91,7 @@ test('acceptUnregistered: true holds whatever the token', async () => {
   await until(() => heard.length === 1);
 });
 
-test('an empty text is as the empty option: who gives none passes, and a process warning says so', async () => {
+test('an empty text is as the empty option: who presents none passes, and a process warning says so', async () => {
   const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
   try {
     const { server } = await startServer({ authToken: 'old' });

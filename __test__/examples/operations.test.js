@@ -115,7 +115,7 @@ const examples = [...section('Draining and rolling restarts').matchAll(/```js ru
 describe('the example of a graceful stop', () => {
   const code = examples.find((text) => text.includes('shutDown'));
 
-  /** Runs the example, and gives what it takes for the process and the console. */
+  /** Runs the example with stand-ins for the process and the console, and returns them. */
   function run(server, text = code) {
     const signals = new EventEmitter();
     const console = { warn: jest.fn() };

@@ -58,7 +58,7 @@ test('every file is worked on, and what a killed worker had is sent again to oth
   for (const row of rows.filter((row) => row.endsWith(' 2'))) expect(row).not.toContain(` ${worker} `);
 }, 60_000);
 
-test('whoever has not got the token changes nothing, whatever it sends', async () => {
+test('a peer without the token changes nothing, whatever it sends', async () => {
   const files = Array.from({ length: 12 }, (_, i) =>
     write(`text-${i}.txt`, `${SENTENCES} Lantern number ${i} burned.`),
   );

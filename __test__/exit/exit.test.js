@@ -78,7 +78,7 @@ test.each([
   ['throw', 20, 1],
   ['reject', 20, 1],
 ])(
-  'what is sent as the process ends by %s still leaves to each of %i workers, whoever sends it',
+  'what is sent as the process ends by %s still leaves to each of %i workers, by any way of sending',
   async (how, count, code) => {
     const program = startProgram('exit/programs/last-words.js', how);
     const port = await program.port();

@@ -37,7 +37,7 @@ async function opened(port, headers) {
   return { socket, answered, send };
 }
 
-test('the largest body is taken, and one byte more is not, with its length told before or not', async () => {
+test('the largest body is taken, and one byte more is not, with a Content-Length or without', async () => {
   const { server, port } = await startGateway({ maxBodyBytes: 5_000 });
   const worker = await connectRequestWorker(server);
   const answer = ask(port, { body: bodyOf(5_000) });

@@ -63,7 +63,7 @@ test('a key may have any characters that a header can carry', async () => {
   expect(await status(port, bearer('schlussel'))).toBe(401);
 });
 
-test('a client that is not let in is told so on every route, before its body is looked at', async () => {
+test('a client that is not let in learns so on every route, before its body is looked at', async () => {
   const { server, port } = await startGateway({ apiKeys: KEYS });
   await connectRequestWorker(server);
   for (const request of [

@@ -7,7 +7,7 @@ const { compile, filesLoadedBy, node } = require('../support/exports.js');
 
 const NAME = '@hardlydifficult/worker-server/gateway';
 
-test('require, named import, import * and dynamic import give the same exports', () => {
+test('require, named import, import * and dynamic import have the same exports', () => {
   expect(node('-p', `JSON.stringify(Object.keys(require('${NAME}')))`)).toEqual(['openaiGateway']);
   const program = `
     import { openaiGateway } from '${NAME}';

@@ -46,7 +46,7 @@ test.each([
   ['/v1/embeddings'],
   ['/v1/responses'],
   ['/v1/chat/completions?api-version=1'],
-])('POST %s gives a worker the path behind the prefix and the body, and its result is the answer', async (path) => {
+])('POST %s passes a worker the path behind the prefix and the body, and its result is the answer', async (path) => {
   const { server, port } = await startGateway();
   const worker = await connectRequestWorker(server);
   const body = {

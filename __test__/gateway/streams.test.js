@@ -116,7 +116,7 @@ test('so is one that the worker has worded itself, and the end of the server', a
   expect((await text).toString()).toMatch(/^data: "a"\n\nevent: error\ndata: {"error":.*"server_stopping"}}\n\n$/);
 });
 
-test('a client that is too far behind is told so when it reads on', async () => {
+test('a client that is too far behind learns so when it reads on', async () => {
   const { server, worker, opened, chunk } = await streaming({ limits: { maxStreamBytes: 100_000 } });
   chunk(0, 'a');
   const res = await opened;

@@ -101,7 +101,7 @@ test('a handler that declines leaves its headers, but for the length of what it 
 test.each([
   ['true', true, 'later'],
   ['false', false, 'the next one'],
-])('a thenable that is no Promise counts as the value that it gives, here %s', async (_, value, text) => {
+])('a thenable that is no Promise counts as the value that it resolves with, here %s', async (_, value, text) => {
   const { port } = await startServer({}, (server) => {
     server.addHttpHandler((req, res) => {
       if (value) setImmediate(() => setImmediate(() => res.end('later')));

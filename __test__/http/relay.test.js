@@ -29,7 +29,7 @@ async function request(options, body) {
   return { status: res.statusCode, body: Buffer.concat(chunks), socket: req.socket };
 }
 
-test('a relayed request arrives whole, and tells the address of its real peer', async () => {
+test('a relayed request arrives whole, with the address of its real peer', async () => {
   const seen = [];
   server.addHttpHandler(async (req, res) => {
     seen.push([req.socket.remoteAddress, req.socket.remotePort, req.socket.remoteFamily]);

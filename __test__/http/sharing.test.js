@@ -38,7 +38,7 @@ onUnix('servers with reusePort share a port, and with none that is without it', 
 });
 
 (process.platform === 'win32' ? test : test.skip)(
-  'where processes can share no port, a server that is told to is refused with ENOTSUP',
+  'where processes can share no port, a server with reusePort is refused with ENOTSUP',
   async () => {
     await expect(createServer({ reusePort: true }).server.start()).rejects.toMatchObject({
       code: 'ENOTSUP',

@@ -59,7 +59,7 @@ function someValue(random, depth = 0) {
   return Object.fromEntries(names.filter(() => random() < 0.4).map((name) => [name, someValue(random, depth + 1)]));
 }
 
-test('I2: 10,000 messages arrive in order, each with exactly the fields that JSON.parse gives', async () => {
+test('I2: 10,000 messages arrive in order, each with exactly the fields that JSON.parse returns', async () => {
   const { server, port } = await startServer();
   const random = randomFrom(8);
   const texts = Array.from({ length: 10000 }, (_, n) => JSON.stringify({ n, type: 'value', value: someValue(random) }));

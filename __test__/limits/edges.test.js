@@ -245,7 +245,7 @@ test('a heartbeat timeout of 0 is exceeded by any silence: the worker is gone at
   await until(() => server.getWorkerCount() === 0);
 });
 
-test('a heartbeat interval is told as it is', async () => {
+test('a heartbeat interval is sent as it is', async () => {
   for (const heartbeatIntervalMs of [0, -0, 0.5, 1e21, Number.MAX_VALUE]) {
     const { server, port } = await startServer({ heartbeatIntervalMs });
     expect((await openWorker(port, 'w')).ack.heartbeatIntervalMs).toBe(heartbeatIntervalMs + 0);

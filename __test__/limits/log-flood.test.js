@@ -1,7 +1,7 @@
 'use strict';
 
 // How much of the log peers can fill: a hundred lines a second of a kind, then one that says how many more there were. What
-// the application must know of its workers, and of its own mistakes, is told without exception.
+// the application must know of its workers, and of its own mistakes, is logged without exception.
 
 const { once } = require('node:events');
 const WebSocket = require('ws');
@@ -17,7 +17,7 @@ afterEach(() => {
   clients.clear();
 });
 
-/** What became of the lines with a message, once `total` of them were written or told of. */
+/** What became of the lines with a message, once `total` of them were written or summed up. */
 async function tally(log, message, total) {
   const summaries = () => log.lines.filter((line) => line.message === SUPPRESSED && line.context.message === message);
   const written = () => log.lines.filter((line) => line.message === message);
@@ -74,7 +74,7 @@ test('kinds are counted by themselves: one that is left out hides no other', asy
   await log.line('Unhandled message type from worker');
 });
 
-test('of a storm of connections every worker that comes and goes is told, and strangers in part', async () => {
+test('of a storm of connections every worker that comes and goes is logged, and strangers in part', async () => {
   const { server, log } = await startServer();
   const many = 150;
   const workers = await Promise.all(Array.from({ length: many }, (_, n) => connectWorker(server, `w${n}`)));
@@ -87,7 +87,7 @@ test('of a storm of connections every worker that comes and goes is told, and st
   await tally(log, 'Unregistered WebSocket connection closed', many);
 });
 
-test('every error of a handler is told', async () => {
+test('every error of a handler is logged', async () => {
   const { server, log } = await startServer();
   let calls = 0;
   server.onWorkerMessage('bad', () => {

@@ -7,7 +7,7 @@ const { RawWebSocket } = require('../support/raw');
 const KIB = 1024;
 const PAD = 'x'.repeat(128 * KIB);
 
-/** Sends numbered messages of 128 KiB until `send` gives false; returns how many it took. */
+/** Sends numbered messages of 128 KiB until `send` returns false; returns how many it took. */
 function sendUntilFull(server, workerId) {
   for (let seq = 0; seq < 1000; seq += 1) {
     if (!server.send(workerId, { type: 'work', seq, pad: PAD })) return seq;
@@ -33,7 +33,7 @@ async function openDeafWorker(port, id) {
   return raw;
 }
 
-test('send gives false when limits.maxQueuedBytes wait for a worker that takes nothing, with one warning', async () => {
+test('send returns false when limits.maxQueuedBytes wait for a worker that takes nothing, with one warning', async () => {
   const { server, port, log } = await startServer({ limits: { maxQueuedBytes: 1024 * KIB } });
   await openDeafWorker(port, 'deaf');
   sendUntilFull(server, 'deaf');
@@ -63,7 +63,7 @@ test('other workers are served while one takes nothing', async () => {
   expect(await other.nextJson()).toEqual({ type: 'to all' });
 });
 
-test('send gives true again once the worker has taken something, and all that it took arrives in order', async () => {
+test('send returns true again once the worker has taken something, and all that it took arrives in order', async () => {
   const { server, port } = await startServer({ limits: { maxQueuedBytes: 1024 * KIB } });
   const raw = await openDeafWorker(port, 'deaf');
   let sent = sendUntilFull(server, 'deaf');

@@ -1,6 +1,6 @@
 'use strict';
 
-// What a worker sends while the event loop is blocked: the flood comes from another process, which can tell how much of it
+// What a worker sends while the event loop is blocked: the flood comes from another process, which knows how much of it
 // the system took.
 
 const { startServer, until } = require('../support/server');

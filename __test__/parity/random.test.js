@@ -12,7 +12,7 @@ const MODELS = ['llama-3-8b', 'llama-3', 'llama', 'gpt-oss', ''];
 const CATEGORIES = [undefined, 'chat', 'embed'];
 const STEPS = 150;
 
-/** Mulberry32: small, and the same everywhere. Gives a whole number from 0 below `bound`. */
+/** Mulberry32: small, and the same everywhere. Returns a whole number from 0 below `bound`. */
 function randomFrom(seed) {
   let state = seed;
   return (bound) => {

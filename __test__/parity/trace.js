@@ -11,7 +11,7 @@ const UUID = /[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12
 const TIME = /"(?!1970-)\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"/g;
 const CLOSED = ['Worker disconnected', 'Unregistered WebSocket connection closed'];
 
-/** JSON that shows Sets and Maps, and tells undefined from missing and -0 from 0. */
+/** JSON that shows Sets and Maps, and distinguishes undefined from missing and -0 from 0. */
 function show(value) {
   return JSON.stringify(value, (key, inner) => {
     // The collections may come from another realm than this file's.
@@ -85,7 +85,7 @@ class Trace {
     return client;
   }
 
-  /** Resolves when the server has seen so many connections end. */
+  /** Resolves when the server has seen `count` connections end. */
   ended(count) {
     return this.log.until(() => this.log.lines.filter(({ message }) => CLOSED.includes(message)).length >= count);
   }

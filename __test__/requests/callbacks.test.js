@@ -48,7 +48,7 @@ test('none runs after the caller was settled', async () => {
   expect(callbacks.onQueued).not.toHaveBeenCalled();
 });
 
-test('each runs in the tick of what it tells, when the state already holds', async () => {
+test('each runs in the tick of what it reports, when the state already holds', async () => {
   const { server } = await startServer();
   const seen = [];
   const load = () =>

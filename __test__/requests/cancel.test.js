@@ -17,7 +17,7 @@ async function running(options = {}, limits = {}) {
   return { server, log, worker, controller, answer, request };
 }
 
-test('an abort rejects with the signal’s reason, tells the worker, and holds the slot', async () => {
+test('an abort rejects with the signal’s reason, sends the worker a cancel, and holds the slot', async () => {
   const { server, worker, controller, answer } = await running();
   const reason = new Error('gone');
   controller.abort(reason);
@@ -79,7 +79,7 @@ test('with limits.cancelGraceMs 0 it is free at once', async () => {
   await answer;
 });
 
-test('the end of the session frees it, too, and whoever waits gets the next worker', async () => {
+test('the end of the session frees it, too, and what waits gets the next worker', async () => {
   const { server, worker, controller, answer } = await running();
   controller.abort();
   await answer;
@@ -91,7 +91,7 @@ test('the end of the session frees it, too, and whoever waits gets the next work
   expect(await next).toBe(1);
 });
 
-test('timeoutMs ends in TIMEOUT, and the worker is told', async () => {
+test('timeoutMs ends in TIMEOUT, and the worker is sent a cancel', async () => {
   const { worker, answer } = await running({ timeoutMs: 30 });
   expect(await answer).toMatchObject({ code: 'TIMEOUT', attempts: 1, started: true, workerId: 'w' });
   expect((await worker.next('request_cancel')).reason).toBe('timeout');

@@ -243,7 +243,7 @@ test('state says how far the server is', async () => {
   expect(states).toEqual(['stopped', 'starting', 'running', 'draining', 'draining', 'stopping', 'stopped']);
 });
 
-test('drain: workers are told, new requests are refused, and those that wait keep their chance', async () => {
+test('drain: workers are notified, new requests are refused, and those that wait keep their chance', async () => {
   const { server, log } = await startServer();
   const worker = await connectRequestWorker(server, 'w', { slots: 1 });
   const answers = [server.request(1), server.request(2)];
@@ -307,7 +307,7 @@ test('a signal rejects the call, and draining goes on; a second call joins with 
   expect(worker.frames.filter((text) => text.includes('server_draining'))).toHaveLength(1);
 });
 
-test('while it drains upgrades of workers get 503 with Retry-After, open sockets may still register and are told', async () => {
+test('while it drains upgrades of workers get 503 with Retry-After, open sockets may still register and are notified', async () => {
   const { server } = await startServer();
   const worker = await connectRequestWorker(server);
   server.trackRequest('w', 'own');

@@ -149,7 +149,7 @@ test('every message of a worker with the feature counts as a heartbeat: one that
   expect(server.getWorkerInfo()[0].status).toBe('available');
 });
 
-test('stop rejects what waits and what runs before it returns, and tells workers before the close frame', async () => {
+test('stop rejects what waits and what runs before it returns, and sends workers a cancel before the close frame', async () => {
   const { server } = await startServer();
   const worker = await connectRequestWorker(server, 'w', { slots: 1 });
   const answers = [server.request({}, { requestId: 'runs' }), server.request({}, { requestId: 'waits' })].map(

@@ -68,7 +68,7 @@ test('getQueueInfo counts requests without a model as *, in an object without a 
   await until(() => server.getQueueInfo().oldestMs > 0);
 });
 
-test('the higher class is always first, and in a class whoever came first', async () => {
+test('the higher class is always first, and in a class who came first', async () => {
   const { worker, blocker, ask } = await full();
   for (const [payload, priority] of [
     ['low 1', 'low'],

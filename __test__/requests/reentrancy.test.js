@@ -126,7 +126,7 @@ test('onQueued may abort its request, and stop the server', async () => {
   await stopped;
 });
 
-test('onStarted may stop the server: the request was sent, and its worker is told before the close frame', async () => {
+test('onStarted may stop the server: the request was sent, and its worker is sent a cancel before the close frame', async () => {
   const { server } = await startServer();
   const worker = await connectRequestWorker(server);
   let stopped;

@@ -118,7 +118,7 @@ test('without a cancel type the slot is held until the answer, however long the 
   expect(handled).not.toHaveBeenCalled();
 });
 
-test('with one the worker is told, and the grace holds', async () => {
+test('with one the worker is sent a cancel, and the grace holds', async () => {
   const { server, log, worker } = await legacy({
     requestTypes: { ...requestTypes, cancel: 'work_cancel' },
     limits: { cancelGraceMs: 20 },

@@ -95,7 +95,7 @@ test.each([
   expect(info(server)).toEqual(['available', 0, 0, []]);
 });
 
-test('whoever answers twice, for another attempt, or for another worker’s request, changes nothing', async () => {
+test('a worker that answers twice, for another attempt, or for another worker’s request, changes nothing', async () => {
   const { server, log } = await startServer();
   const worker = await connectRequestWorker(server, 'w', { slots: 1 });
   const other = await connectRequestWorker(server, 'other');

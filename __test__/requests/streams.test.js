@@ -60,7 +60,7 @@ test('a chunk that came before is dropped; one that skips a number ends the requ
   expect((await worker.next('request_cancel')).reason).toBe('aborted');
 });
 
-test('leaving the loop cancels: the worker is told, and result rejects with an AbortError that is no unhandled one', async () => {
+test('leaving the loop cancels: the worker is sent a cancel, and result rejects with an AbortError that is no unhandled one', async () => {
   const { worker, stream, request } = await streaming();
   worker.answer(request, 'chunk', { seq: 0, data: 'a' });
   for await (const chunk of stream) {

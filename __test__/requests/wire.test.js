@@ -72,7 +72,7 @@ test('the model on the wire is the name that the caller asked for', async () => 
   expect((await worker.nextRequest()).model).toBe('llama');
 });
 
-test('a request id is a UUID of version 4 unless the caller gives one', async () => {
+test('a request id is a UUID of version 4 unless the caller chooses one', async () => {
   const { server } = await startServer();
   const worker = await connectRequestWorker(server);
   const stream = server.stream(1);

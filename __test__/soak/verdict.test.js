@@ -11,7 +11,7 @@ const { sockets } = require('../../soak/leftovers.js');
 
 const root = path.join(__dirname, '../..');
 
-/** What is said of rounds after which so many sockets were open. */
+/** What is said of rounds after which this many sockets were open. */
 function judge(...counts) {
   const sizes = JSON.stringify(counts.map((socket) => ({ descriptors: { socket, file: 3 } })));
   const code = `import { judgeDescriptors } from './soak/verdict.mjs'; console.log(JSON.stringify(judgeDescriptors(${sizes})));`;

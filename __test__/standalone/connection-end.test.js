@@ -41,7 +41,7 @@ beforeEach(() => {
 });
 
 describe('a socket that ends', () => {
-  test('takes its worker out of the pool and tells so', () => {
+  test('takes its worker out of the pool and notifies the handlers', () => {
     const ws = connectWorker('a');
     newLines();
     ws.end(1000, 'done');
@@ -53,7 +53,7 @@ describe('a socket that ends', () => {
     expect(newLines()).toEqual([['Worker disconnected', { workerId: 'a', code: 1000, reason: 'done' }]]);
   });
 
-  test('tells of the requests that were pending, in a Set of their own', () => {
+  test('passes on the requests that were pending, in a Set of their own', () => {
     const ws = connectWorker('a');
     pool.trackRequest('a', 'r0');
     pool.trackRequest('a', 'r1');
@@ -148,7 +148,7 @@ describe('a registration of an id that is connected', () => {
     expect(calls.slice(2)).toEqual([['connected', 'a']]);
   });
 
-  test('tells of the requests that were pending, before the new worker is there', () => {
+  test('passes on the requests that were pending, before the new worker is there', () => {
     connectWorker('a');
     pool.trackRequest('a', 'r');
     const seen = [];
@@ -204,7 +204,7 @@ describe('a second registration on the same socket', () => {
     ]);
   });
 
-  test('under the same id tells of the requests that were pending', () => {
+  test('under the same id passes on the requests that were pending', () => {
     const ws = connectWorker('a');
     pool.trackRequest('a', 'r');
     ws.receive(registrationOf('a'));

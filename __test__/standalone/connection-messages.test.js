@@ -43,7 +43,7 @@ describe('a message', () => {
     expect(got).toEqual([['a', { type: 'result', n: 1 }]]);
   });
 
-  test('is what JSON.parse gives, and the same object for each handler', () => {
+  test('is what JSON.parse returns, and the same object for each handler', () => {
     const got = [];
     for (let each = 0; each < 2; each += 1) handler.onMessage('x', (_, message) => got.push(message));
     const text = '{"type":"x","big":12345678901234567890,"a":1,"a":2,"__proto__":{"b":1},"lone":"\\ud800"}';
@@ -162,7 +162,7 @@ describe('a heartbeat', () => {
     expect(Object.keys(ws.sent[0])).toEqual(['type', 'nextHeartbeatDeadline']);
   });
 
-  test('gives back a timestamp of any kind', () => {
+  test('sends back a timestamp of any kind', () => {
     const ws = connectWorker('a');
     for (const timestamp of [17, null, { deep: [1] }]) ws.receive({ type: 'heartbeat', workerId: 'a', timestamp });
     expect(ws.sent.map(({ timestamp }) => timestamp)).toEqual([17, null, { deep: [1] }]);
@@ -186,7 +186,7 @@ describe('a heartbeat', () => {
     expect(pool.get('a').status).toBe('draining');
   });
 
-  test('counts for the worker that it names, whoever sent it', () => {
+  test('counts for the worker that it names, on any connection', () => {
     const worker = makeWorker('made-by-the-caller', { status: 'unhealthy', lastHeartbeat: new Date(0) });
     pool.add(worker);
     const ws = connect();

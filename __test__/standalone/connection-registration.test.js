@@ -19,7 +19,7 @@ function start(config = {}) {
   return { logger, pool, handler, connect };
 }
 
-test('a registration is answered, put into the pool, logged, and told', () => {
+test('a registration is answered, put into the pool, logged, and passed to the handlers', () => {
   const { logger, pool, handler, connect } = start();
   const connected = jest.fn();
   handler.onWorkerConnected(connected);

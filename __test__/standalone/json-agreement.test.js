@@ -1,6 +1,6 @@
 'use strict';
 
-// The native side tells JSON from what is none before V8 sees it, so the two must agree: on the seeds of the fuzz target that
+// The native side distinguishes JSON from what is none before V8 sees it, so the two must agree: on the seeds of the fuzz target that
 // asks the same of another parser, and on those seeds with something changed.
 
 const { readFileSync, readdirSync } = require('fs');

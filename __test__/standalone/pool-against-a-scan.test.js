@@ -1,7 +1,7 @@
 'use strict';
 
 // The pool beside the stand-in's, which scans all workers for each answer: the same random operations on both, the caller's
-// own changes to its workers among them, must give the same answers and the same fields.
+// own changes to its workers among them, must return the same answers and the same fields.
 
 const { WorkerPool } = require('../../index.js');
 const standin = require('../parity/standin.js');
@@ -116,7 +116,7 @@ afterEach(() => {
   jest.restoreAllMocks();
 });
 
-test.each([1, 2, 3, 4, 5, 6, 7, 8])('300 random operations give what a scan gives (seed %d)', (seed) => {
+test.each([1, 2, 3, 4, 5, 6, 7, 8])('300 random operations return what a scan returns (seed %d)', (seed) => {
   const rng = random(seed);
   const [pool, scanned] = [new WorkerPool(), new standin.WorkerPool()];
   for (let step = 0; step < 300; step += 1) {

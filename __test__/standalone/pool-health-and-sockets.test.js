@@ -16,7 +16,7 @@ describe('checkHealth', () => {
     jest.restoreAllMocks();
   });
 
-  test('marks workers unhealthy past the timeout and gives the ids past three times the timeout', () => {
+  test('marks workers unhealthy past the timeout and returns the ids past three times the timeout', () => {
     const pool = new WorkerPool();
     for (const ms of [0, 1000, 1001, 3000, 3001, 90_000]) pool.add(makeWorker(`${ms}`, silentFor(ms)));
     expect(pool.checkHealth(1000)).toEqual(['3001', '90000']);
@@ -46,7 +46,7 @@ describe('checkHealth', () => {
     ]);
   });
 
-  test('gives a dead worker each time until it is removed', () => {
+  test('returns a dead worker each time until it is removed', () => {
     const pool = new WorkerPool();
     pool.add(makeWorker('a', silentFor(9999)));
     expect(pool.checkHealth(1000)).toEqual(['a']);
@@ -93,11 +93,11 @@ describe('send', () => {
     expect(worker.websocket.send).not.toHaveBeenCalled();
   });
 
-  test('gives false for an unknown id', () => {
+  test('returns false for an unknown id', () => {
     expect(new WorkerPool().send('a', {})).toBe(false);
   });
 
-  test('gives false for what cannot be serialised', () => {
+  test('returns false for what cannot be serialised', () => {
     const pool = new WorkerPool();
     const worker = makeWorker('a');
     pool.add(worker);
@@ -107,7 +107,7 @@ describe('send', () => {
     expect(worker.websocket.send).not.toHaveBeenCalled();
   });
 
-  test('gives false if the socket throws', () => {
+  test('returns false if the socket throws', () => {
     const pool = new WorkerPool();
     const send = () => {
       throw new Error('closed');

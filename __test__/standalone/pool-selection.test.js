@@ -19,11 +19,11 @@ describe('getAvailableWorker', () => {
     expect(poolOf(makeWorker('a')).getAvailableWorker(name)).toBeNull();
   });
 
-  test('gives null if the pool is empty', () => {
+  test('returns null if the pool is empty', () => {
     expect(new WorkerPool().getAvailableWorker('llama-3')).toBeNull();
   });
 
-  test('gives the worker with the lowest share of active requests', () => {
+  test('returns the worker with the lowest share of active requests', () => {
     const small = makeWorker('small', { max: 2, activeRequests: 1 });
     const big = makeWorker('big', { max: 10, activeRequests: 4 });
     const pool = poolOf(small, big);
@@ -32,7 +32,7 @@ describe('getAvailableWorker', () => {
     expect(pool.getAvailableWorker('llama-3')).toBe(small);
   });
 
-  test('gives the earliest added of equally loaded workers', () => {
+  test('returns the earliest added of equally loaded workers', () => {
     const first = makeWorker('z', { max: 2, activeRequests: 1 });
     const second = makeWorker('a', { max: 4, activeRequests: 2 });
     expect(poolOf(first, second).getAvailableWorker('llama-3')).toBe(first);
@@ -109,7 +109,7 @@ describe('getAvailableSlotCount', () => {
 });
 
 describe('getAnyAvailableWorker', () => {
-  test('gives the first worker that is available or busy', () => {
+  test('returns the first worker that is available or busy', () => {
     const workers = ['draining', 'unhealthy', 'busy', 'available'].map((status) => makeWorker(status, { status }));
     const pool = poolOf(...workers);
     expect(pool.getAnyAvailableWorker()).toBe(workers[2]);

@@ -15,7 +15,7 @@ function arrived(worker) {
   worker.count += 1;
   if (worker.count === counted.each) counted.missing -= 1;
   if (counted.missing === 0) {
-    // Whoever waits for the file must not find it empty.
+    // The process that waits for the file must not find it empty.
     fs.writeFileSync(`${counted.file}.part`, String(workers.length));
     fs.renameSync(`${counted.file}.part`, counted.file);
     counted = null;

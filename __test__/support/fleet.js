@@ -58,7 +58,7 @@ async function startFlood(port, { count = 1, prefix = 'flood' } = {}) {
   return flood;
 }
 
-/** The name of a file that does not exist yet, by which another process can tell something to this one while it is blocked. */
+/** The name of a file that does not exist yet, by which another process can notify this one while it is blocked. */
 function signalFile() {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-'));
   onCleanup(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -73,8 +73,8 @@ function block(ms) {
 }
 
 /**
- * Blocks this thread for at least `ms` and until `file` exists, which it must within `atMost`. Gives the file's text.
- * `${file}.go` tells the other process that this one is blocked.
+ * Blocks this thread for at least `ms` and until `file` exists, which it must within `atMost`. Returns the file's text.
+ * `${file}.go` shows the other process that this one is blocked.
  */
 function blockUntilFile(file, { ms = 0, atMost = 15000 } = {}) {
   const start = Date.now();

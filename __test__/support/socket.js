@@ -9,7 +9,7 @@ const { registration } = require('./raw');
 const { clientOptions, webSocketScheme } = require('./transport');
 
 /**
- * An open WebSocket. `next()` gives its messages one by one as text, `nextJson()` as values; `closed` resolves with
+ * An open WebSocket. `next()` returns its messages one by one as text, `nextJson()` as values; `closed` resolves with
  * `{ code, reason }`.
  */
 async function openSocket(port, path = '/', options = {}) {

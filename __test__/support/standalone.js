@@ -56,12 +56,12 @@ class EmitterSocket extends EventEmitter {
     this.readyState = 2;
   }
 
-  /** A message arrives, as `ws` gives it: a Buffer. */
+  /** A message arrives, as `ws` passes it: a Buffer. */
   receive(message) {
     this.emit('message', Buffer.from(typeof message === 'string' ? message : JSON.stringify(message)), false);
   }
 
-  /** The connection ends, as `ws` tells it. */
+  /** The connection ends, as `ws` reports it. */
   end(code = 1006, reason = '') {
     this.readyState = 3;
     this.emit('close', code, Buffer.from(reason));

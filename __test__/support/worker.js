@@ -76,7 +76,7 @@ class WorkerClient {
     this.ws.send(text);
   }
 
-  /** Registers and gives the acknowledgement. */
+  /** Registers and returns the acknowledgement. */
   register(workerId, fields) {
     this.id = workerId;
     const ack = this.next('worker_registration_ack');
@@ -84,7 +84,7 @@ class WorkerClient {
     return ack;
   }
 
-  /** Sends a heartbeat and gives the acknowledgement. */
+  /** Sends a heartbeat and returns the acknowledgement. */
   heartbeat(timestamp = new Date().toISOString(), workerId = this.id) {
     const ack = this.next('heartbeat_ack');
     this.send({ type: 'heartbeat', workerId, timestamp });

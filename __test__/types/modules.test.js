@@ -10,7 +10,7 @@ const { NAMES, root } = require('../support/exports.js');
 const at = (name) => path.join(__dirname, 'modules', name);
 const node = (file, options) => JSON.parse(execFileSync(process.execPath, [file], { encoding: 'utf8', ...options }));
 
-test('require, named import, import * and dynamic import give the same exports', () => {
+test('require, named import, import * and dynamic import have the same exports', () => {
   expect(node(at('forms.mjs'))).toEqual({
     require: NAMES,
     'import {}': NAMES,

@@ -193,7 +193,7 @@ const admitted: WebSocketConnectionHandler = async (ws, req) => {
   await Promise.resolve(req.headers.cookie);
   ws.close();
 };
-// A handler may be called by whoever has it, and what it returns may be awaited.
+// A handler may be called by anybody who has it, and what it returns may be awaited.
 async function callAll(worker: WorkerInfo): Promise<void> {
   await greeted(worker);
   await mourned(worker, new Set());

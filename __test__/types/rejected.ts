@@ -60,7 +60,7 @@ server.getAvailableWorker();
 server.send('w');
 // @ts-expect-error no such option
 server.releaseRequest('r', { completed: true });
-// @ts-expect-error stop gives a promise
+// @ts-expect-error stop returns a promise
 const stopped: boolean = server.stop();
 // @ts-expect-error without a type a message's fields are unknown
 server.onWorkerMessage('result', (_worker, message) => message['tokens'].toFixed());

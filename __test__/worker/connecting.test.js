@@ -106,7 +106,7 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     ]);
   });
 
-  test('states tell what happens', async () => {
+  test('states follow what happens', async () => {
     const server = await startDifficultServer();
     const worker = run(server);
     expect(worker.state).toBe('connecting');

@@ -45,7 +45,7 @@ test('every code that a signal can abort with is in the guide and in the types',
   expect([...table.matchAll(/^\| `(\w+)`/gm)].map(([, code]) => code)).toEqual(codes);
   const types = read('lib/worker/index.d.ts');
   for (const code of codes) expect(types).toContain(`\`${code}\``);
-  // Those that the worker itself gives.
+  // Those that the worker itself sends.
   const own = [...sources.matchAll(/(?:abort|abortAll|#abort)\(\s*(?:attempt, )?'([A-Z_]+)'/g)].map(([, code]) => code);
   expect([...new Set(own)].sort()).toEqual(['DISCONNECTED', 'DRAIN_TIMEOUT', 'RESUME_OVERFLOW', 'TIMEOUT']);
 });

@@ -10,7 +10,7 @@ const { compile, filesLoadedBy, node, root } = require('../support/exports.js');
 
 const NAME = '@hardlydifficult/worker-server/worker';
 
-test('require, named import, import * and dynamic import give the same exports', () => {
+test('require, named import, import * and dynamic import have the same exports', () => {
   const names = ['Worker', 'WorkerRejectedError'];
   expect(node('-p', `JSON.stringify(Object.keys(require('${NAME}')).sort())`)).toEqual(names);
   const program = `

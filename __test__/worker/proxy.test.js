@@ -72,7 +72,7 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     await worker.close();
   });
 
-  test('or through that of the environment, unless it is told not to', async () => {
+  test('or through that of the environment, unless an option says no', async () => {
     const server = await startDifficultServer();
     const proxy = await startProxyServer();
     process.env.HTTP_PROXY = proxy.url;

@@ -88,7 +88,7 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(connection.about('r2').map(({ data }) => data)).toEqual(['y', 'z']);
   });
 
-  test('a handler is told of its request', async () => {
+  test('a handler knows its request', async () => {
     const contexts = [];
     const { connection } = await start({
       handler: (payload, context) => contexts.push({ payload, ...context, remaining: context.remainingMs() }),

@@ -302,7 +302,7 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(await second.next('request_result', 'small')).toMatchObject({ data: 'x'.repeat(10) });
   });
 
-  test('a chunk that the server closes with 1009 for ends its stream, and the handler is told', async () => {
+  test('a chunk that the server closes with 1009 for ends its stream, and the handler is aborted', async () => {
     const { handler, push } = pushed();
     const told = deferred();
     const { server, connection } = await start({

@@ -6,7 +6,7 @@ import { MESSAGE_BYTES, padded, seconds } from '../support/rows.mjs';
 
 const AHEAD = 8;
 
-/** Calls `burst` once a tick until there were so many, and waits where the workers are behind. */
+/** Calls `burst` once a tick until there were enough, and waits where the workers are behind. */
 function bursts(server, count, burst) {
   let sent = 0;
   let confirmed = 0;

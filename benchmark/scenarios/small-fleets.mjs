@@ -1,5 +1,5 @@
 // Conversations of a few workers: the application asks and workers answer, or workers ask and the application answers. What counts here is how
-// long a thread takes to be there for the next message. Latency is what whoever asks sees: the application, or the worker.
+// long a thread takes to be there for the next message. Latency is what the side that asks sees: the application, or the worker.
 
 import { MESSAGE_BYTES, padded, seconds } from '../support/rows.mjs';
 import { row as applicationAsks } from './requests.mjs';

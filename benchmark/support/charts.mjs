@@ -49,7 +49,7 @@ function wrapped(label) {
   return [label.slice(0, at), ...wrapped(label.slice(at + 1))];
 }
 
-/** A step that gives between four and eight lines. */
+/** A step that makes between four and eight lines. */
 function gridStep(max) {
   const rough = max / 6;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -39,7 +39,7 @@ function makeCgroup(processors) {
 }
 
 /**
- * How the server's process is confined: `processor` puts it on processor 0, a number gives it so many processors' time. Returns `undefined`,
+ * How the server's process is confined: `processor` puts it on processor 0, a number is how many processors' time it gets. Returns `undefined`,
  * and says why, where this machine can't do that.
  *
  * @returns {{ command: string[], throttled?: () => number } | undefined} what starts a command so, and how many periods were throttled by now

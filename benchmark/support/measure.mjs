@@ -101,7 +101,7 @@ function median(values) {
   return order.length % 2 === 1 ? order[middle] : (order[middle - 1] + order[middle]) / 2;
 }
 
-/** Of several runs: median, minimum and maximum of each figure. One that the platform can't tell is left out. */
+/** Of several runs: median, minimum and maximum of each figure. One that the platform doesn't know is left out. */
 function summary(runs) {
   const names = Object.keys(runs[0]).filter((name) => runs[0][name] !== undefined);
   return Object.fromEntries(

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 
 export const root = path.dirname(path.dirname(path.dirname(fileURLToPath(import.meta.url))));
 const LOAD = path.join(root, 'target', 'release', process.platform === 'win32' ? 'load.exe' : 'load');
-/** A side that says nothing for so long hangs. */
+/** A side that says nothing for this time hangs. */
 const SILENCE_MS = 60_000;
 
 function run(command, args) {

@@ -1,4 +1,4 @@
-// The server's side of scale.mjs: tells of workers that came and went, and what that cost.
+// The server's side of scale.mjs: reports workers that came and went, and what that cost.
 
 const now = () => performance.timeOrigin + performance.now();
 
@@ -39,7 +39,7 @@ export default [
             usage: await meter.stop(),
           };
         },
-        /** Starts a phase, in which so many workers are to vanish. */
+        /** Starts a phase, in which `count` workers are to vanish. */
         phase(leaving = Infinity) {
           left.expect(leaving);
           start();

@@ -4,7 +4,7 @@ import { FIGURES } from './measure.mjs';
 
 const HEAD = ['work', 'figure', 'this package', 'peer', 'ratio', 'goal'];
 
-/** A number with as many digits as tell something. */
+/** A number with as many digits as mean something. */
 export function number(value, digits) {
   if (value === 0) return '0';
   if (value >= 1e6) return `${(value / 1e6).toPrecision(digits)}M`;

@@ -3,7 +3,7 @@
 //   node endpoint.mjs model.gguf [--port 8000] [--threads 1] [--slots 2]
 //
 // It answers GET /v1/models, GET /props (how many requests it takes at once), POST /v1/chat/completions and
-// /v1/completions, streamed or not. Whoever closes the connection ends the computing.
+// /v1/completions, streamed or not. A client that closes the connection ends the computing.
 
 import { once } from 'node:events';
 import http from 'node:http';

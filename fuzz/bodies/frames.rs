@@ -1,6 +1,6 @@
 //! Bytes from a socket, into a running server: its handshake, its decoder, its sessions and its limits.
 //!
-//! Whatever comes, the server lives, the end of the connection is told once and last, what is unhandled stays bounded, and
+//! Whatever comes, the server lives, the application is notified of the connection's end once and last, what is unhandled stays bounded, and
 //! what the server sends are well-formed frames. And beside a plain decoder of RFC 6455 in this file: the same messages
 //! reach the application in the same order, and the connection ends the same way.
 //!
@@ -179,7 +179,7 @@ impl Peer {
     }
 }
 
-/// The end is told as it was, and answered as RFC 6455 says.
+/// The application is notified of the end as it was, and the peer answered as RFC 6455 says.
 fn check_end(expected: &Conversation, told: &(u16, String), close: Option<&[u8]>) {
     let answered = close.map(|payload| match payload {
         [first, second, ..] => u16::from_be_bytes([*first, *second]),

@@ -1,6 +1,6 @@
 //! The request head: whatever bytes come, and however they are cut, it is read without a panic and with one verdict.
 //!
-//! The first byte gives the limit, the second the cuts; the rest is what the peer sends before it goes away.
+//! The first byte is the limit, the second the cuts; the rest is what the peer sends before it goes away.
 
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};

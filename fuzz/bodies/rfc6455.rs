@@ -16,7 +16,7 @@ pub enum End {
 /// What a peer says, from its first frame on.
 #[derive(Debug)]
 pub struct Conversation {
-    /// What the application must be told, in order.
+    /// What the application must be notified of, in order.
     pub told: Vec<String>,
     /// The payloads of its pings, in order.
     pub pings: Vec<Vec<u8>>,
@@ -133,7 +133,7 @@ fn faults_of(first: u8, second: u8, continues: bool) -> Vec<End> {
         || match opcode {
             0 => !continues,
             1 | 2 => continues,
-            // A short length in a long form is let pass, as in data frames; a long one is told by its value.
+            // A short length in a long form is let pass, as in data frames; a long one is recognised by its value.
             8..=10 => first & 128 == 0,
             _ => true,
         };

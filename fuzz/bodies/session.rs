@@ -55,7 +55,7 @@ pub enum Step<'a> {
     Submit(usize),
     /// The application releases one of the pending requests.
     Release(usize),
-    /// So many milliseconds pass.
+    /// This many milliseconds pass.
     Wait(u64),
     /// Health is judged.
     CheckHealth,
@@ -93,7 +93,7 @@ pub fn run(input: &[u8]) {
     fleet.end();
 }
 
-/// What the application will be told.
+/// What the application will be notified of.
 #[derive(Debug)]
 enum Event {
     Register(usize, Registration),
@@ -274,7 +274,7 @@ impl Fleet {
     fn settle(&mut self, index: usize, registration: &Registration) {
         self.peers[index].is_registering = false;
         if !self.peers[index].is_open {
-            // Whoever is being closed displaces nobody: it would be the end of both.
+            // A connection that is being closed displaces nobody: it would be the end of both.
             return;
         }
         let same_id = self.pool.key_of(&registration.worker_id);
@@ -321,7 +321,7 @@ impl Fleet {
         }
     }
 
-    /// I3: whoever is asked, the answer is the same.
+    /// I3: every query returns the same.
     fn check(&mut self) {
         let keys: Vec<WorkerKey> = self.pool.iter().map(|(key, _)| key).collect();
         assert!(keys.iter().eq(self.believed.keys()), "I1: the pool holds those whom the application knows");

@@ -22,8 +22,8 @@ class Bridge {
    * @param {number} [options.concurrency] undefined: what the upstream says
    * @param {number} options.refreshMs how often the upstream is asked for its models
    * @param {object} options.worker further options of the Worker: `url`, `authToken`, `workerName`, `logger` …
-   * @param {(message: string) => void} options.say is told what happens
-   * @param {(message: string) => void} options.warn is told what goes wrong
+   * @param {(message: string) => void} options.say called with what happens
+   * @param {(message: string) => void} options.warn called with what goes wrong
    * @throws {TypeError} as the Worker's constructor
    */
   constructor({ upstream, upstreamKey, models, concurrency, refreshMs, worker, say, warn }) {

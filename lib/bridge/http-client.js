@@ -7,7 +7,7 @@ const http = require('node:http');
 const https = require('node:https');
 
 const CONNECT_MS = 10_000;
-/** A connection that is silent for so long is probed by the system, in ms. */
+/** A connection that is silent for this time is probed by the system, in ms. */
 const KEEP_ALIVE_MS = 30_000;
 
 /**
@@ -33,7 +33,7 @@ function send(url, { method = 'GET', headers = {}, body, signal } = {}) {
         socket.setKeepAlive(true, KEEP_ALIVE_MS);
       });
     });
-    // After the response it stays, for what the response tells as well.
+    // After the response it stays, for errors of the response as well.
     req.on('error', (error) => {
       clearTimeout(timer);
       reject(Object.assign(error, { connected }));

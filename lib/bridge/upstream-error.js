@@ -3,15 +3,15 @@
 /**
  * What a request fails with: a `request_error` whose `data` is the HTTP answer that the client is to get.
  *
- * The words are for whoever called the gateway, so they say nothing of where the upstream is.
+ * The words are for the client of the gateway, so they say nothing of where the upstream is.
  */
 class UpstreamError extends Error {
   /**
    * @param {string} code
    * @param {number} status
    * @param {string} message
-   * @param {{ body?: unknown, retryable?: boolean, cause?: Error }} more `body`: what the upstream itself said; the cause
-   *   is for the bridge's own lines
+   * @param {{ body?: unknown, retryable?: boolean, cause?: Error }} more `body`: what the upstream itself said; the
+   *   cause is for the bridge's own lines
    */
   constructor(code, status, message, { body, retryable = false, cause } = {}) {
     super(message, { cause });

@@ -1,7 +1,7 @@
 'use strict';
 
-// The OpenAI-compatible endpoint behind a bridge. These are all the requests that it ever gets: `GET /models`, llama.cpp's
-// `GET /props`, and POST to the paths below.
+// The OpenAI-compatible endpoint behind a bridge. These are all the requests that it ever gets: `GET /models`,
+// llama.cpp's `GET /props`, and POST to the paths below.
 
 const { readText, send } = require('./http-client.js');
 const { eventData } = require('./sse.js');
@@ -34,7 +34,8 @@ class Upstream {
   /**
    * The entries of `GET /models` that have an id, each id once.
    *
-   * @throws an Error whose `connected` is false if no connection could be made; with the answer's `status` if it is no list
+   * @throws an Error whose `connected` is false if no connection could be made; with the answer's `status` if it is no
+   *   list
    */
   async models(signal) {
     const { status, text } = await this.#get('/models', signal);

@@ -1,6 +1,6 @@
 'use strict';
 
-// What clients are told of what went wrong.
+// What clients are answered when something went wrong.
 
 /** What is waited before another try, where nobody has a better guess. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
@@ -15,7 +15,7 @@ const BY_CODE = {
   WORKER_LOST: [502, 'server_error', 'worker_lost'],
   WORKER_ERROR: [502, 'server_error', 'worker_error'],
   STREAM_OVERFLOW: [502, 'server_error', 'stream_overflow'],
-  // Only where the application's hook gives the ids.
+  // Only where the application's hook chooses the ids.
   DUPLICATE_ID: [409, 'invalid_request_error', 'duplicate_id'],
 };
 
@@ -38,7 +38,10 @@ class GatewayError extends Error {
     }
   }
 
-  /** Whether the work can't have run, and another try may help: OpenAI's clients try again by themselves, unless they are told. */
+  /**
+   * Whether the work can't have run, and another try may help: OpenAI's clients try again by themselves, unless a
+   * header says no.
+   */
   #isWorthRetrying() {
     return this.status === 429 || this.status === 503 || (this.status === 504 && this.code === 'queue_timeout');
   }
@@ -74,7 +77,9 @@ function fromRequestError(error) {
   return new GatewayError(status, type, code, error.message, { retryAfterMs: error.retryAfterMs });
 }
 
-/** What to answer where the server refused what it was to send, before it looked for a worker; null for anything else. */
+/**
+ * What to answer where the server refused what it was to send, before it looked for a worker; null for anything else.
+ */
 function fromPayloadError(error) {
   // Written as JSON once more it is deeper than the stack allows.
   if (error instanceof RangeError) return invalidRequest('The body is nested too deeply');

@@ -2,17 +2,23 @@
 
 const { clearTimeout, setTimeout } = require('node:timers');
 
-/** After as much silence the head goes out if it hasn't, and a comment, so that nothing in between takes the connection for dead. */
+/**
+ * After as much silence the head goes out if it hasn't, and a comment, so that nothing in between takes the connection
+ * for dead.
+ */
 const SILENCE_MS = 15_000;
 
 const HEAD = Object.freeze({
   'Content-Type': 'text/event-stream',
   'Cache-Control': 'no-cache',
-  // nginx keeps back what it is given, unless it is told.
+  // nginx buffers a response unless a header says otherwise.
   'X-Accel-Buffering': 'no',
 });
 
-/** An answer as server-sent events (WHATWG HTML, section 9.2). Nothing is sent before the first one, or the first silence. */
+/**
+ * An answer as server-sent events (WHATWG HTML, section 9.2). Nothing is sent before the first one, or the first
+ * silence.
+ */
 class EventStream {
   #exchange;
   #route;

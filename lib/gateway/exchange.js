@@ -25,8 +25,8 @@ function whenClosed(socket, fn) {
 }
 
 /**
- * A request and its answer. It knows when the client is gone, and cuts one that takes nothing of what is written to it for
- * `stallTimeoutMs`.
+ * A request and its answer. It knows when the client is gone, and cuts one that takes nothing of what is written to it
+ * for `stallTimeoutMs`.
  */
 class Exchange {
   #res;
@@ -102,7 +102,10 @@ class Exchange {
     });
   }
 
-  /** Writes a sign of life, unless the client has yet to take what was written before; and watches whether it takes that. */
+  /**
+   * Writes a sign of life, unless the client has yet to take what was written before; and watches whether it takes
+   * that.
+   */
   ping(text) {
     if (this.#isGone) return;
     if (this.#unwritten === 0) this.#write(text);
@@ -120,7 +123,7 @@ class Exchange {
   end(text) {
     if (this.#isGone) return;
     this.#time();
-    // Before Node's own listener, which gives the connection the timeout of one that is idle, or to the next response.
+    // Before Node's own listener, which sets the timeout of an idle connection, or to the next response.
     this.#res.prependOnceListener('finish', () => this.#untime());
     this.#res.end(text);
   }

@@ -119,7 +119,10 @@ class Gateway {
     }
   }
 
-  /** @returns {Promise<import('../../index.js').RequestOptions>} the defaults, and over them what the application's hook returns */
+  /**
+   * @returns {Promise<import('../../index.js').RequestOptions>} the defaults, and over them what the application's hook
+   * returns
+   */
   async #requestOptions(exchange, body, fairKey) {
     const options = { model: body.model, modelMatch: 'exact', requestId: exchange.requestId, fairKey };
     const { requestOptions } = this.#options;

@@ -39,28 +39,28 @@ export interface OpenAIGatewayOptions {
    */
   path?: string | undefined;
   /**
-   * The keys that let a client in, as `Authorization: Bearer`. Without the option none is asked for; with an empty list nobody
-   * is let in. The requests of one key wait in turn with those of others: its `fairKey` is the first 16 hex digits of its
-   * SHA-256.
+   * The keys that let a client in, as `Authorization: Bearer`. Without the option none is asked for; with an empty list
+   * nobody is let in. The requests of one key wait in turn with those of others: its `fairKey` is the first 16 hex
+   * digits of its SHA-256.
    */
   apiKeys?: readonly string[] | undefined;
   /**
-   * Decides whether a client is let in: with `true`, or with a string that is not empty, which then is the `fairKey` of its
-   * request. Anything else, and a throw, which is logged, is a no (401). With `apiKeys` as well both must agree.
+   * Decides whether a client is let in: with `true`, or with a string that is not empty, which then is the `fairKey` of
+   * its request. Anything else, and a throw, which is logged, is a no (401). With `apiKeys` as well both must agree.
    */
   authenticate?: ((req: IncomingMessage) => boolean | string | Promise<boolean | string>) | undefined;
   /**
-   * The largest body, in bytes. A larger one is answered with 413. All bodies that are being received may have 256 MiB together;
-   * beyond that a request is answered with 503.
+   * The largest body, in bytes. A larger one is answered with 413. All bodies that are being received may have 256 MiB
+   * together; beyond that a request is answered with 503.
    *
    * @defaultValue 33554432 (32 MiB)
    */
   maxBodyBytes?: number | undefined;
   /**
-   * Returns what a request's options should be. They go over the gateway's own (`model` of the body, `modelMatch: 'exact'`,
-   * `fairKey` and a `requestId`), and `signal` is joined with the one that aborts when the client is gone. A throw is logged and
-   * answered with 500, or with the error's `status` if that is one from 400 to 499; then the client gets its `message`, `code`
-   * and `param`.
+   * Returns what a request's options should be. They go over the gateway's own (`model` of the body, `modelMatch:
+   * 'exact'`, `fairKey` and a `requestId`), and `signal` is joined with the one that aborts when the client is gone. A
+   * throw is logged and answered with 500, or with the error's `status` if that is one from 400 to 499; then the client
+   * gets its `message`, `code` and `param`.
    */
   options?:
     | ((

@@ -1,6 +1,7 @@
 'use strict';
 
-// The package export `./gateway`: OpenAI's HTTP interface to the workers of a server. Nothing here loads the native addon.
+// The package export `./gateway`: OpenAI's HTTP interface to the workers of a server. Nothing here loads the native
+// addon.
 
 const { Gateway } = require('./gateway.js');
 const { readOptions, requireServer, settingsOf } = require('./options.js');

@@ -26,8 +26,8 @@ class ApiKeys {
   }
 
   /**
-   * Compares what a client presents with every key, whichever is right, in a time that tells nothing of them: what is
-   * compared are hashes, so that neither the place of a difference nor a length shows.
+   * Compares what a client presents with every key, whichever is right, in a time that reveals nothing about them: what
+   * is compared are hashes, so that neither the place of a difference nor a length shows.
    *
    * @param {string | undefined} presented As Node reads headers: a character for each byte.
    * @returns {string | null} the `fairKey` of the key that it is; null if it is none

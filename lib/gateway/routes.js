@@ -29,8 +29,8 @@ function pathOf(target) {
 /**
  * The route of a request, or null if it is none of the gateway's.
  *
- * @returns {{kind: 'models' | 'model' | 'work', method: string, path: string} | null} With `model` also its `id`; with `work`
- *   also how its events look. `path` is what follows the prefix.
+ * @returns {{kind: 'models' | 'model' | 'work', method: string, path: string} | null} With `model` also its `id`; with
+ *   `work` also how its events look. `path` is what follows the prefix.
  */
 function routeOf(target, prefix) {
   const whole = pathOf(target);

@@ -1,7 +1,8 @@
 'use strict';
 
-// Every number, name and layout that the native side knows as well: `src/abi.rs` says what each is, and is the only place where
-// one is written down. Enumerations have a member for each kind; lists are in the order in which their entries are numbered.
+// Every number, name and layout that the native side knows as well: `src/abi.rs` says what each is, and is the only
+// place where one is written down. Enumerations have a member for each kind; lists are in the order in which their
+// entries are numbered.
 
 const { abi } = require('./addon.js');
 

@@ -8,8 +8,8 @@ const { platforms } = require('./platforms.js');
 const PACKAGE = '@hardlydifficult/worker-server';
 
 /**
- * Loads the addon for a platform: in a checkout the file that `npm run build` made, in an installed package the platform
- * package that npm chose by its os, cpu and libc.
+ * Loads the addon for a platform: in a checkout the file that `npm run build` made, in an installed package the
+ * platform package that npm chose by its os, cpu and libc.
  *
  * @param {{suffix?: string, name: string}} host The platform, see hostPlatform.
  * @param {(id: string) => unknown} load How a file or package is loaded.

@@ -1,7 +1,7 @@
 'use strict';
 
-// The platforms that a binary is published for. The loader, the build and the packing all read this table; the suffix is
-// the one that @napi-rs/cli gives to the file and to the package.
+// The platforms that a binary is published for. The loader, the build and the packing all read this table; the suffix
+// is the one that @napi-rs/cli names the file and the package with.
 
 /** @type {ReadonlyArray<{suffix: string, target: string, platform: string, arch: string, libc?: 'glibc' | 'musl'}>} */
 const platforms = [

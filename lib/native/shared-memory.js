@@ -3,8 +3,8 @@
 const native = require('./addon.js');
 
 /**
- * Whether this side and the native one can see the same memory. Where a host forbids that, as Electron does, what was to be shared is
- * copied without a word, so it is tried: each side writes once, and reads what the other wrote.
+ * Whether this side and the native one can see the same memory. Where a host forbids that, as Electron does, what was
+ * to be shared is copied without a word, so it is tried: each side writes once, and reads what the other wrote.
  */
 function isShared() {
   const probe = new native.MemoryProbe();

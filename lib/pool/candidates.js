@@ -3,10 +3,12 @@
 const native = require('../native/addon.js');
 const { statusNumber } = require('../workers/status-rules.js');
 
-/** Lists that are remembered. Beyond, all are forgotten and made again: callers may pass on names that others made up. */
+/**
+ * Lists that are remembered. Beyond, all are forgotten and made again: callers may pass on names that others made up.
+ */
 const REMEMBERED_LISTS = 256;
 
-// Columns of what Roster.candidates gives, and of what leastLoaded and freeSlots are asked with.
+// Columns of what Roster.candidates returns, and of what leastLoaded and freeSlots are asked with.
 const [NUMBER, ROSTER_MAX, ROSTER_LIMIT, ROSTER_COLUMNS] = [0, 1, 2, 3];
 const [STATUS, ACTIVE, MAX, CATEGORY_ACTIVE, LIMIT, COLUMNS] = [0, 1, 2, 3, 4, 5];
 
@@ -16,7 +18,7 @@ class Candidates {
   #category;
   #columns;
 
-  /** `rows` as Roster.candidates gives them; `workerOf` finds the worker of a number. */
+  /** `rows` as Roster.candidates returns them; `workerOf` finds the worker of a number. */
   constructor(rows, workerOf, category) {
     const count = rows.length / ROSTER_COLUMNS;
     const column = (index) => rows.subarray(index * count, (index + 1) * count);

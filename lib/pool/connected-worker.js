@@ -36,8 +36,8 @@ function leaf(value) {
 }
 
 /**
- * The part of a worker's capabilities that selection needs, as JSON text for the native side to judge; undefined if there
- * is none. The rest (metadata, say) may hold anything, even what JSON can't.
+ * The part of a worker's capabilities that selection needs, as JSON text for the native side to judge; undefined if
+ * there is none. The rest (metadata, say) may hold anything, even what JSON can't.
  */
 function capabilitiesText(capabilities) {
   if (!isObject(capabilities) || Array.isArray(capabilities)) return JSON.stringify(leaf(capabilities));

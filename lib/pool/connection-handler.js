@@ -205,7 +205,7 @@ function readConfig(config) {
   for (const [name, value] of Object.entries({ heartbeatTimeoutMs, heartbeatIntervalMs })) {
     if (!Number.isFinite(value) || value < 0) throw wrongType(`config.${name}`, 'a finite number, not negative', value);
   }
-  // Whoever has a server's options at hand may give all of them.
+  // A caller that has a server's options at hand may pass all of them.
   warnOfUnknownConfig(config, OPTION_NAMES);
   warnOfEmptyToken(authTokens, 'config.authToken');
   return { authTokens, heartbeatTimeoutMs, heartbeatIntervalMs };
@@ -213,7 +213,7 @@ function readConfig(config) {
 
 const infoOf = (worker) => (worker === undefined ? unknownWorkerInfo() : toWorkerInfo(worker));
 
-/** The text of a message in any form that `ws` gives it: a Buffer, an ArrayBuffer, parts, or a string. */
+/** The text of a message in any form in which `ws` passes it: a Buffer, an ArrayBuffer, parts, or a string. */
 function textOf(data) {
   if (typeof data === 'string') return data;
   if (Array.isArray(data)) return Buffer.concat(data).toString();

@@ -19,9 +19,9 @@ const IS_REACHABLE = native.reachableStatuses();
 const { Unhealthy: UNHEALTHY, Dead: DEAD } = SilenceVerdict;
 
 /**
- * Workers that the caller made, in the order of their addition. The objects stay the caller's: every answer is made from
- * what their fields say at that moment. Only their capabilities are read once, when they are added. The rules are the
- * native ones; what is done here is to read and to write fields.
+ * Workers that the caller made, in the order of their addition. The objects stay the caller's: every answer is made
+ * from what their fields say at that moment. Only their capabilities are read once, when they are added. The rules are
+ * the native ones; what is done here is to read and to write fields.
  */
 class WorkerPool {
   #logger;
@@ -185,7 +185,7 @@ class WorkerPool {
     return this.#lists.get(model, category);
   }
 
-  /** Enters a worker's capabilities in the roster, and gives its maximum; throws before anything has changed. */
+  /** Enters a worker's capabilities in the roster, and returns its maximum; throws before anything has changed. */
   #read({ capabilities }, number) {
     const text = capabilitiesText(capabilities);
     try {

@@ -3,7 +3,7 @@
 const { clearTimeout, setTimeout } = require('node:timers');
 const { MAX_DELAY_MS, now } = require('../time/clock.js');
 
-/** So many empty places are always left alone. */
+/** How many empty places are always left alone. */
 const MAX_EMPTY = 64;
 
 /**
@@ -23,7 +23,10 @@ class Deadlines {
   #timerAt = Infinity;
   #fire = () => this.#onTimer();
 
-  /** @param {(items: object[]) => void} onDue Called with the items that are due, earliest first; they are no longer in the heap. */
+  /**
+   * @param {(items: object[]) => void} onDue Called with the items that are due, earliest first; they are no longer in
+   * the heap.
+   */
   constructor(onDue) {
     this.#onDue = onDue;
   }

@@ -337,9 +337,9 @@ class Dispatcher {
   }
 
   /**
-   * The caller gets an error at once; if a worker has the request it is told, and keeps the slot until it confirms.
+   * The caller gets an error at once; if a worker has the request it is sent a cancel, and keeps the slot until it confirms.
    *
-   * @param reason What the worker is told
+   * @param reason What the worker is sent as the reason
    * @param drops Whether the caller gets none of the chunks that have come
    */
   cancel(request, error, reason, drops = true) {
@@ -412,7 +412,7 @@ class Dispatcher {
     if (request.isHosted) request.onForgotten();
   }
 
-  /** The server stops: every caller is rejected, and every worker told. */
+  /** The server stops: every caller is rejected, and every worker is sent a cancel. */
   stop() {
     for (const request of [...this.#requests.values()]) {
       if (!request.isSettled) this.#settle(request);

@@ -3,8 +3,8 @@
 const { describeError } = require('../workers/handlers.js');
 
 /**
- * Asks the application's option `injectTrace` what the request's worker is to know of the trace that the caller is in. It is
- * called in the caller's async context. What it throws is logged, and the request goes without.
+ * Asks the application's option `injectTrace` what the request's worker is to know of the trace that the caller is in.
+ * It is called in the caller's async context. What it throws is logged, and the request goes without.
  *
  * @returns {string | undefined} the member `trace` as JSON text; `undefined` if there is nothing to say
  */

@@ -4,7 +4,9 @@ const { wrongType } = require('../workers/handlers.js');
 const { requestText } = require('./wire.js');
 
 const OPENING_BRACE = '{'.charCodeAt(0);
-/** What a frame adds to a text at most, and the members of a request beside its payload: beyond, the frame is measured. */
+/**
+ * What a frame adds to a text at most, and the members of a request beside its payload: beyond, the frame is measured.
+ */
 const MAX_FRAME_EXTRA = 4_096;
 /** What UTF-8 takes at most for a UTF-16 unit, in bytes. */
 const MAX_UNIT_BYTES = 3;

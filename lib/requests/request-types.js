@@ -76,7 +76,7 @@ class RequestTypes {
     return text === '{}' ? `${head}}` : `${head},${text.slice(1)}`;
   }
 
-  /** Whether such workers can be told to let go of a request. */
+  /** Whether there is a type with which such workers can be asked to let go of a request. */
   get hasCancel() {
     return this.#types.cancel !== undefined;
   }

@@ -5,8 +5,8 @@ const { wrongType } = require('../workers/handlers.js');
 const BOUNDS = Object.freeze(['gt', 'gte', 'lt', 'lte']);
 
 /**
- * A `WorkerSelector` as the native side reads it: JSON text, keys in the caller's order. Whatever the caller does to its
- * object afterwards does not matter.
+ * A `WorkerSelector` as the native side reads it: JSON text, keys in the caller's order. Whatever the caller does to
+ * its object afterwards does not matter.
  *
  * @throws {TypeError} that names the key, what it must be and what it was
  */

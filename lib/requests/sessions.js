@@ -173,7 +173,7 @@ class Sessions {
   #judge(request, isNamed) {
     // A callback of a request that got another's slot may have stopped the server.
     if (request.state === DONE) return;
-    // Before the worker has taken it, or been told to let go of it, a heartbeat may have been on its way already.
+    // Before the worker has taken it, or was sent the cancel, a heartbeat may have been on its way already.
     if (!request.isAcknowledged && request.state !== HELD) return;
     request.missedBeats = isNamed ? 0 : request.missedBeats + 1;
     if (request.missedBeats < MISSED_BEATS) return;

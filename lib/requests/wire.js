@@ -17,7 +17,8 @@ const ANSWER_TYPES = new Set([
 ]);
 
 /**
- * The features that a registration and this server share, `request` first. None without `request`, whatever else it names.
+ * The features that a registration and this server share, `request` first. None without `request`, whatever else it
+ * names.
  *
  * @param {unknown} named The member `features` of the registration, whatever came.
  */

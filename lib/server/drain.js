@@ -3,14 +3,17 @@
 const { clearTimeout, setTimeout } = require('node:timers');
 const { MAX_DELAY_MS, now } = require('../time/clock.js');
 
-/** Workers come back within this time after the server has gone, each at a moment of its own, so that they don't come at once. */
+/**
+ * Workers come back within this time after the server has gone, each at a moment of its own, so that they don't come at
+ * once.
+ */
 const MAX_RECONNECT_MS = 5_000;
 /** What `Retry-After` says to workers that would come meanwhile, in seconds. */
 const RETRY_AFTER_S = 5;
 
 /**
- * A server that leaves in peace: workers are told, new requests are refused, and whoever asked for it learns when nothing is under
- * way any more.
+ * A server that leaves in peace: workers are notified, new requests are refused, and the caller learns when nothing is
+ * under way any more.
  */
 class Drain {
   #timeoutMs;
@@ -18,11 +21,11 @@ class Drain {
   #remaining;
   /** Calls of `drain()` that wait: { resolve, end }. */
   #waiting = new Set();
-  /** Workers that were told, by their sessions. */
+  /** Workers that were notified, by their sessions. */
   #told = new WeakSet();
 
   /**
-   * @param timeoutMs that of the first call, which workers are told
+   * @param timeoutMs that of the first call, which workers are sent
    * @param {(record: object, text: string) => boolean} send
    * @param {() => number} remaining how many requests are under way
    */
@@ -32,7 +35,7 @@ class Drain {
     this.#remaining = remaining;
   }
 
-  /** Tells a worker, once, when the server goes and when it may come back. */
+  /** Sends a worker, once, when the server goes and when it may come back. */
   tell(record) {
     if (!record.speaksRequests || this.#told.has(record)) return;
     this.#told.add(record);
@@ -77,7 +80,7 @@ class Drain {
     if (this.#waiting.size > 0 && this.#remaining() === 0) this.end();
   }
 
-  /** Whoever waits learns how things stand. */
+  /** Resolves all calls that wait with how things stand. */
   end() {
     const result = resultOf(this.#remaining());
     for (const { resolve, end } of [...this.#waiting]) {

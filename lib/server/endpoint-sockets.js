@@ -28,7 +28,7 @@ class EndpointSockets {
     this.#server = this.#createServer(false);
   }
 
-  /** Answers an upgrade to an endpoint, and gives its handler the WebSocket. */
+  /** Answers an upgrade to an endpoint, and passes the WebSocket to its handler. */
   accept(path, endpoint, req, socket, head) {
     this.#serverOf(endpoint).handleUpgrade(req, socket, head, (ws) => this.#onSocket(path, endpoint, ws, req));
   }

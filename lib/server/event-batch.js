@@ -53,7 +53,7 @@ class Batch {
     return this.#left === 0 && this.#at === this.#end;
   }
 
-  /** Takes the next event, and gives its kind. */
+  /** Takes the next event, and returns its kind. */
   take() {
     if (this.#left === 0) {
       const fields = this.#fields;
@@ -82,7 +82,7 @@ class Batch {
     return Buffer.byteLength(this.extras[this.a]);
   }
 
-  /** Gives up what has not been taken. */
+  /** Drops what has not been taken. */
   abandon() {
     this.#left = 0;
     this.#at = this.#end;

@@ -8,7 +8,10 @@ const MANUAL = Object.freeze({ requireManualDestroy: true });
 
 const { runInAsyncScope, emitDestroy } = AsyncResource.prototype;
 
-/** Runs `handle` in a context of its own, which begins as the present one: what `enterWith` changes there is over afterwards. */
+/**
+ * Runs `handle` in a context of its own, which begins as the present one: what `enterWith` changes there is over
+ * afterwards.
+ */
 function inOwnContext(handle) {
   const resource = new AsyncResource(TYPE, MANUAL);
   try {
@@ -31,8 +34,8 @@ function watched(resource, onWrite) {
 let known;
 
 /**
- * Whether this Node keeps the stores of a context in its resource, where a write can be seen (as up to Node 22). If not, a resource
- * remembers the context in which it was made, and each scope begins with that one.
+ * Whether this Node keeps the stores of a context in its resource, where a write can be seen (as up to Node 22). If
+ * not, a resource remembers the context in which it was made, and each scope begins with that one.
  */
 function storesAreInResources() {
   if (known === undefined) {
@@ -49,11 +52,11 @@ function storesAreInResources() {
 }
 
 /**
- * The async context in which events are handled: for each of them the one in which this object was made. What one puts into an
- * `AsyncLocalStorage` by `enterWith` is there for what follows from that event, and for no other event.
+ * The async context in which events are handled: for each of them the one in which this object was made. What one puts
+ * into an `AsyncLocalStorage` by `enterWith` is there for what follows from that event, and for no other event.
  *
- * A scope for each event would be a tenth of what a message costs. So where the stores are in resources, events share one until
- * somebody has stored something in it.
+ * A scope for each event would be a tenth of what a message costs. So where the stores are in resources, events share
+ * one until somebody has stored something in it.
  */
 class EventContext {
   #origin = new AsyncResource(TYPE, MANUAL);

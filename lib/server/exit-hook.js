@@ -1,8 +1,9 @@
 'use strict';
 
 /**
- * Where the functions are that run when the process exits. All copies of this module in a process share one listener, which is there
- * as long as there are functions: tests that load the package again and again would otherwise leave one each.
+ * Where the functions are that run when the process exits. All copies of this module in a process share one listener,
+ * which is there as long as there are functions: tests that load the package again and again would otherwise leave one
+ * each.
  */
 const SHARED = Symbol.for('@hardlydifficult/worker-server/exit-hook/1');
 
@@ -14,7 +15,7 @@ function sharedHook() {
         try {
           run();
         } catch {
-          // It keeps the others from nothing, and there is nobody left who could be told.
+          // It keeps the others from nothing, and nobody is left to report it to.
         }
       }
     };

@@ -6,8 +6,8 @@ const { setImmediate } = require('node:timers');
 const { levels: LOG_METHODS } = require('../native/abi.js');
 
 /**
- * A logger whose methods don't throw. What `logger` throws is the application's to deal with, by itself, as an uncaught exception:
- * nothing here must stop half-way.
+ * A logger whose methods don't throw. What `logger` throws is the application's to deal with, by itself, as an uncaught
+ * exception: nothing here must stop half-way.
  */
 function guardedLogger(logger) {
   return Object.fromEntries(LOG_METHODS.map((method) => [method, (...line) => log(logger, method, line)]));

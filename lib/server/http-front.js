@@ -21,7 +21,7 @@ const NUMBER = Symbol('number');
 const PASSED_OVER = Symbol('passedOver');
 
 /**
- * Whoever has answered has handled it. An answer that was begun is not ended by anyone else, not even after a throw:
+ * A handler that has answered has handled it. An answer that was begun is not ended by anyone else, not even after a throw:
  * something may be piped into it still, and nobody but the handler can know.
  */
 const isAnswered = (res) => res.headersSent || res.writableEnded || res.destroyed;
@@ -81,7 +81,7 @@ class HttpFront {
    * @param handlers the HTTP handlers, a live list
    * @param endpoints the endpoints by path, each a handler and its `perMessageDeflate`, a live map
    * @param limitedLogger for lines that any peer can cause
-   * @param getNative returns the native side, which gives sockets and takes those back that turned out to be workers'
+   * @param getNative returns the native side, which hands over sockets and takes those back that turned out to be workers'
    */
   constructor({ handlers, endpoints, limits, logger, limitedLogger, diagnostics, getNative }) {
     this.#handlers = handlers;
@@ -111,7 +111,7 @@ class HttpFront {
     });
     this.#server = http.createServer({
       ...httpOptions(limits),
-      // Where Node knows of it (24.9), it may read a body before it gives the socket away. So requests for other upgrades that
+      // Where Node knows of it (24.9), it may read a body before it hands the socket over. So requests for other upgrades that
       // have one are left to it.
       shouldUpgradeCallback: (req) => asksForWebSocket(req) || !hasBody(req),
     });
@@ -289,7 +289,7 @@ class HttpFront {
     this.#whenAnswered(socket, () => serve.call(this, req, socket, Buffer.alloc(0)));
   }
 
-  /** Refuses a WebSocket whose request has a body: Node gives something else than the socket until that is read. */
+  /** Refuses a WebSocket whose request has a body: Node passes something else than the socket until that is read. */
   #refuseBody({ method, socket }) {
     const refuse = () => {
       const status = method === 'GET' ? '400 Bad Request' : '405 Method Not Allowed';

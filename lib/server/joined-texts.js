@@ -1,13 +1,13 @@
 'use strict';
 
-// Messages of one connection come as JSON arrays of up to ARRAY_TEXTS, one behind the other in a string: V8 parses an array of like
-// objects faster than it does each of them.
+// Messages of one connection come as JSON arrays of up to ARRAY_TEXTS, one behind the other in a string: V8 parses an
+// array of like objects faster than it does each of them.
 
 const { ARRAY_TEXTS } = require('../native/abi.js');
 
 /**
- * What a text says; undefined if it is no JSON. The native side found it to be JSON, but should V8 ever think otherwise,
- * the other messages must not suffer for it.
+ * What a text says; undefined if it is no JSON. The native side found it to be JSON, but should V8 ever think
+ * otherwise, the other messages must not suffer for it.
  */
 function parse(text) {
   try {
@@ -24,7 +24,10 @@ function endOfArray(from, lengths, at, count) {
   return end;
 }
 
-/** The elements of the array that ends at `end`, those that `parse` knows nothing of as undefined. The others as for `endOfArray`. */
+/**
+ * The elements of the array that ends at `end`, those that `parse` knows nothing of as undefined. The others as for
+ * `endOfArray`.
+ */
 function parseArray(joined, from, end, lengths, at, count) {
   if (count === 1) return [parse(joined.slice(from + 1, end - 1))];
   const elements = parse(joined.slice(from, end));

@@ -23,8 +23,8 @@ const MEMBERS = {
 };
 
 /**
- * Reads the option `perMessageDeflate` of an endpoint, false if there is none. `ws` looks at most of it only when a peer
- * sends or is sent something, and what is wrong then takes the process down.
+ * Reads the option `perMessageDeflate` of an endpoint, false if there is none. `ws` looks at most of it only when a
+ * peer sends or is sent something, and what is wrong then takes the process down.
  *
  * @throws {TypeError} that names the option, what it must be and what it was
  */

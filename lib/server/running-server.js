@@ -42,7 +42,7 @@ class RunningServer {
   #handlers;
   #lifecycle;
   #logger;
-  /** For lines that any peer can cause. Workers that come and go, and what the application does wrong, are always told. */
+  /** For lines that any peer can cause. Workers that come and go, and what the application does wrong, are always logged. */
   #limitedLogger;
   #graceMs;
   #front;
@@ -68,8 +68,8 @@ class RunningServer {
   #onStopped = null;
 
   /**
-   * @param options as `readOptions` gives them, with an IP address, if anything, as `host`
-   * @throws what Node's `listen` gives, if the port can't be bound; then nothing is left of what was begun
+   * @param options as `readOptions` returns them, with an IP address, if anything, as `host`
+   * @throws what Node's `listen` reports, if the port can't be bound; then nothing is left of what was begun
    */
   constructor({ options, handlers, httpHandlers, endpoints, relay, diagnostics }) {
     const { logger, ...settings } = options;
@@ -311,7 +311,7 @@ class RunningServer {
     this.#events.afterReceived(callback);
   }
 
-  /** While the server drains, a worker that has just come is told so. */
+  /** While the server drains, a worker that has just come is sent `server_draining`. */
   tellDraining(record) {
     this.#drain?.tell(record);
   }

@@ -1,6 +1,6 @@
 'use strict';
 
-/** Strings of so many characters, and more, are left to the native side. */
+/** Strings of this many characters, and more, are left to the native side. */
 const LONG = 8 * 1024;
 /** What stands for them. JSON text has this where such a string is, or one that ends like it, and nowhere else. */
 const PLACEHOLDER = '\u0000';
@@ -9,17 +9,17 @@ const WRITTEN_PLACEHOLDER = JSON.stringify(PLACEHOLDER);
 const REST_TEXTS = 64;
 
 /**
- * Writes messages as `JSON.stringify` does, but leaves the long strings in them to the native side: V8 writes those character by
- * character, into memory that it then copies. Being shown each value costs V8 more than it saves where values are short, so it is
- * only asked to after a long text.
+ * Writes messages as `JSON.stringify` does, but leaves the long strings in them to the native side: V8 writes those
+ * character by character, into memory that it then copies. Being shown each value costs V8 more than it saves where
+ * values are short, so it is only asked to after a long text.
  */
 class Serializer {
   #expectsLong = false;
   #rest = 0;
 
   /**
-   * The JSON text of a message; or, if it has long strings, an array in which such strings stand between pieces of JSON text, as they
-   * are. `undefined` if it has no text. Throws what `JSON.stringify` throws.
+   * The JSON text of a message; or, if it has long strings, an array in which such strings stand between pieces of JSON
+   * text, as they are. `undefined` if it has no text. Throws what `JSON.stringify` throws.
    */
   write(message) {
     return this.#expectsLong ? this.#writeInPieces(message) : this.#writeWhole(message);

@@ -32,7 +32,7 @@ const { nextTick } = process;
 /**
  * What is sent in one turn of the event loop, which leaves together when the running code is done. A call into the addon costs
  * more than a short message, so messages are written into memory that both sides see, and published there by a count. Should the turn be
- * long, or its end not be told (a test may have replaced `process.nextTick`), the native side takes them by itself. Whether a worker can
+ * long, or nothing may say that it ends (a test may have replaced `process.nextTick`), the native side takes them by itself. Whether a worker can
  * be sent to is read from such memory, too.
  */
 class Submissions {

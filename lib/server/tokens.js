@@ -1,15 +1,16 @@
 'use strict';
 
 /**
- * The tokens of which a worker must give one; undefined if none is asked for. `name` is what the caller calls the option.
+ * The tokens of which a worker must present one; undefined if none is asked for. `name` is what the caller calls the
+ * option.
  *
- * @throws {TypeError} that tells nothing of the value, which may hold a secret
+ * @throws {TypeError} that says nothing about the value, which may hold a secret
  */
 function readTokens(authToken, name) {
   if (authToken === undefined) return undefined;
   if (typeof authToken === 'string') return [authToken.toWellFormed()];
-  // In a list an empty token is a mistake, such as an unset variable, that would let workers in without any. A token that
-  // is not in a list may be empty, as in 1.0.x.
+  // In a list an empty token is a mistake, such as an unset variable, that would let workers in without any. A token
+  // that is not in a list may be empty, as in 1.0.x.
   const tokens = Array.isArray(authToken) ? Array.from(authToken) : [];
   if (tokens.length === 0 || tokens.some((token) => typeof token !== 'string' || token === '')) {
     throw new TypeError(`${name} must be a string, or a list of one or more strings, none of them empty`);
@@ -20,7 +21,7 @@ function readTokens(authToken, name) {
 /**
  * The same of what takes their place while the server runs: null asks for none, and an empty list lets nobody in.
  *
- * @throws {TypeError} that tells nothing of the value
+ * @throws {TypeError} that says nothing about the value
  */
 function readNewTokens(token) {
   if (token === null) return undefined;

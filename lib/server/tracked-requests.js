@@ -7,7 +7,7 @@ const { RequestHolders } = require('../workers/request-holders.js');
 const { Tracked: TRACKED, Released: RELEASED, Completed: COMPLETED } = NoteKind;
 
 /**
- * The requests that the application has tracked on the workers of a server. Their ids stay here; the native side is told only whose count changes, and
+ * The requests that the application has tracked on the workers of a server. Their ids stay here; the native side learns only whose count changes, and
  * that by notes in memory which both sides see: it takes them when it is next asked for workers, at the latest at the end
  * of the turn.
  */

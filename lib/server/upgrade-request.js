@@ -1,6 +1,7 @@
 'use strict';
 
-// What a request that asks for an upgrade asks for, read as the native side reads it (`crates/server/src/accept/request_head.rs`).
+// What a request that asks for an upgrade asks for, read as the native side reads it
+// (`crates/server/src/accept/request_head.rs`).
 
 /** The path of a request target, without its query. The target may be in absolute form (RFC 9112, section 3.2.2). */
 function pathOf(target) {

@@ -130,7 +130,7 @@ class WorkerRecord {
     this.#info = null;
   }
 
-  /** Gives the category that the request was tracked under. */
+  /** Returns the category that the request was tracked under. */
   release(requestId, incrementCompleted) {
     this.#info = null;
     return endRequest(this, this.#max, requestId, incrementCompleted);

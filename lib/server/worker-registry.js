@@ -5,7 +5,7 @@ const { RESUME, sharedFeatures } = require('../requests/wire.js');
 const { toConnectionInfo } = require('./connection-info.js');
 const { WorkerRecord } = require('./worker-record.js');
 
-/** A close frame with this code is a goodbye: whoever sends it does not come back to go on. */
+/** A close frame with this code is a goodbye: a worker that sends it does not come back to go on. */
 const NORMAL_CLOSURE = 1000;
 
 // As it was when this was loaded: tests replace it.
@@ -26,7 +26,7 @@ class WorkerRegistry {
   #workers = new Map();
   #byId = new Map();
   #byPeer = new Map();
-  /** Connections that were told to stay though they did not register. */
+  /** Connections that were let stay though they did not register. */
   #kept = new Set();
   /** Connections that have registered with the feature `request`: what it brought with it is the server's there for good. */
   #speakers = new Set();

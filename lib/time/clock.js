@@ -3,8 +3,8 @@
 const { performance } = require('node:perf_hooks');
 
 /**
- * Milliseconds on the monotonic clock, counted from the start of this thread: Node's own, also where a test has put something
- * else in the place of `performance.now`.
+ * Milliseconds on the monotonic clock, counted from the start of this thread: Node's own, also where a test has put
+ * something else in the place of `performance.now`.
  */
 const now = Object.getPrototypeOf(performance).now.bind(performance);
 

@@ -25,7 +25,7 @@ export interface WorkerStateDetails {
   error?: Error;
 }
 
-/** What a handler is told of a request, beside the payload. */
+/** What a handler knows of a request, beside the payload. */
 export interface RequestContext {
   /** The id that the caller gave, or the server. */
   readonly requestId: string;
@@ -48,7 +48,7 @@ export interface RequestContext {
   /** How much time is left for the request, in milliseconds, not below 0; Infinity if it has none. */
   remainingMs(): number;
   /**
-   * Tells the caller how far the work is. Not kept: without a connection it is lost.
+   * Reports to the caller how far the work is. Not kept: without a connection it is lost.
    *
    * @throws What `JSON.stringify` throws.
    */

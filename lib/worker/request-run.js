@@ -6,7 +6,7 @@ const { errorJson } = require('./errors.js');
 const { monotonicMs } = require('../time/clock.js');
 const { startTimer } = require('../time/timers.js');
 
-/** A generator that always has something at hand lets the event loop turn after so long, in ms. */
+/** A generator that always has something at hand lets the event loop turn after this time, in ms. */
 const TURN_MS = 10;
 
 /** The cases in which a handler's signal aborts and yet its result is wanted: it has a moment to finish. */
@@ -49,7 +49,7 @@ class RequestRun {
   }
 
   /**
-   * Calls the handler and tells the connection what came of it.
+   * Calls the handler and reports the outcome to the connection.
    *
    * @param report called with what the handler threw, unless it had been aborted
    */

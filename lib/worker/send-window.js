@@ -10,7 +10,7 @@ class SendWindow {
   #waitingBytes = 0;
   #waiters = new Set();
 
-  /** A chunk of so many bytes has been posted to the connection. */
+  /** A chunk of this many bytes has been posted to the connection. */
   posted(bytes) {
     this.#postedBytes += bytes + CHUNK_OVERHEAD_BYTES;
   }

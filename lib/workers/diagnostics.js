@@ -1,6 +1,7 @@
 'use strict';
 
-// What a server publishes on the channels of `node:diagnostics_channel`: docs/OBSERVABILITY.md has every channel and member.
+// What a server publishes on the channels of `node:diagnostics_channel`: docs/OBSERVABILITY.md has every channel and
+// member.
 
 const { channel, tracingChannel } = require('node:diagnostics_channel');
 

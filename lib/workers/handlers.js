@@ -13,8 +13,8 @@ const ERROR_IN = 'Error in ';
 const SILENT_LOGGER = Object.freeze({ debug: NO_OP, info: NO_OP, warn: NO_OP, error: NO_OP });
 
 /**
- * What to say of a value that was thrown: the message of an Error, else the value as text. Anything may be thrown, also what throws
- * when it is looked at.
+ * What to say of a value that was thrown: the message of an Error, else the value as text. Anything may be thrown, also
+ * what throws when it is looked at.
  */
 function describeError(thrown) {
   for (const describe of DESCRIPTIONS) {
@@ -127,8 +127,8 @@ class Handlers {
   }
 
   /**
-   * Gives a message to the handlers of its type. `getInfo` is asked for the worker only if there are any; if there are
-   * none `logger` is told. Returns whether one of them took it.
+   * Passes a message to the handlers of its type. `getInfo` is asked for the worker only if there are any; if there are
+   * none, that is logged to `logger`. Returns whether one of them took it.
    */
   message(message, getInfo, logger = this.#logger) {
     const { type } = message;

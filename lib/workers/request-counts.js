@@ -3,8 +3,9 @@
 const { RELEASE, TRACK, applyStatusRule } = require('./status-rules.js');
 
 /**
- * What a request that begins does to its worker, a caller's own or a record of the server's: its count, its collections, and its
- * status. `max` is the worker's `maxConcurrentRequests`; null for one that drains, whose status stays.
+ * What a request that begins does to its worker, a caller's own or a record of the server's: its count, its
+ * collections, and its status. `max` is the worker's `maxConcurrentRequests`; null for one that drains, whose status
+ * stays.
  */
 function beginRequest(worker, max, requestId, category) {
   worker.activeRequests += 1;
@@ -16,7 +17,7 @@ function beginRequest(worker, max, requestId, category) {
   if (max !== null) applyStatusRule(TRACK, worker, max);
 }
 
-/** The same for one that ends. Gives the category that it was tracked under. */
+/** The same for one that ends. Returns the category that it was tracked under. */
 function endRequest(worker, max, requestId, incrementCompleted) {
   worker.activeRequests = Math.max(0, worker.activeRequests - 1);
   worker.pendingRequests.delete(requestId);

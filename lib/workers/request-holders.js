@@ -26,10 +26,11 @@ class RequestHolders {
 
   /**
    * @param {object} rules
-   * @param {(record: object, requestId: unknown) => boolean} rules.isHolder whether a record that was given a request still holds it
+   * @param {(record: object, requestId: unknown) => boolean} rules.isHolder whether a record that was given a request
+   *   still holds it
    * @param {(record: object) => number} rules.orderOf what grows from one worker to the next
-   * @param {(requestId: unknown) => object[]} [rules.search] finds the holders of a request, the earliest first, where those that were
-   *   given it may not be all
+   * @param {(requestId: unknown) => object[]} [rules.search] finds the holders of a request, the earliest first, where
+   *   those that were given it may not be all
    */
   constructor({ isHolder, orderOf, search }) {
     this.#isHolder = isHolder;

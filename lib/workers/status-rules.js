@@ -11,8 +11,8 @@ const { BelowMax: BELOW_MAX, AtMax: AT_MAX, Unknown: UNKNOWN } = Fill;
 const FILLS = Object.keys(Fill).length;
 
 /**
- * A status as the native side numbers it, which is its place in STATUSES. One that the caller made up counts as draining:
- * it gets nothing new. Comparing one by one is several times as fast as any lookup.
+ * A status as the native side numbers it, which is its place in STATUSES. One that the caller made up counts as
+ * draining: it gets nothing new. Comparing one by one is several times as fast as any lookup.
  */
 function statusNumber(status) {
   if (status === FIRST) return 0;

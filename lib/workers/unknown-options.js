@@ -20,7 +20,7 @@ function distance(a, b) {
 
 /** No name of an option is nearly as long. */
 const MAX_LENGTH = 64;
-/** Whoever writes a word wrong hardly makes more mistakes. */
+/** A misspelt word hardly has more mistakes than this. */
 const MAX_MISTAKES = 2;
 
 /** The one of `known` that was probably meant by `name`, if any. */
@@ -45,7 +45,8 @@ function show(name, known, path = '') {
 const unknownIn = (object, known) => Object.keys(object ?? {}).filter((name) => !known.includes(name));
 
 /**
- * Warns, once, of the options that aren't known, and of such members of their `limits`. No value is looked at: it may be a token.
+ * Warns, once, of the options that aren't known, and of such members of their `limits`. No value is looked at: it may
+ * be a token.
  *
  * @param names the names of all options
  * @param limitNames the names of all limits

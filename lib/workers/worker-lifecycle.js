@@ -17,8 +17,8 @@ class WorkerLifecycle {
 
   /**
    * @param {object} parts
-   * @param {(handle: () => void) => void} [parts.runApart] runs what is an event of its own to the application, though it is part of
-   *   another one
+   * @param {(handle: () => void) => void} [parts.runApart] runs what is an event of its own to the application, though
+   *   it is part of another one
    * @param [parts.diagnostics] where it is published who leaves: see `Diagnostics`
    */
   constructor({ logger, handlers, runApart = (handle) => handle(), diagnostics = UNWATCHED }) {
@@ -34,8 +34,8 @@ class WorkerLifecycle {
   }
 
   /**
-   * Another session takes the place of a worker, which `leave` takes out of the pool. Handlers are called only if requests were
-   * pending.
+   * Another session takes the place of a worker, which `leave` takes out of the pool. Handlers are called only if
+   * requests were pending.
    *
    * @param staysOpen Whether the new session is on the same connection
    */

@@ -37,7 +37,7 @@ pub struct Connection {
     pub is_lossy: bool,
     /// The server closes it: it can't register any more.
     pub is_closing: bool,
-    /// Its end was told.
+    /// The application was notified of its end.
     pub is_over: bool,
     /// The server did not wait for its close frame.
     pub is_given_up: bool,
@@ -104,7 +104,7 @@ impl Connection {
         self.socket.is_some() && !self.is_closing && !self.deeds.contains(&Deed::End)
     }
 
-    /// In order, and all of it: what the application was told had left.
+    /// In order, and all of it: what had left by the events.
     pub fn read_to_the_end(&mut self) {
         let Some(socket) = &mut self.socket else { return };
         loop {

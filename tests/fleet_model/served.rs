@@ -179,7 +179,7 @@ impl Fleet {
                 }
                 connection.deeds.push_back(deed);
             }
-            // The server may have ended it meanwhile; its end is told, whatever else was done.
+            // The server may have ended it meanwhile; the application is notified of its end, whatever else was done.
             Err(error) => assert!(connection.is_closing, "{error}"),
         }
     }
@@ -258,7 +258,7 @@ impl Fleet {
         }
     }
 
-    /// I2: what a peer did comes in the order in which it did it. Gives the connection.
+    /// I2: what a peer did comes in the order in which it did it. Returns the connection.
     fn hear(&mut self, id: PeerId, deed: &Deed) -> usize {
         // Connections are made one after the other, and the server numbers them as they come.
         let at = usize::try_from(id).unwrap() - 1;
@@ -359,7 +359,7 @@ impl Fleet {
         }
     }
 
-    /// I1 and I3: whoever is asked, the answer is what the events told.
+    /// I1 and I3: every query agrees with the events.
     fn check(&self) {
         let workers = self.server.workers();
         let keys = |known: &Known| known.key;

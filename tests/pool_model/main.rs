@@ -222,7 +222,7 @@ fn same_sum(left: f64, right: f64) -> bool {
     (left - right).abs() <= 1e-9 * left.abs().max(right.abs()).max(1.0)
 }
 
-/// Does a step to both, and compares what it gives.
+/// Does a step to both, and compares what it returns.
 fn take(step: Step, pool: &mut Pool<bool>, model: &mut Model) -> Result<(), TestCaseError> {
     match step {
         Step::Add { id, capabilities, excused } => {

@@ -1,4 +1,4 @@
-//! The bounds of the queue, and what is told of it.
+//! The bounds of the queue, and what `info` says of it.
 
 use super::*;
 use worker_server_core::requests::Bound;

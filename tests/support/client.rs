@@ -1,4 +1,4 @@
-//! Clients: a well-behaved worker, and a bare socket that sends what it is told.
+//! Clients: a well-behaved worker, and a bare socket that sends what the test says.
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::Value;
@@ -37,7 +37,7 @@ impl Client {
         Self(socket)
     }
 
-    /// Connects and registers; gives the session id too.
+    /// Connects and registers; returns the session id too.
     pub async fn registered(port: u16, id: &str) -> (Self, String) {
         let mut client = Self::connect(port).await;
         let session = client.register(id).await;

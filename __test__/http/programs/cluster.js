@@ -1,6 +1,6 @@
 'use strict';
 
-// Two processes of a cluster that listen on one port. Each tells whom it serves.
+// Two processes of a cluster that listen on one port. Each reports whom it serves.
 
 const cluster = require('node:cluster');
 const { once } = require('node:events');
@@ -41,7 +41,7 @@ async function main() {
       counts.set(process, count);
     });
   }
-  // The system gives each connection to one of them, and before long both have had some.
+  // The system hands each connection to one of them, and before long both have had some.
   let opened = 0;
   while (counts.size < 2) {
     await openWorker(port, `w${opened}`, {}, '/');

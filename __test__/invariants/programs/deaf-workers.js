@@ -1,6 +1,6 @@
 'use strict';
 
-// A server that sends to workers that read nothing, and tells how much they took and by how much its memory has grown.
+// A server that sends to workers that read nothing, and reports how much they took and by how much its memory has grown.
 
 const v8 = require('v8');
 const vm = require('vm');

@@ -1,7 +1,7 @@
 'use strict';
 
-// A server that is flooded while its event loop is blocked, and tells by how much its memory has grown. Started with the
-// number of flooding workers and the file by which they tell that they are done or stuck.
+// A server that is flooded while its event loop is blocked, and reports by how much its memory has grown. Started with the
+// number of flooding workers and the file by which they show that they are done or stuck.
 
 const { WorkerServer } = require('../../support/package');
 const { blockUntilFile } = require('../../support/fleet');

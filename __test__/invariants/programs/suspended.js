@@ -1,6 +1,6 @@
 'use strict';
 
-// A server with short time limits, which tells who came and went and what was complained of.
+// A server with short time limits, which reports who came and went and what was complained of.
 
 const { WorkerServer } = require('../../support/package');
 

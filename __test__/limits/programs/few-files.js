@@ -1,6 +1,6 @@
 'use strict';
 
-// A server that tells when it can't accept a connection, which it learns from its operating system.
+// A server that reports when it can't accept a connection, which it learns from its operating system.
 
 const { WorkerServer } = require('../../support/package');
 

@@ -1,6 +1,6 @@
 'use strict';
 
-// A server and a worker that answers at once: tells by how much the heap has grown with so many requests, streams and
+// A server and a worker that answers at once: reports by how much the heap has grown with a number of requests, streams and
 // cancelled ones.
 
 const v8 = require('v8');
@@ -51,7 +51,7 @@ async function ask(server, number) {
   }
 }
 
-/** The heap in use after so many requests, half of which have to wait. */
+/** The heap in use after `count` requests, half of which have to wait. */
 async function heapAfter(server, requests) {
   for (let begun = 0; begun < requests; begun += TOGETHER) {
     await Promise.all(Array.from({ length: TOGETHER }, (_, index) => ask(server, begun + index)));

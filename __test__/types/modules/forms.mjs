@@ -1,4 +1,4 @@
-// Loads the package in every way there is and prints which exports each way gives, and whether they are the same ones.
+// Loads the package in every way there is and prints which exports each way has, and whether they are the same ones.
 
 import { createRequire } from 'node:module';
 import {

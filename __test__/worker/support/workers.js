@@ -31,7 +31,7 @@ function createWorker(server, options = {}) {
   return worker;
 }
 
-/** A worker that runs. `ended` is what `run()` gives, and never an unhandled rejection. */
+/** A worker that runs. `ended` is what `run()` returns, and never an unhandled rejection. */
 function runWorker(server, options) {
   const worker = createWorker(server, options);
   worker.ended = worker.run();

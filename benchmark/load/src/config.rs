@@ -80,7 +80,7 @@ pub enum Kind {
     Receive {
         /// How many messages in all.
         messages: u64,
-        /// The first worker reports after so many of its own, so that the server needn't run ahead.
+        /// The first worker reports after this many of its own, so that the server needn't run ahead.
         report_every: u64,
     },
     /// Answer each piece of work with a result.

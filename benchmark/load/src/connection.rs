@@ -34,7 +34,7 @@ impl Outbox {
         frame::append_pong(&mut self.single, [1, 2, 3, 4], payload);
     }
 
-    /// Adds so many bytes of `piece`, over and over. A connection has one piece in its life.
+    /// Adds `bytes` bytes of `piece`, over and over. A connection has one piece in its life.
     pub fn repeat(&mut self, piece: &Rc<[u8]>, bytes: u64) {
         self.piece.get_or_insert_with(|| piece.clone());
         self.left += bytes;

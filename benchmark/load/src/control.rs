@@ -7,7 +7,7 @@ use std::thread;
 
 use mio::{Registry, Token, Waker};
 
-/// The token of the events that tell of commands.
+/// The token of the events that announce commands.
 pub const TOKEN: Token = Token(usize::MAX);
 
 /// A line of the input.
@@ -15,7 +15,7 @@ pub const TOKEN: Token = Token(usize::MAX);
 pub enum Command {
     /// Start the work.
     Go,
-    /// Drop so many connections at once.
+    /// Drop this many connections at once.
     Vanish(usize),
     /// Say what was done so far.
     Report,
@@ -58,7 +58,7 @@ impl Control {
                     None => eprintln!("load: unknown command {line:?}"),
                 }
             }
-            // Whoever started this is gone: so is the reason to go on.
+            // The process that started this is gone: so is the reason to go on.
             let _ = sender.send(Command::Quit);
             let _ = waker.wake();
         });

@@ -119,7 +119,7 @@ impl Fleet {
         }
         match socket.connect(&SockAddr::from(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))) {
             Ok(()) => {}
-            // What a connect that doesn't wait gives on Unix, and on Windows.
+            // What a connect that doesn't wait returns on Unix, and on Windows.
             Err(error) if error.raw_os_error() == Some(IN_PROGRESS) || error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
@@ -134,7 +134,7 @@ impl Fleet {
         self.flush(index);
     }
 
-    /// Has a worker send so many bytes of `piece`, over and over.
+    /// Has a worker send `bytes` bytes of `piece`, over and over.
     pub fn repeat(&mut self, index: usize, piece: &std::rc::Rc<[u8]>, bytes: u64) {
         if let Some(connection) = self.connections.get_mut(index) {
             connection.out.repeat(piece, bytes);
@@ -152,7 +152,7 @@ impl Fleet {
         self.connections.get(index).is_some_and(|connection| connection.out.is_empty())
     }
 
-    /// Drops so many connections without a word.
+    /// Drops `count` connections without a word.
     pub fn vanish(&mut self, count: usize) {
         let leaving = self.connections.iter_mut().filter(|connection| connection.stage == Stage::Open).take(count);
         for connection in leaving {

@@ -86,7 +86,7 @@ impl Frames {
         }
     }
 
-    /// Gives how many bytes are dealt with.
+    /// Returns how many bytes are dealt with.
     fn split(&mut self, bytes: &[u8], each: &mut impl FnMut(Received)) -> usize {
         let mut at = 0;
         loop {

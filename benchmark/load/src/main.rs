@@ -1,7 +1,7 @@
 //! The workers' side of the benchmarks: thousands of WebSocket or HTTP clients in one thread that costs far less for a
 //! message than any server, so that it isn't what is measured.
 //!
-//! It takes one argument, a [`config::Config`] as JSON, and talks in lines with whoever started it. It writes
+//! It takes one argument, a [`config::Config`] as JSON, and talks in lines with the process that started it. It writes
 //! `{"event":"ready"}` once everyone is connected and registered, waits for the line `go`, does its work, and writes
 //! `{"event":"done", ...}` with what it did. `vanish N` drops N connections, `report` writes what there is so far and starts
 //! to count anew, `quit` or the end of the input ends it.
@@ -100,7 +100,7 @@ enum Phase {
     Done,
 }
 
-/// CPU time of this thread, which is the one that works, in microseconds. Only Linux tells.
+/// CPU time of this thread, which is the one that works, in microseconds. Known on Linux alone.
 fn cpu_micros() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
     text.split_whitespace().next()?.parse().ok().map(|nanos: u64| nanos / 1000)

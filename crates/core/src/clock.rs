@@ -47,7 +47,7 @@ impl Clock {
         }
     }
 
-    /// When [`Moment::elapsed_ms`] was so much.
+    /// The time at which [`Moment::elapsed_ms`] had this value.
     pub fn instant(&self, elapsed_ms: u64) -> Instant {
         self.start + Duration::from_millis(elapsed_ms)
     }

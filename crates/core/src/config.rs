@@ -1,4 +1,4 @@
-//! What a server can be told, and the defaults. Every time is in milliseconds, every size in bytes.
+//! What a server can be configured with, and the defaults. Every time is in milliseconds, every size in bytes.
 
 use std::time::Duration;
 
@@ -47,10 +47,10 @@ pub struct Limits {
     /// Connections that have neither registered nor sent anything that a handler took; beyond, 503.
     /// Default: 10,000.
     pub max_unregistered: usize,
-    /// Failed authentications of an address within a minute; at this many its upgrades are answered with 429 for a minute. Default: no
-    /// limit.
+    /// Failed authentications of an address within a minute; at this many its upgrades are answered with 429 for a
+    /// minute. Default: no limit.
     pub max_auth_failures: Option<usize>,
-    /// Bytes waiting to be sent to one worker; beyond, `send` gives false. Default: 64 MiB.
+    /// Bytes waiting to be sent to one worker; beyond, `send` returns false. Default: 64 MiB.
     pub max_queued_bytes: usize,
     /// Time in which a peer takes none of the data that waits for it, else close 4008. Default: 30,000.
     pub stall_timeout: Duration,
@@ -82,7 +82,7 @@ impl Default for Limits {
     }
 }
 
-/// Everything that a server is told when it starts.
+/// Everything that a server is started with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerConfig {
     /// TCP port; 0 lets the operating system choose.
@@ -91,16 +91,16 @@ pub struct ServerConfig {
     pub host: Option<String>,
     /// Whether other processes that have this too may listen on the same port. Default: no.
     pub reuse_port: bool,
-    /// The tokens of which a worker must give one. `None`: no token is asked for.
+    /// The tokens of which a worker must present one. `None`: no token is asked for.
     pub auth_tokens: Option<Vec<String>>,
-    /// Whether messages of peers that have not registered are accepted. `None`: only if no token is asked for, and the application
-    /// judges nobody.
+    /// Whether messages of peers that have not registered are accepted. `None`: only if no token is asked for, and the
+    /// application judges nobody.
     pub accept_unregistered: Option<bool>,
     /// Silence after which a worker is unhealthy; after three times as long it is closed. Default: 60,000.
     pub heartbeat_timeout_ms: u64,
     /// How often health is judged. Default: 10,000.
     pub health_check_interval_ms: u64,
-    /// What workers are told to use as their heartbeat interval, passed on as it is. Default: 15,000.
+    /// What workers are asked to use as their heartbeat interval, passed on as it is. Default: 15,000.
     pub heartbeat_interval_ms: f64,
     /// How often peers are pinged; one that answers no ping for the heartbeat timeout is closed. Default: never.
     pub ping_interval: Option<Duration>,
@@ -121,8 +121,8 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// Whether messages of peers that have not registered reach the application, while these are the tokens. An empty token is none:
-    /// who gives none passes.
+    /// Whether messages of peers that have not registered reach the application, while these are the tokens. An empty
+    /// token is none: who presents none passes.
     pub fn accepts_unregistered(&self, auth_tokens: Option<&[String]>) -> bool {
         let asks_for_token = || auth_tokens.is_some_and(|tokens| tokens.iter().all(|token| !token.is_empty()));
         self.accept_unregistered.unwrap_or_else(|| !self.door.authenticates && !asks_for_token())

@@ -4,7 +4,8 @@
 //! may take a request in order, once for requests without a category and once for each category that the kind
 //! limits. The best worker of a group is then its first, and its free slots are a sum that is kept up.
 //!
-//! A worker has its place by what was true when it was entered (see [`Worker::enter`]), and keeps it until it is entered anew.
+//! A worker has its place by what was true when it was entered (see [`Worker::enter`]), and keeps it until it is
+//! entered anew.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -72,7 +73,8 @@ impl Candidates {
 #[derive(Debug)]
 pub struct Group {
     kind: Kind,
-    /// Tells it from every other group that its index has ever had: the places of groups that are gone are used again.
+    /// Distinguishes it from every other group that its index has ever had: the places of groups that are gone are used
+    /// again.
     born: u64,
     members: BTreeSet<WorkerKey>,
     any: Candidates,
@@ -144,7 +146,7 @@ impl Group {
         self.candidates_for(category).by_load.first().copied()
     }
 
-    /// Free slots for requests of `category`; `free` tells them for one worker.
+    /// Free slots for requests of `category`; `free` returns those of one worker.
     pub fn free(&self, category: Option<&str>, free: impl Fn(WorkerKey) -> f64) -> f64 {
         let candidates_for = self.candidates_for(category);
         if candidates_for.fractional == 0 {

@@ -105,7 +105,7 @@ impl Index {
         self.asked(Some(name), model_match).filter_map(|(_, group)| group.best(category)).min().map(|(_, key)| key)
     }
 
-    /// Free slots for `name` and `category`; `free` tells them for one worker.
+    /// Free slots for `name` and `category`; `free` returns those of one worker.
     pub fn free(
         &mut self,
         name: &str,

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 
 use super::scan::{skip_key, skip_space, skip_value};
 
-/// Why [`fields`] has nothing to give.
+/// Why [`fields`] has nothing to return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoFields {
     /// The text is not JSON.
@@ -38,7 +38,7 @@ pub fn fields<'a, const N: usize>(text: &'a str, names: [&str; N]) -> Result<[Op
     if is_object { Ok(found) } else { Err(NoFields::NotAnObject) }
 }
 
-/// Looks through the object that begins at `at` for fields of these names. Gives its end.
+/// Looks through the object that begins at `at` for fields of these names. Returns its end.
 fn pick<'a>(text: &'a str, mut at: usize, names: &[&str], found: &mut [Option<&'a str>]) -> Option<usize> {
     let bytes = text.as_bytes();
     at = skip_space(bytes, at + 1);

@@ -65,7 +65,7 @@ impl Line {
 }
 
 /// Keeps a peer from filling the log: of the lines that any peer can cause, [`MAX_LINES_A_SECOND`] of a kind pass, and
-/// one line a second tells how many more there were. A kind is what has the same message.
+/// one line a second says how many more there were. A kind is what has the same message.
 #[derive(Debug, Default)]
 pub struct LogLimiter {
     kinds: HashMap<String, Kind>,
@@ -78,7 +78,7 @@ struct Kind {
     /// When the second began in which `passed` lines did.
     since_ms: u64,
     passed: u32,
-    /// Lines that nobody was told of yet, and when that is to be done.
+    /// Lines that were left out and not yet summed up, and when that is due.
     left_out: u64,
     due_ms: u64,
 }
@@ -114,7 +114,7 @@ impl LogLimiter {
         self.kinds.values().filter(|kind| kind.left_out > 0).map(|kind| kind.due_ms).min()
     }
 
-    /// For each kind whose second is over, the line that tells how many were left out.
+    /// For each kind whose second is over, the line that says how many were left out.
     pub fn summaries(&mut self, now: Moment) -> Vec<Line> {
         let due = |kind: &Kind| kind.left_out > 0 && kind.due_ms <= now.elapsed_ms;
         let mut lines = Vec::new();

@@ -36,7 +36,7 @@ impl ModelMatch {
     /// All.
     pub const ALL: [Self; 2] = [Self::Loose, Self::Exact];
 
-    /// Its name, as the application gives it.
+    /// Its name, as the application spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Loose => "loose",

@@ -20,7 +20,7 @@ use super::worker::{Worker, WorkerKey};
 /// A finding of [`Pool::check_health`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// A worker turned unhealthy; it had been silent for so many milliseconds.
+    /// A worker turned unhealthy; how long it had been silent, in ms.
     TimedOut {
         /// Which.
         id: Arc<str>,
@@ -36,7 +36,7 @@ pub enum Finding {
     },
 }
 
-/// So many workers may have changed without the index being told.
+/// How many workers may have changed before the index is brought up to date.
 const MAX_STALE: usize = 1024;
 
 /// Workers in the order of their registration. `P` is whatever reaches a worker's peer.
@@ -177,8 +177,8 @@ impl<P> Pool<P> {
         true
     }
 
-    /// A worker was given a request; `limit` is the place in [`Worker::limits`] of its category, if that is limited. False if there is
-    /// no such worker.
+    /// A worker was given a request; `limit` is the place in [`Worker::limits`] of its category, if that is limited.
+    /// False if there is no such worker.
     pub fn track(&mut self, key: WorkerKey, limit: Option<usize>) -> bool {
         let tracked = self.update(key, |worker| {
             worker.active += 1;
@@ -229,7 +229,7 @@ impl<P> Pool<P> {
         self.silence_from = moment;
     }
 
-    /// Judges the silence of every worker whose socket is open. `excused` tells of a peer whose silence is this
+    /// Judges the silence of every worker whose socket is open. `excused` returns true for a peer whose silence is this
     /// server's own doing.
     pub fn check_health(&mut self, now: Moment, timeout_ms: u64, excused: impl Fn(&P) -> bool) -> Vec<Finding> {
         let mut findings = Vec::new();
@@ -255,7 +255,7 @@ impl<P> Pool<P> {
         findings
     }
 
-    /// Has a worker changed by `change`, and gives what that gives. `None` if there is no such worker.
+    /// Changes a worker by `change`, and returns what that returns. `None` if there is no such worker.
     fn update<T>(&mut self, key: WorkerKey, change: impl FnOnce(&mut Worker<P>) -> T) -> Option<T> {
         if self.stale.len() >= MAX_STALE {
             self.refresh();
@@ -270,7 +270,7 @@ impl<P> Pool<P> {
         Some(changed)
     }
 
-    /// Tells the index of all that has changed.
+    /// Brings the index up to date with all that has changed.
     fn refresh(&mut self) {
         for key in self.stale.drain(..) {
             let Some(worker) = self.workers.get_mut(&key) else { continue };

@@ -59,7 +59,7 @@ pub enum Inbound<'a> {
     NotJson,
 }
 
-/// Reads just enough of a text message to tell what it is.
+/// Reads just enough of a text message to know what it is.
 pub fn classify(text: &str) -> Inbound<'_> {
     match json::fields(text, ["type", "workerId", "timestamp"]) {
         Err(NoFields::NotJson) => Inbound::NotJson,

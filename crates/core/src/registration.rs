@@ -7,8 +7,8 @@ use std::fmt;
 use super::json;
 use super::metadata::Metadata;
 
-/// Most models and most category limits of one worker. All models are listed when it comes and struck out when it goes, all
-/// limits are looked at after it got a request, and nobody else should feel that.
+/// Most models and most category limits of one worker. All models are listed when it comes and struck out when it goes,
+/// all limits are looked at after it got a request, and nobody else should feel that.
 const MAX_MODELS: usize = 4096;
 const MAX_LIMITS: usize = 1024;
 

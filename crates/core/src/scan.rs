@@ -3,7 +3,7 @@
 //! Every message of every worker is looked through, so this is written for speed: text in strings, which is most of
 //! it, is passed over in steps of eight bytes or more. Nothing recurses, so a text may be nested as deep as it likes.
 
-/// Long strings are passed over in steps of so many bytes.
+/// Long strings are passed over in steps of this many bytes.
 const BLOCK_BYTES: usize = 64;
 
 /// The first place from `at` on that is no white space.
@@ -106,8 +106,8 @@ fn skip_string(text: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// The first place from `at` on that has a byte that means something in a string: a quote, a backslash or a control character.
-/// The end of the text if there is none.
+/// The first place from `at` on that has a byte that means something in a string: a quote, a backslash or a control
+/// character. The end of the text if there is none.
 pub fn skip_plain(text: &[u8], mut at: usize) -> usize {
     let far = at + BLOCK_BYTES;
     while let Some(bytes) = text.get(at..).and_then(<[u8]>::first_chunk::<8>) {
@@ -141,8 +141,8 @@ fn skip_escape(text: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-/// Has the high bit of the lowest of the eight bytes that means something in a string: a quote, a backslash or a control
-/// character. Bytes above that one are undefined. 0 if there is none.
+/// Has the high bit of the lowest of the eight bytes that means something in a string: a quote, a backslash or a
+/// control character. Bytes above that one are undefined. 0 if there is none.
 fn special_bytes(word: u64) -> u64 {
     const EACH: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * EACH;

@@ -14,7 +14,7 @@ pub fn type_of(text: &str) -> Value {
     kind.map_or_else(|| Value::Object(Map::new()), |kind| json!({ "type": shown(kind) }))
 }
 
-/// What a text message asks for. Whoever owns the socket carries it out.
+/// What a text message asks for. The owner of the socket carries it out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action<'a> {
     /// Settle the registration on the application's thread; nothing more is read until that is done.
@@ -34,7 +34,7 @@ pub enum Action<'a> {
         worker_id: Option<String>,
         /// What came as the id, if anything, as it is shown in the log.
         named: Option<Value>,
-        /// The raw timestamp to give back.
+        /// The raw timestamp to send back.
         timestamp: Option<&'a str>,
     },
     /// Hand the message to the application.
@@ -57,7 +57,8 @@ impl Session {
         Self::default()
     }
 
-    /// Takes one message of a peer that can give a token nowhere else. `auth_tokens` as in [`super::config::ServerConfig`].
+    /// Takes one message of a peer that can present a token nowhere else. `auth_tokens` as in
+    /// [`super::config::ServerConfig`].
     pub fn on_text<'a>(&mut self, text: &'a str, auth_tokens: Option<&[String]>) -> Action<'a> {
         self.on_text_judged(text, |given| auth_tokens.is_none_or(|tokens| is_authentic(given, || None, tokens)))
     }
@@ -106,8 +107,8 @@ impl Session {
     }
 }
 
-/// Whether a registration with this raw token lets a peer in. A missing token, or `null`, is an empty one, and the one that came with the upgrade
-/// counts in its place; what is no string is no token.
+/// Whether a registration with this raw token lets a peer in. A missing token, or `null`, is an empty one, and the one
+/// that came with the upgrade counts in its place; what is no string is no token.
 pub fn is_authentic(token: Option<&str>, bearer: impl FnOnce() -> Option<BearerToken>, tokens: &[String]) -> bool {
     match token {
         None | Some("null") => is_any_of("", tokens) | bearer().is_some_and(|bearer| bearer.is_any_of(tokens)),
@@ -115,8 +116,8 @@ pub fn is_authentic(token: Option<&str>, bearer: impl FnOnce() -> Option<BearerT
     }
 }
 
-/// What came as an id, for a log line, without any token that is in it. Of what serde cannot hold (a lone surrogate, say) a
-/// text is shown raw, and nothing of an object or a list.
+/// What came as an id, for a log line, without any token that is in it. Of what serde cannot hold (a lone surrogate,
+/// say) a text is shown raw, and nothing of an object or a list.
 fn shown(raw: &str) -> Value {
     let Ok(mut value) = serde_json::from_str(raw) else {
         return match raw.as_bytes().first() {

@@ -1,18 +1,20 @@
-//! Notices when the process has not run for a while: it was stopped by a signal, its container was paused, or the machine slept.
+//! Notices when the process has not run for a while: it was stopped by a signal, its container was paused, or the
+//! machine slept.
 //!
-//! What peers sent meanwhile waits in their sockets, so that time says nothing about them. Whoever judges a silence counts it from
+//! What peers sent meanwhile waits in their sockets, so that time says nothing about them. A silence is judged from
 //! the last wake-up at the earliest.
 
 use std::time::Duration;
 
 use super::clock::Moment;
 
-/// Bounds of the time between two looks. Each look wakes a thread; a suspension that is shorter than a few of them goes unnoticed.
+/// Bounds of the time between two looks. Each look wakes a thread; a suspension that is shorter than a few of them goes
+/// unnoticed.
 const MIN_TICK_MS: u64 = 100;
 const MAX_TICK_MS: u64 = 1_000;
-/// So many looks fit into the shortest time limit.
+/// How many looks fit into the shortest time limit.
 const TICKS_PER_LIMIT: u64 = 4;
-/// A gap of so many ticks is more than a busy machine's delay.
+/// A gap of this many ticks is more than a busy machine's delay.
 const MISSED_TICKS: u64 = 3;
 
 /// Watches the clock. [`Suspension::observe`] must be called at every tick, and before anything is judged by time.
@@ -38,8 +40,8 @@ impl Suspension {
 
     /// Returns the moment since when the process has run without a break.
     ///
-    /// The wall clock is looked at too, since the monotonic one stands still while a machine sleeps. If somebody sets it forward
-    /// that looks like a sleep, and everyone has a little more time.
+    /// The wall clock is looked at too, since the monotonic one stands still while a machine sleeps. If somebody sets
+    /// it forward that looks like a sleep, and everyone has a little more time.
     pub fn observe(&mut self, now: Moment) -> Moment {
         // Other threads may have read a later time before this one came here.
         if now.elapsed_ms < self.last.elapsed_ms {
@@ -58,7 +60,7 @@ impl Suspension {
 mod tests {
     use super::*;
 
-    /// A moment at which both clocks have gone on by so many milliseconds.
+    /// A moment at which both clocks have gone on by this many milliseconds.
     fn at(elapsed_ms: u64) -> Moment {
         Moment { elapsed_ms, unix_ms: 1_700_000_000_000 + elapsed_ms.cast_signed() }
     }

@@ -82,7 +82,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// The limit of a category of whose requests so many are active.
+    /// The limit of a category, and how many of its requests are active.
     pub fn new(category: &str, max: f64, active: u64) -> Self {
         Self { category: category.into(), max, active, entered: active }
     }
@@ -183,7 +183,7 @@ impl<P> Worker<P> {
         }
     }
 
-    /// From now on [`Worker::entered_slots`] gives what is true now.
+    /// From now on [`Worker::entered_slots`] returns what is true now.
     pub fn enter(&mut self) {
         self.is_stale = false;
         self.entered = (self.shown_status(), self.active);

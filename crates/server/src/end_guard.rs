@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 use crate::events::Event;
 use crate::shared::Admission;
 
-/// However a connection's task ends, a panic included, the end of the connection is told when this is dropped, if not before.
+/// However a connection's task ends, a panic included, the application is notified of the end when this is dropped, if not before.
 pub struct EndGuard<'a> {
     admission: &'a Admission,
     code: u16,
@@ -26,7 +26,7 @@ impl<'a> EndGuard<'a> {
         (self.code, self.reason) = (code, reason);
     }
 
-    /// Tells the application that the connection is gone.
+    /// Notifies the application that the connection is gone.
     pub fn tell(&mut self) {
         if !std::mem::replace(&mut self.is_told, true) {
             let Admission { shared, peer, .. } = self.admission;

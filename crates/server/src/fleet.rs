@@ -1,7 +1,7 @@
 //! The workers of a server and the requests that look for one, behind one lock.
 //!
-//! Most of what frees a slot happens on the application's thread, which gives it away in the same call. What happens on other threads
-//! is in [`freed_slots`](crate::freed_slots).
+//! Most of what frees a slot happens on the application's thread, which gives it away in the same call. What happens on
+//! other threads is in [`freed_slots`](crate::freed_slots).
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ impl Fleet {
         self.pool.clear();
     }
 
-    /// Changes the pool on a thread of the runtime. Returns what `change` returns, and whether somebody who waits could take a slot now
-    /// that was not free before.
+    /// Changes the pool on a thread of the runtime. Returns what `change` returns, and whether somebody who waits could
+    /// take a slot now that was not free before.
     pub fn change<T>(&mut self, change: impl FnOnce(&mut Pool<Arc<Peer>>) -> T) -> (T, bool) {
         // While nobody waits the pool notes nothing.
         let before = self.pool.freed();

@@ -1,6 +1,7 @@
 //! What frees a slot on a thread of the runtime: an unhealthy worker is heard of again, an outbox has room again.
 //!
-//! The application's thread gives slots away. It learns of such a slot by [`Event::Slots`], if a request waits that could take it.
+//! The application's thread gives slots away. It learns of such a slot by [`Event::Slots`], if a request waits that
+//! could take it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

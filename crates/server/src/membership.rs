@@ -15,7 +15,7 @@ use worker_server_core::worker::{Snapshot, Takes};
 pub struct Registered {
     /// Its state.
     pub snapshot: Snapshot,
-    /// The session id that it was told.
+    /// The session id in its ack.
     pub session_id: String,
     /// Its id.
     pub worker_id: String,
@@ -37,7 +37,7 @@ pub struct Features<'a> {
 
 impl Server {
     /// First half of settling a registration: takes out the workers that it displaces, closing their sockets where
-    /// they are others. Gives their last state; the application must be told of them before [`Server::register`].
+    /// they are others. Returns their last state; the application must be notified of them before [`Server::register`].
     /// A registration whose own socket is closing displaces nobody, and is not settled.
     pub fn displace(&self, id: PeerId) -> Vec<Snapshot> {
         let Some(peer) = self.shared.peer(id) else { return Vec::new() };
@@ -104,12 +104,12 @@ impl Server {
         })
     }
 
-    /// Whence a connection came, until its end was told.
+    /// Whence a connection came, until the application was notified of its end.
     pub fn connection_info(&self, id: PeerId) -> Option<ConnectionInfo> {
         self.shared.peer(id).map(|peer| peer.connection.clone())
     }
 
-    /// The end of a connection is being told: takes its worker out. The snapshot is the worker's last.
+    /// The application is being notified of the end of a connection: takes its worker out. The snapshot is the worker's last.
     pub fn depart(&self, id: PeerId) -> Option<Snapshot> {
         let peer = self.shared.forget(id)?;
         let key = peer.worker()?;

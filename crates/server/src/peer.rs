@@ -47,7 +47,7 @@ pub struct Peer {
     proposal: Mutex<Proposal>,
     /// Nothing that it says is listened to any more.
     dismissed: AtomicBool,
-    /// Its end is being told: nothing of it may come behind.
+    /// The application is being notified of its end: nothing of it may come behind.
     ended: AtomicBool,
     unhandled: AtomicUsize,
     unhandled_messages: AtomicUsize,
@@ -190,13 +190,13 @@ impl Peer {
         self.unhandled_messages.load(Ordering::SeqCst)
     }
 
-    /// So much more waits to be handled.
+    /// Adds to what waits to be handled.
     pub fn add_unhandled(&self, bytes: usize, messages: usize) {
         self.unhandled.fetch_add(bytes, Ordering::SeqCst);
         self.unhandled_messages.fetch_add(messages, Ordering::SeqCst);
     }
 
-    /// So much was handled.
+    /// Subtracts what was handled.
     pub fn sub_unhandled(&self, bytes: usize, messages: usize) {
         self.unhandled.fetch_sub(bytes, Ordering::SeqCst);
         self.unhandled_messages.fetch_sub(messages, Ordering::SeqCst);
@@ -246,12 +246,12 @@ impl Peer {
         self.dismissed.store(true, Ordering::SeqCst);
     }
 
-    /// Whether its end is being told, or was.
+    /// Whether the application is being notified of its end, or was.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Its end is being told. True the first time.
+    /// The application is being notified of its end. True the first time.
     pub fn end(&self) -> bool {
         !self.ended.swap(true, Ordering::SeqCst)
     }

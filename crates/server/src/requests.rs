@@ -49,7 +49,7 @@ impl Server {
     }
 
     /// A request that got a slot could not be sent: see [`Requests::refuse`]. Once the worker's outbox would take it, the worker takes
-    /// requests again, and [`Event::Slots`] tells so. If that is the case already it takes them at once.
+    /// requests again, and [`Event::Slots`] says so. If that is the case already it takes them at once.
     pub fn give_back(&self, key: WorkerKey, limit: Option<usize>, place: Place) {
         let fleet = &mut *self.shared.fleet.lock();
         let Some(worker) = fleet.pool.get(key) else { return };
@@ -103,7 +103,7 @@ impl Server {
         Some((change, Snapshot::of(key, pool.get(key)?)))
     }
 
-    /// Replaces what a worker can do by the `capabilities` of an update message. `active_in` tells how many of its requests are of a
+    /// Replaces what a worker can do by the `capabilities` of an update message. `active_in` returns how many of its requests are of a
     /// category. `None` if there is no such worker, else its state afterwards.
     ///
     /// # Errors
@@ -122,7 +122,7 @@ impl Server {
         Ok(pool.get(key).map(|worker| Snapshot::of(key, worker)))
     }
 
-    /// Closes a worker's connection. It is closing from now on, and leaves when its end is told. What was published before must have been
+    /// Closes a worker's connection. It is closing from now on, and leaves when the application is notified of its end. What was published before must have been
     /// taken: see [`Server::take_submissions`]. False if there is no such worker.
     pub fn disconnect(&self, key: WorkerKey, code: u16, reason: &str) -> bool {
         let Some(peer) = self.shared.peer_with(key) else { return false };
@@ -131,7 +131,7 @@ impl Server {
         true
     }
 
-    /// While this is set no more workers are let in, and those that try are told to come again after so many seconds.
+    /// While this is set no more workers are let in, and those that try are asked to come again after this many seconds.
     pub fn set_retry_after(&self, seconds: Option<u32>) {
         *self.shared.retry_after.lock() = seconds;
     }

@@ -1,7 +1,7 @@
 'use strict';
 
-// The attempts that this worker has taken: what the server is told of each, on which connection, and what is kept until
-// the server has it. The handlers themselves run on the program's thread, which knows an attempt by its ticket.
+// The attempts that this worker has taken: what the server is sent about each, on which connection, and what is kept
+// until the server has it. The handlers themselves run on the program's thread, which knows an attempt by its ticket.
 
 const { attemptFrame, errorFrame, isAttemptNumber } = require('./frames.js');
 const { ReplayBuffer } = require('./replay.js');
@@ -125,7 +125,7 @@ class Attempts {
 
   // ---- the program's side
 
-  /** A chunk: `data` is the member as JSON text, of so many bytes, or undefined. */
+  /** A chunk: `data` is the member as JSON text, of `bytes` bytes, or undefined. */
   chunk(ticket, data, bytes) {
     const attempt = this.#attempts.get(ticket);
     if (attempt === undefined || attempt.end !== null || attempt.cancelled) return;

@@ -1,7 +1,7 @@
 'use strict';
 
-// Tells the program's thread how much waits for the socket, so that generators are asked for more only while that is
-// little.
+// Reports to the program's thread how much waits for the socket, so that generators are asked for more only while that
+// is little.
 
 /** Generators are asked for more while less than this waits for the socket, in bytes. */
 const WAITING_LIMIT_BYTES = 1024 * 1024;
@@ -21,7 +21,7 @@ class Flow {
     this.#waitingBytes = waitingBytes;
   }
 
-  /** Chunks of so many bytes have come from the program, and wait for the socket from here on. */
+  /** Chunks of this many bytes have come from the program, and wait for the socket from here on. */
   took(bytes) {
     this.#takenBytes += bytes;
     this.#schedule();

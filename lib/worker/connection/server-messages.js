@@ -5,7 +5,7 @@
 
 const { isAttemptNumber } = require('./frames.js');
 
-/** So many lines about malformed messages are logged in a second, and no more. */
+/** How many lines about malformed messages are logged in a second, at most. */
 const LINES_A_SECOND = 100;
 
 class ServerMessages {

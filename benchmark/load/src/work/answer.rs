@@ -19,7 +19,7 @@ const REQUEST: &[u8] = br#"{"type":"request","requestId":""#;
 const REQUEST_ACK: &str = r#"{"type":"request_ack","requestId":""#;
 const REQUEST_RESULT: &str = r#"{"type":"request_result","requestId":""#;
 const SETTLED: &[u8] = br#"{"type":"request_settled","#;
-/// From this size on the answer is made beforehand. The server then gives each worker one request at a time, of no interest here.
+/// From this size on the answer is made beforehand. The server then has each worker do one request at a time, and what is in it is of no interest here.
 const LARGE: usize = 64 * 1024;
 
 /// A result for each request, with the request's id.
@@ -37,7 +37,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// So many answers of `size` bytes, all workers together. `acks`: a request is acknowledged first.
+    /// `messages` answers of `size` bytes, all workers together. `acks`: a request is acknowledged first.
     pub fn new(seed: u64, messages: u64, size: usize, acks: bool) -> Self {
         let mut texts = Texts::new(seed);
         let rest = texts.padded(r#"","text":""#, r#""}"#, size.saturating_sub(RESULT.len() + 10));

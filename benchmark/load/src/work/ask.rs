@@ -32,7 +32,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// So many questions of `size` bytes in all, and so many of each worker unanswered at a time.
+    /// `messages` questions of `size` bytes in all, and `in_flight` of each worker unanswered at a time.
     pub fn new(seed: u64, messages: u64, in_flight: u64, size: usize, workers: usize) -> Self {
         Self {
             messages,

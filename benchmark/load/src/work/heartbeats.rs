@@ -26,7 +26,7 @@ pub struct Heartbeats {
 }
 
 impl Heartbeats {
-    /// So many in all, and so many of each worker unanswered at a time.
+    /// `messages` in all, and `in_flight` of each worker unanswered at a time.
     pub fn new(seed: u64, messages: u64, in_flight: u64, workers: usize) -> Self {
         let texts = Texts::new(seed);
         let frames = Vec::with_capacity(workers);

@@ -27,7 +27,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// So many requests in all.
+    /// `messages` requests in all.
     pub fn new(messages: u64, connections: usize) -> Self {
         let arrived = vec![0; connections];
         Self { messages, sent: 0, answered: 0, length: None, arrived, first: Vec::new(), span: Span::default() }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
-/// The longest latency that is told from longer ones: a minute.
+/// The longest latency that is distinguished from longer ones: a minute.
 const MAX_NANOS: u64 = 60_000_000_000;
 
 /// Latencies, in nanoseconds to three digits.

@@ -23,7 +23,7 @@ pub struct Receive {
 }
 
 impl Receive {
-    /// So many messages in all; the first worker reports after `report_every` of its own.
+    /// `messages` messages in all; the first worker reports after `report_every` of its own.
     pub fn new(seed: u64, messages: u64, report_every: u64) -> Self {
         let caught_up = Texts::new(seed).framed(r#"{"type":"caught-up"}"#);
         let (received, bytes, of_the_first) = (0, 0, 0);

@@ -21,7 +21,7 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// So many messages of `size` bytes.
+    /// `messages` messages of `size` bytes.
     pub fn new(seed: u64, messages: u64, size: usize) -> Self {
         let (chunk, frame) = Texts::new(seed).reports(size);
         Self { messages, chunk, frame, span: Span::default() }
@@ -67,7 +67,7 @@ pub struct Paced {
 }
 
 impl Paced {
-    /// So many messages of `size` bytes, `rate` of them a second.
+    /// `messages` messages of `size` bytes, `rate` of them a second.
     pub fn new(seed: u64, messages: u64, rate: f64, size: usize) -> Self {
         let (chunk, frame) = Texts::new(seed).reports(size);
         Self {

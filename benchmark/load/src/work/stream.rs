@@ -42,7 +42,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// So many chunks in all, `chunks` for each piece of work, each in a message of `size` bytes.
+    /// `messages` chunks in all, `chunks` for each piece of work, each in a message of `size` bytes.
     pub fn new(seed: u64, messages: u64, chunks: u64, size: usize) -> Self {
         let mut texts = Texts::new(seed);
         let letters = texts.padded("", "", size);

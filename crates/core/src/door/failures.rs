@@ -1,11 +1,13 @@
-//! Who has failed to authenticate too often, by address. Time is an argument, in milliseconds of a clock that never goes back.
+//! Who has failed to authenticate too often, by address. Time is an argument, in milliseconds of a clock that never
+//! goes back.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// How long a failure counts, and how long an address is locked, in milliseconds.
 pub const WINDOW_MS: u64 = 60_000;
-/// As many addresses are remembered. Of more the one is forgotten whose last failure is the oldest, those that are locked last.
+/// As many addresses are remembered. Of more the one is forgotten whose last failure is the oldest, those that are
+/// locked last.
 pub const MAX_ADDRESSES: usize = 10_000;
 
 /// Whose failures are counted together: an IPv4 address, or the network of an IPv6 address that one customer gets.
@@ -47,12 +49,14 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// Nobody has failed yet. An address may fail `max` times in a minute, at least once; then it is locked for a minute.
+    /// Nobody has failed yet. An address may fail `max` times in a minute, at least once; then it is locked for a
+    /// minute.
     pub fn new(max: usize) -> Self {
         Self { max, records: HashMap::new(), order: BTreeSet::new() }
     }
 
-    /// An address has failed. Returns whether it is locked from now on. What it does while it is locked changes nothing.
+    /// An address has failed. Returns whether it is locked from now on. What it does while it is locked changes
+    /// nothing.
     pub fn note(&mut self, address: IpAddr, now_ms: u64) -> bool {
         self.forget_what_is_over(now_ms);
         let source = Source::of(address);

@@ -1,15 +1,15 @@
 //! Whose connection it is that a proxy has passed on, by its field `X-Forwarded-For`.
 //!
-//! Each proxy adds the address that it was called from at the end of the list, and what stands before that is whatever it was
-//! told. So the list is read from its end, as far as proxies can be believed.
+//! Each proxy adds the address that it was called from at the end of the list, and what stands before that is whatever
+//! it was told. So the list is read from its end, as far as proxies can be believed.
 
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 
 use super::network::Network;
 
-/// The address that counts for a connection from `peer`: the last of the list that is not one of the `trusted` proxies. It is the peer's
-/// own if the peer is no such proxy, if there is no such address, or if what stands in its place is none. `peer` and the result are
-/// canonical: see [`IpAddr::to_canonical`].
+/// The address that counts for a connection from `peer`: the last of the list that is not one of the `trusted` proxies.
+/// It is the peer's own if the peer is no such proxy, if there is no such address, or if what stands in its place is
+/// none. `peer` and the result are canonical: see [`IpAddr::to_canonical`].
 pub fn client_address(peer: IpAddr, forwarded_for: Option<&str>, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address| trusted.iter().any(|network| network.contains(address));
     if !is_trusted(peer) {

@@ -6,7 +6,7 @@ pub mod network;
 
 use network::Network;
 
-/// What a server is told of who may come in, beside the tokens.
+/// What a server is configured with on who may come in, beside the tokens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DoorConfig {
     /// Whether the application judges each registration, after the token and the fields. Default: no.

@@ -13,8 +13,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Reads an address (`192.0.2.1`) or a range (`192.0.2.0/24`, `2001:db8::/32`). Bits of the address behind the range's are passed over.
-    /// What is written as an IPv4 address within IPv6 (`::ffff:192.0.2.0/120`) is one.
+    /// Reads an address (`192.0.2.1`) or a range (`192.0.2.0/24`, `2001:db8::/32`). Bits of the address behind the
+    /// range's are passed over. What is written as an IPv4 address within IPv6 (`::ffff:192.0.2.0/120`) is one.
     pub fn parse(text: &str) -> Option<Self> {
         let (address, bits) = match text.split_once('/') {
             Some((address, bits)) => (address, Some(read_bits(bits)?)),

@@ -1,4 +1,4 @@
-//! Which workers may have got a free slot, for whoever gives slots to those that wait.
+//! Which workers may have got a free slot, for the part that gives slots to those that wait.
 //!
 //! While nobody waits nothing is noted, and a pool whose application never queues pays one comparison for that.
 

@@ -24,8 +24,8 @@ impl<P> Pool<P> {
 
     /// Replaces what a worker can do, in the same session. False if there is no such worker.
     ///
-    /// Its requests stay: with more than it now takes it is busy, and nothing is cancelled. `active_in` tells how many
-    /// of them are of a category. Places in [`Worker::limits`] are new: whoever keeps some looks them up again.
+    /// Its requests stay: with more than it now takes it is busy, and nothing is cancelled. `active_in` returns how many
+    /// of them are of a category. Places in [`Worker::limits`] are new: those that were kept must be looked up again.
     pub fn set_capabilities(
         &mut self,
         key: WorkerKey,

@@ -27,8 +27,8 @@ pub struct Avoid {
 
 /// Chooses a worker with a free slot. `None` if no worker that has one may take the request now.
 ///
-/// `avoid` is in the order in which the workers had the request: the last of them gets it only when no other with a free slot
-/// could take it, and each of them only when there is none that has not had it.
+/// `avoid` is in the order in which the workers had the request: the last of them gets it only when no other with a
+/// free slot could take it, and each of them only when there is none that has not had it.
 pub fn choose<P>(
     pool: &mut Pool<P>,
     demand: &Demand,

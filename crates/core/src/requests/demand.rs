@@ -73,8 +73,8 @@ impl Demand {
         }
     }
 
-    /// Reads it from an object that JavaScript made: `{ model?, exact, category?, workerId?, where?, objects }`, where `objects` tells that
-    /// the payload is a plain object. `None` if it is no such object.
+    /// Reads it from an object that JavaScript made: `{ model?, exact, category?, workerId?, where?, objects }`, where
+    /// `objects` says that the payload is a plain object. `None` if it is no such object.
     pub fn read(text: &str) -> Option<Self> {
         let names = ["model", "exact", "category", "workerId", "where", "objects"];
         let [model, exact, category, worker_id, selector, objects] = json::fields(text, names).ok()?;

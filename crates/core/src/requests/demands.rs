@@ -1,7 +1,7 @@
 //! The demands that are known by a number, so that JavaScript passes one for each request and not its texts.
 //!
 //! They are remembered within bounds. Beyond, those that nothing waits for are forgotten, all at once, and their
-//! numbers no longer count: whoever has one is told so, and asks anew.
+//! numbers no longer count: who uses one gets `None`, and asks anew.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;

@@ -95,7 +95,7 @@ impl Reason {
         }
     }
 
-    /// What is said of so many workers.
+    /// What the text says of a number of workers.
     fn say(self, count: usize, demand: &Demand, text: &mut String) {
         let asked =
             |name: &Option<super::demand::Name>| name.as_ref().map(|name| Arc::clone(name.shown())).unwrap_or_default();

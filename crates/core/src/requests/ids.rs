@@ -1,5 +1,5 @@
-//! Numbers that name places in a table and cross to JavaScript: a place, and a stamp that tells its owners apart. Both
-//! fit into the 53 bits of a whole double.
+//! Numbers that name places in a table and cross to JavaScript: a place, and a stamp that distinguishes its owners.
+//! Both fit into the 53 bits of a whole double.
 
 const PLACE_BITS: u32 = 32;
 const STAMP_BITS: u32 = 21;

@@ -19,7 +19,7 @@ use crate::worker::{Takes, Worker, WorkerKey};
 /// A group, and when it was born.
 type Kind = (GroupId, u64);
 
-/// So many boards may be there before those are looked for whose groups are gone.
+/// How many boards there may be before those whose groups are gone are looked for.
 const MIN_SWEPT: usize = 64;
 
 /// The boards of kinds and of single workers.

@@ -6,7 +6,7 @@
 //! 1. [`Requests::intern`] turns what a request asks of a worker (a [`demand::Demand`]) into a number, once for many
 //!    requests.
 //! 2. [`Requests::submit`] chooses a worker with a free slot ([`choose`]) and takes the slot, or lets the request wait.
-//! 3. Whatever frees a slot is noted by the pool (see [`Pool::watch`]). [`Requests::dispatch`] then gives slots away,
+//! 3. The pool notes each slot that becomes free (see [`Pool::watch`]). [`Requests::dispatch`] then gives slots away,
 //!    one a call, to those that wait (`waiting`), until it returns `None`. After it no free slot is left that
 //!    somebody waits for.
 //! 4. [`Requests::withdraw`] is for those that wait no longer.
@@ -70,7 +70,7 @@ impl Priority {
         self as usize
     }
 
-    /// Its name, as the application gives it.
+    /// Its name, as the application spells it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::High => "high",
@@ -181,7 +181,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// Nobody waits, and so many may.
+    /// Nobody waits, and this many may.
     pub fn new(limits: QueueLimits) -> Self {
         Self { limits, ..Self::default() }
     }

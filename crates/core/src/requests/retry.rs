@@ -5,13 +5,13 @@ const FIRST_PAUSE_MS: f64 = 50.0;
 /// The longest pause of all.
 const LONGEST_PAUSE_MS: f64 = 2_000.0;
 
-/// What callers are told to wait at least and at most after `QUEUE_FULL`.
+/// The least and the most that callers are asked to wait after `QUEUE_FULL`.
 const RETRY_AFTER_MS: (f64, f64) = (100.0, 30_000.0);
-/// What they are told while nothing is known of how fast the queue moves.
+/// What they are asked to wait while nothing is known of how fast the queue moves.
 const UNKNOWN_PACE_MS: f64 = 1_000.0;
 
-/// How long to pause before a request is sent again that has failed, or was rejected by the same worker, so many times, in ms: uniform
-/// in 0 to 50 ms, doubling to 2 s.
+/// How long to pause before a request is sent again that has failed, or was rejected by the same worker, `times` times,
+/// in ms: uniform in 0 to 50 ms, doubling to 2 s.
 pub fn pause_ms(times: u32, random: f64) -> f64 {
     let doublings = f64::from(times.saturating_sub(1).min(32));
     random.clamp(0.0, 1.0) * (FIRST_PAUSE_MS * doublings.exp2()).min(LONGEST_PAUSE_MS)
@@ -35,7 +35,7 @@ impl Pace {
         self.last_ms = Some(now_ms);
     }
 
-    /// A guess after which time a queue in which so many wait has room, in ms: when half of them are served.
+    /// A guess after which time a queue in which this many wait has room, in ms: when half of them are served.
     pub fn retry_after_ms(&self, size: usize) -> u64 {
         let (least, most) = RETRY_AFTER_MS;
         let guess = self.interval_ms.map_or(UNKNOWN_PACE_MS, |usual| usual * size as f64 / 2.0).clamp(least, most);

@@ -20,11 +20,11 @@ pub trait Entry {
     /// Whether even a closed queue takes it.
     fn is_last(&self) -> bool;
 
-    /// Whether it is dropped when so many entries are waiting.
+    /// Whether it is dropped when this many entries are waiting.
     fn may_be_left_out(&self, waiting: usize) -> bool;
 
-    /// Whether it is still wanted. Asked once, as it is put in, and of one entry at a time: so whoever was told to be gone
-    /// can't be heard of afterwards, whichever thread speaks of it.
+    /// Whether it is still wanted. Asked once, as it is put in, and of one entry at a time: so whoever was told to be
+    /// gone can't be heard of afterwards, whichever thread speaks of it.
     fn admit(&self) -> bool {
         true
     }

@@ -67,7 +67,7 @@ impl<E: Entry> EventQueue<E> {
     /// Puts an entry of `make` behind what waits in each lane, where something does. Returns how many lanes that were.
     pub fn push_behind_each(&self, make: impl Fn(u64) -> E) -> usize {
         let mut state = self.state.lock();
-        // Whoever put something in has woken the application.
+        // The thread that put something in has woken the application.
         let lanes = state.entries.lanes();
         for &lane in &lanes {
             state.entries.push(make(lane));
@@ -75,7 +75,8 @@ impl<E: Entry> EventQueue<E> {
         lanes.len()
     }
 
-    /// Takes out entries, lane by lane, until they count as `max_entries` or have `max_bytes`; the last one may exceed that.
+    /// Takes out entries, lane by lane, until they count as `max_entries` or have `max_bytes`; the last one may exceed
+    /// that.
     ///
     /// That the application asks again says that it has handled what it got before. When it gets nothing it will be
     /// woken, but if it says that it will come again by itself (`returns`).

@@ -1,8 +1,8 @@
 //! What waits in the event queue: lanes that are served in turn.
 //!
-//! Were there one line, whoever comes would wait behind all that others have heaped up before. So each peer has a lane of its
-//! own. The lanes that have something stand in a ring; a lane's turn ends after a few entries, and then the next one is
-//! served. Within a lane the order is that of coming.
+//! Were there one line, a newcomer would wait behind all that others have heaped up before. So each peer has a lane of
+//! its own. The lanes that have something stand in a ring; a lane's turn ends after a few entries, and then the next
+//! one is served. Within a lane the order is that of coming.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -11,9 +11,9 @@ use slab::Slab;
 
 use super::entry::{Charge, Entry};
 
-/// A lane's turn ends when what it gave counts as so much,
+/// A lane's turn ends when what was taken from it counts as this much,
 const SHARE_COUNT: usize = 64;
-/// or has so many bytes. The last entry may exceed that: it is the least that a turn gives.
+/// or has this many bytes. The last entry may exceed that: it is the least that a turn takes.
 const SHARE_BYTES: usize = 64 << 10;
 
 /// Entries in lanes.
@@ -184,7 +184,7 @@ mod tests {
         Item { lane, number, bytes: 1, after: None }
     }
 
-    /// Takes out so many: the lane and the number of each.
+    /// Takes out `count` entries: the lane and the number of each.
     fn pop(fair_queue: &mut FairQueue<Item>, count: usize) -> Vec<(u64, usize)> {
         std::iter::from_fn(|| fair_queue.pop()).map(|(item, _)| (item.lane, item.number)).take(count).collect()
     }

@@ -1,4 +1,4 @@
-//! What the application's thread is told, and on whose account it waits.
+//! What the application's thread is notified of, and on whose account it waits.
 pub mod entry;
 pub mod event_queue;
 pub mod fair_queue;
@@ -26,8 +26,8 @@ pub type ServerEvents = EventQueue<Event>;
 
 /// The lane of what is no peer's.
 const SERVER_LANE: PeerId = 0;
-/// While so many events wait, log lines on nobody's account are left out. Health is judged however long the application is
-/// busy, and nothing else would bound what is to be told of it.
+/// While this many events wait, log lines on nobody's account are left out. Health is judged however long the application is
+/// busy, and nothing else would bound the lines about it.
 const MAX_EVENTS_BEFORE_SILENCE: usize = 100_000;
 
 /// The text in a value, in bytes: peers may write much of it.
@@ -49,7 +49,7 @@ pub enum Event {
         peer: Arc<Peer>,
         /// The whole message.
         text: Utf8Bytes,
-        /// The connection whose worker it displaces: what that one has sent is told before.
+        /// The connection whose worker it displaces: what that one has sent is delivered before.
         replaces: Option<PeerId>,
     },
     /// A message for the application's handlers.
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(peer.unhandled_messages(), 0);
     }
 
-    /// The events in the order in which they are drained, by so many at a time.
+    /// The events in the order in which they are drained, `count` at a time.
     fn drained(queue: &ServerEvents, at_most: usize) -> Vec<Event> {
         let drained = || Some(queue.drain(at_most, usize::MAX, false)).filter(|events| !events.is_empty());
         std::iter::from_fn(drained).flatten().collect()

@@ -1,4 +1,4 @@
-//! Whether it is told already that a slot has become free.
+//! Whether the application has been notified already that a slot has become free.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

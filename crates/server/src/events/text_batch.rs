@@ -10,7 +10,7 @@ const BRACKETS_BYTES: usize = 2;
 /// Room that is made when a second text comes, in bytes: more will follow.
 const GROWTH_BYTES: usize = 2 << 10;
 
-/// So many texts make one JSON array: all of it is parsed before the first of them is handled.
+/// How many texts make one JSON array: all of it is parsed before the first of them is handled.
 pub const ARRAY_TEXTS: usize = 16;
 
 /// Short ASCII texts in the order in which they came.
@@ -29,8 +29,8 @@ impl TextBatch {
     /// Puts a text at the end.
     #[allow(clippy::cast_possible_truncation, reason = "`takes` was asked")]
     pub fn push(&mut self, text: &str) {
-        // One that comes alone takes one piece of memory of its size: the application's thread gives it back, and the two would wait for
-        // each other.
+        // One that comes alone takes one piece of memory of its size: the application's thread frees it, and the two
+        // would wait for each other.
         let room = text.len() + BRACKETS_BYTES;
         self.joined.reserve(if self.lengths.is_empty() { room } else { room.max(GROWTH_BYTES) });
         if self.lengths.len().is_multiple_of(ARRAY_TEXTS) {

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use super::write_buffer::SpareBuffer;
 
-/// So many are kept, of up to some 8 KiB.
+/// How many are kept, each of up to some 8 KiB.
 const MAX_KEPT: usize = 4096;
 
 /// What is kept.
@@ -32,7 +32,7 @@ impl BufferPool {
         kept.truncate(MAX_KEPT);
     }
 
-    /// Gives all of it back.
+    /// Frees all of it.
     pub fn clear(&self) {
         drop(self.take());
     }

@@ -1,6 +1,6 @@
 //! How much waits for each worker, where the application's thread can read it without asking.
 //!
-//! Whether a worker's socket is open and has room decides what `send` gives, and calling into the addon for each
+//! Whether a worker's socket is open and has room decides what `send` returns, and calling into the addon for each
 //! message would cost more than all the rest. So each worker has a slot in memory that both sides see: the bytes that
 //! wait for it, or infinity when nothing can be sent to it any more.
 
@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 /// Slots of one page.
 pub const PAGE_SLOTS: usize = 1024;
 
-/// Memory for so many workers. Each slot is the bits of a double.
+/// How many workers one page of memory is for. Each slot is the bits of a double.
 pub type Page = Arc<[AtomicU64; PAGE_SLOTS]>;
 
 /// The slots of all workers of a server. It grows with them, a page at a time.
@@ -64,7 +64,7 @@ impl BufferedAmount {
         self.index
     }
 
-    /// So many bytes wait.
+    /// This many bytes wait.
     pub fn set(&self, bytes: usize) {
         self.store(bytes as f64);
     }

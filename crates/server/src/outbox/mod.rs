@@ -44,7 +44,7 @@ const ROUNDS: usize = 4;
 pub enum Sent {
     /// It will leave after those before it.
     Queued {
-        /// So much waits by now that it should not be put off to the end of the turn.
+        /// Too much waits by now to be put off to the end of the turn.
         is_much: bool,
     },
     /// Too much is waiting already.
@@ -87,7 +87,7 @@ impl Outbox {
         self.queue.lock().socket = Some(Arc::new(socket));
     }
 
-    /// The connection is gone, and its socket with it. Tells the peer that nothing more comes.
+    /// The connection is gone, and its socket with it: the peer reads its end.
     pub fn detach(&self) {
         let mut queue = self.queue.lock();
         queue.socket = None;
@@ -204,7 +204,7 @@ impl Outbox {
         }
     }
 
-    /// A message was refused. Whoever is concerned wants to know when there is room again: the connection's task is alerted then. True
+    /// A message was refused. When there is room again, the connection's task is alerted. True
     /// if there is room already, and nobody will be.
     pub fn await_room(&self) -> bool {
         let mut queue = self.queue.lock();
@@ -238,7 +238,7 @@ impl Outbox {
         self.queue.lock().bytes
     }
 
-    /// Writes what waits, as far as the socket takes it. The connection's task is alerted if it does not take all. Gives memory
+    /// Writes what waits, as far as the socket takes it. The connection's task is alerted if it does not take all. Returns memory
     /// that is no longer needed.
     pub fn write(&self) -> SpareBuffer {
         let mut queue = self.queue.lock();

@@ -1,14 +1,15 @@
 //! What the application has sent, in memory that both sides see.
 //!
-//! A call into the addon costs more than a short message, so JavaScript writes what it sends into this memory, one text behind the other,
-//! and publishes each by a count. It is taken from there at the end of the turn at the latest. Should the turn be long, a thread of the
-//! runtime takes it meanwhile: nothing that was sent waits where only the application's thread can reach it.
+//! A call into the addon costs more than a short message, so JavaScript writes what it sends into this memory, one text
+//! behind the other, and publishes each by a count. It is taken from there at the end of the turn at the latest. Should
+//! the turn be long, a thread of the runtime takes it meanwhile: nothing that was sent waits where only the
+//! application's thread can reach it.
 //!
-//! JavaScript alone writes texts, records and their count; only a call on its own thread begins anew at the start. Its writes are plain
-//! ones: an atomic one waits until all before it have reached the cache, which takes as long as writing the text. So the two
-//! threads may see each other's writes late, or in another order, by some nanoseconds. Whoever takes messages on another thread
-//! therefore takes those that it saw published at its look before, which is milliseconds ago, and looks once more after it has said that it
-//! does not look any more.
+//! JavaScript alone writes texts, records and their count; only a call on its own thread begins anew at the start. Its
+//! writes are plain ones: an atomic one waits until all before it have reached the cache, which takes as long as
+//! writing the text. So the two threads may see each other's writes late, or in another order, by some nanoseconds.
+//! What takes messages on another thread therefore takes those that it saw published at its look before, which is
+//! milliseconds ago, and looks once more after it has said that it does not look any more.
 
 use std::cell::UnsafeCell;
 use std::slice;
@@ -82,7 +83,7 @@ pub struct Submissions {
 struct Taken {
     messages: usize,
     bytes: usize,
-    /// So many were published when somebody last looked.
+    /// How many were published when somebody last looked.
     seen: usize,
 }
 
@@ -103,15 +104,15 @@ impl Submissions {
         Arc::clone(&self.memory)
     }
 
-    /// Gives what was published by the last look, and not taken yet, to `each`, in its order. On any thread; one at a time, so that the
-    /// order holds.
+    /// Passes what was published by the last look, and not taken yet, to `each`, in its order. On any thread; one at a
+    /// time, so that the order holds.
     pub fn take_seen(&self, each: impl FnMut(WorkerKey, &[u8])) {
         let mut taken = self.taken.lock();
         self.take_to(taken.seen, &mut taken, each);
     }
 
-    /// The same with what has been published since that look, where the processor shows one thread's writes to another in their order
-    /// (x86 does). Elsewhere a text might be seen after its count.
+    /// The same with what has been published since that look, where the processor shows one thread's writes to another
+    /// in their order (x86 does). Elsewhere a text might be seen after its count.
     pub fn take_published(&self, each: impl FnMut(WorkerKey, &[u8])) {
         let mut taken = self.taken.lock();
         let end = if cfg!(target_arch = "x86_64") { self.published() } else { taken.seen };
@@ -129,8 +130,8 @@ impl Submissions {
         taken.seen = self.published();
     }
 
-    /// Gives all that was published and not taken yet to `each`. On the application's thread alone, which publishes from the start again
-    /// afterwards.
+    /// Passes all that was published and not taken yet to `each`. On the application's thread alone, which publishes
+    /// from the start again afterwards.
     pub fn take_all(&self, each: impl FnMut(WorkerKey, &[u8])) {
         let mut taken = self.taken.lock();
         self.take_to(self.published(), &mut taken, each);
@@ -160,7 +161,7 @@ impl Submissions {
         self.counter(counter::WATCHED).load(Ordering::SeqCst) != 0
     }
 
-    /// Notes whether somebody looks after long turns. Gives whether somebody did.
+    /// Notes whether somebody looks after long turns. Returns whether somebody did.
     pub fn set_watched(&self, watched: bool) -> bool {
         // It mostly is already, and a swap costs more than a look.
         watched && self.are_watched() || self.counter(counter::WATCHED).swap(u32::from(watched), Ordering::SeqCst) != 0

@@ -14,7 +14,7 @@ use crate::shared::Shared;
 
 /// A turn of the application that takes longer does not keep back what was sent in it.
 const LONG_TURN: Duration = Duration::from_millis(4);
-/// After so many looks that found nothing the watch sleeps.
+/// After this many looks that found nothing the watch sleeps.
 const QUIET_LOOKS: u32 = 2;
 /// And when nothing was sent for as long as this after that, memory is given back.
 const SPARES_KEPT: Duration = Duration::from_secs(1);
@@ -54,7 +54,7 @@ async fn watch(shared: &Shared) -> u32 {
         }
         submissions.look();
         seen = turns.load(Ordering::Relaxed);
-        // The next look is the last. Whoever sent something before this relied on it.
+        // The next look is the last. A thread that sent something before this relied on it.
         submissions.set_watched(quiet < QUIET_LOOKS);
     }
 }

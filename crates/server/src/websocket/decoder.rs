@@ -25,7 +25,8 @@ pub struct Violation {
 #[derive(Debug)]
 pub struct Decoder {
     max_message_bytes: usize,
-    /// While something has begun to come. Between messages it has nothing to remember, and an idle connection needs none.
+    /// While something has begun to come. Between messages it has nothing to remember, and an idle connection needs
+    /// none.
     context: Option<Box<WebSocketContext>>,
     frame_tracker: FrameTracker,
 }
@@ -36,8 +37,8 @@ impl Decoder {
         Self { max_message_bytes, context: None, frame_tracker: FrameTracker::default() }
     }
 
-    /// The next message in `input`, of which it takes what it needs. `None` when the rest is no whole message. The answer to a
-    /// ping or a close frame is put into `answer`.
+    /// The next message in `input`, of which it takes what it needs. `None` when the rest is no whole message. The
+    /// answer to a ping or a close frame is put into `answer`.
     ///
     /// # Errors
     /// If the peer breaks the protocol or a limit; nothing more can be read then.

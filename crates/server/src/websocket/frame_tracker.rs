@@ -52,7 +52,7 @@ impl FrameTracker {
         }
     }
 
-    /// Takes the header that `bytes` begin with and gives its length, if all of it is there.
+    /// Takes the header that `bytes` begin with and returns its length, if all of it is there.
     fn begin_frame(&mut self, bytes: &[u8]) -> Option<usize> {
         let &[first, second, ..] = bytes else { return None };
         let (length_bytes, short) = match second & !MASKED {
@@ -77,8 +77,8 @@ mod tests {
 
     use super::*;
 
-    /// Frames of all lengths of headers, masked and not, among them a message in two parts with a ping between them. Behind each:
-    /// whether it ends a message.
+    /// Frames of all lengths of headers, masked and not, among them a message in two parts with a ping between them.
+    /// Behind each: whether it ends a message.
     fn frames() -> Vec<(Vec<u8>, bool)> {
         let message = |length: usize, is_final: bool, opcode: Data| {
             Frame::message(vec![7; length], OpCode::Data(opcode), is_final)

@@ -33,7 +33,7 @@ use super::{PRIORITIES, Priority, ids};
 /// A request that waits.
 #[derive(Debug)]
 pub struct Request {
-    /// Tells it from others that have had or will have its place.
+    /// Distinguishes it from others that have had or will have its place.
     pub stamp: u64,
     pub demand: DemandIndex,
     pub line: LineId,

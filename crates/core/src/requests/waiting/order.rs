@@ -61,7 +61,7 @@ impl Waiting {
         }
     }
 
-    /// Whoever can serve the line `from` can serve this one, as far as kinds of workers go.
+    /// Every kind of worker that can serve the line `from` can serve this one.
     pub fn connect_like(&mut self, from: LineId, line_id: LineId) {
         let boards = self.lines.get(from).map(|line| line.boards.clone()).unwrap_or_default();
         for board in boards {
