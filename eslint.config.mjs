@@ -19,6 +19,8 @@ export default [
   { files: ['**/*.js', '**/*.cjs'], languageOptions: { sourceType: 'commonjs' } },
   { files: ['**/*.mjs'], languageOptions: { sourceType: 'module' } },
   { files: ['__test__/**'], languageOptions: { globals: globals.jest } },
+  // Functions in them run in a browser.
+  { files: ['__test__/status/**'], languageOptions: { globals: globals.browser } },
   // They run in a browser, which is given `require` with them: see lib/status/page.js.
   {
     files: ['lib/status/page/**'],

@@ -8,6 +8,8 @@ const { formatClock, formatDuration, formatRate } = require('./format.js');
 const SVG = 'http://www.w3.org/2000/svg';
 const WIDTH = 119;
 const HEIGHT = 40;
+/** The rest of it is for the scale's number. */
+const DRAWN = 33;
 /** The intervals that are drawn: all but the one that isn't over. */
 const SHOWN = 119;
 
@@ -78,7 +80,7 @@ class Chart {
 class Charts {
   #store;
   #throughput = new Chart('throughput', { completed: '', failed: 'failed' });
-  #latency = new Chart('latency', { spread: '', p95: '95 %', p50: 'half' });
+  #latency = new Chart('latency', { spread: '', p95: 'p95', p50: 'p50' });
   #drawn = '';
 
   constructor(store) {
@@ -101,7 +103,7 @@ class Charts {
   #drawThroughput(over, offset, intervalS, entryAt, clockAt) {
     const rateOf = ({ completed, failed }) => (completed + failed) / intervalS;
     const most = maximum(over.map(rateOf));
-    const scale = most === 0 ? 0 : HEIGHT / most;
+    const scale = most === 0 ? 0 : DRAWN / most;
     const bars = (from, to) =>
       over
         .map((entry, i) => {
@@ -138,7 +140,7 @@ class Charts {
 
   #drawLatency(over, offset, entryAt, clockAt) {
     const most = maximum(over.map(({ p95Ms }) => p95Ms ?? 0));
-    const y = (ms) => round(HEIGHT - (ms / (most || 1)) * (HEIGHT - 1));
+    const y = (ms) => round(HEIGHT - (ms / (most || 1)) * (DRAWN - 1));
     const lines = { p50: '', p95: '', spread: '' };
     for (const run of runsOf(over)) {
       const points = (name) => run.map((i) => `${offset + i + 0.5} ${y(over[i][name])}`);
@@ -152,7 +154,7 @@ class Charts {
       lines.spread += `M${[...points('p95Ms'), ...points('p50Ms').reverse()].join('L')}z`;
     }
     const last = over.findLast(({ p50Ms }) => p50Ms !== null);
-    const said = (entry) => `${formatDuration(entry.p50Ms)}, 95 % ${formatDuration(entry.p95Ms)}`;
+    const said = (entry) => `p50 ${formatDuration(entry.p50Ms)}, p95 ${formatDuration(entry.p95Ms)}`;
     this.#latency.draw({
       paths: lines,
       now: last === undefined ? '–' : formatDuration(last.p50Ms),
@@ -160,7 +162,7 @@ class Charts {
       label:
         last === undefined
           ? 'How long requests took: none has completed in the last minutes'
-          : `How long requests took in the last minutes: half of them at most ${said(last)}; the longest 95 % ${formatDuration(most)}`,
+          : `How long requests took in the last minutes: ${said(last)} now, p95 ${formatDuration(most)} at most`,
       describe: (place) => {
         const entry = entryAt(place);
         if (entry === undefined) return '';

@@ -76,7 +76,7 @@ class Explain {
       const names = ids.slice(0, MOST_NAMES).map((id) => this.#store.workers.get(id)?.name ?? id);
       setText(item.children[1], names.join(', ') + (ids.length > MOST_NAMES ? ', …' : ''));
     });
-    byId('explanation').replaceChildren(element('p', {}, isolated(text)), list);
+    byId('explanation').replaceChildren(rows.length === 0 ? element('p', {}, isolated(text)) : list);
   }
 }
 

@@ -32,23 +32,23 @@ function formatDuration(ms) {
   if (ms < 0.95) return `${Math.max(0, Math.round(ms * 10) / 10)} ms`;
   if (ms < 999.5) return `${Math.round(ms)} ms`;
   if (ms < 9_950) return `${(ms / 1_000).toFixed(1)} s`;
-  return formatAge(ms);
+  return formatAge(Math.round(ms / 1_000) * 1_000);
 }
 
-/** How old something is, in whole units: `0 s`, `47 s`, `3 min`, `2 h 5 min`, `4 d 3 h`. */
+/** How old something is, in whole units, of two of them while there are few: `0 s`, `47 s`, `3 min 5 s`, `22 h`, `4 d 3 h`. */
 function formatAge(ms) {
   if (!Number.isFinite(ms)) return '–';
   const seconds = Math.max(0, Math.floor(ms / 1_000));
   if (seconds < 60) return `${seconds} s`;
-  if (ms < 10 * MINUTE_MS) return withRest(ms, MINUTE_MS, 'min', 1_000, 's');
-  if (ms < HOUR_MS) return `${Math.floor(ms / MINUTE_MS)} min`;
+  if (ms < HOUR_MS) return withRest(ms, MINUTE_MS, 'min', 1_000, 's');
   if (ms < DAY_MS) return withRest(ms, HOUR_MS, 'h', MINUTE_MS, 'min');
   return withRest(ms, DAY_MS, 'd', HOUR_MS, 'h');
 }
 
 function withRest(ms, unitMs, unit, restMs, rest) {
+  const whole = Math.floor(ms / unitMs);
   const left = Math.floor((ms % unitMs) / restMs);
-  return `${Math.floor(ms / unitMs)} ${unit}${left === 0 ? '' : ` ${left} ${rest}`}`;
+  return `${whole} ${unit}${left === 0 || whole >= 10 ? '' : ` ${left} ${rest}`}`;
 }
 
 const formatClock = (time) => clock.format(time);

@@ -35,8 +35,8 @@ class Lists {
       columns: [
         { name: 'Age', className: 'age' },
         { name: 'Model', className: 'model' },
-        { name: 'Where', className: 'where' },
-        { name: 'Request', className: 'request' },
+        { name: 'Worker', className: 'where' },
+        { name: 'Id', className: 'request' },
       ],
       createRow: () => createRequest(),
       updateRow: (row, request) => this.#updateRequest(row, request),

@@ -38,7 +38,7 @@ class Numbers {
       size === 0 ? 'nothing waits' : `for ${formatCount(Object.keys(byModel).length, 'model')}`,
     );
     setText(byId('oldest-number'), size === 0 ? '–' : formatDuration(oldestMs));
-    setText(byId('oldest-detail'), size === 0 ? 'every request has a slot' : 'for a free slot');
+    setText(byId('oldest-detail'), size === 0 ? 'none' : 'for a free slot');
     for (const id of ['waiting-number', 'oldest-number']) setAttribute(byId(id), 'data-waits', String(size > 0));
     document.title = `${formatNumber(busy)} of ${formatNumber(slots)} busy, ${formatNumber(size)} waiting · worker-server`;
   }
@@ -49,10 +49,9 @@ class Numbers {
     STATUSES.forEach((status, i) => {
       this.#parts[i].style.width = shareOf(counts[status], workers.size);
     });
-    const said = STATUSES.filter((status) => counts[status] > 0).map(
-      (status) => `${formatNumber(counts[status])} ${status}`,
-    );
-    setText(byId('workers-detail'), said.length === 0 ? 'none is connected' : said.join(' · '));
+    const said = [`${formatNumber(counts.available)} available`];
+    if (counts.unhealthy > 0) said.push(`${formatNumber(counts.unhealthy)} unhealthy`);
+    setText(byId('workers-detail'), workers.size === 0 ? 'none is connected' : said.join(' · '));
   }
 
   #renderSlots(workers) {
