@@ -2,10 +2,7 @@
 
 // What has changed from one state of `status.js` to the next.
 
-/** Ages go by themselves: whoever has the moment of one can count on. */
-const AGES = new Set(['heartbeatAgeMs', 'ageMs', 'uptimeMs']);
-
-/** Two states of the same heartbeat differ by rounding at most. */
+/** The heartbeat of two states is the same one if its age has grown by the time between them, but for rounding. */
 const SAME_MOMENT_MS = 2;
 
 /**
@@ -55,18 +52,26 @@ function listDifferences(list, key, previous, next, elapsedMs) {
   return found;
 }
 
-/** The members that differ, or null. An age differs if it isn't the former one, grown older. */
+/** The members that differ, or null. Ages go by themselves: whoever has one of them can count on. */
 function memberDifferences(previous, next, elapsedMs = 0) {
   let members = null;
   for (const name of Object.keys(next)) {
-    const isOld = AGES.has(name)
-      ? Math.abs(next[name] - previous[name] - elapsedMs) <= SAME_MOMENT_MS
-      : isSame(previous[name], next[name]);
-    if (isOld) continue;
+    if (isAsBefore(name, previous[name], next[name], elapsedMs)) continue;
     members ??= {};
     members[name] = next[name];
   }
   return members;
+}
+
+function isAsBefore(name, previous, next, elapsedMs) {
+  switch (name) {
+    case 'ageMs':
+      return true;
+    case 'heartbeatAgeMs':
+      return Math.abs(next - previous - elapsedMs) <= SAME_MOMENT_MS;
+    default:
+      return isSame(previous, next);
+  }
 }
 
 function newEntries(previous, next, keyOf) {

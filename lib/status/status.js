@@ -23,8 +23,12 @@ class Status {
     this.#startedAt = startedAt;
   }
 
-  /** What the server does at this moment. */
-  read() {
+  /**
+   * What the server does at this moment.
+   *
+   * @param now The time from which the ages of heartbeats are counted.
+   */
+  read(now = Date.now()) {
     const server = this.#server;
     const infos = server.getWorkerInfo();
     const cluster = server.getClusterInfo?.() ?? null;
@@ -32,7 +36,7 @@ class Status {
       state: server.state,
       version,
       uptimeMs: Math.max(0, Math.round(performance.now() - this.#startedAt())),
-      workers: this.#workers(infos),
+      workers: this.#workers(infos, now),
       queue: server.getQueueInfo(),
       requests: this.#requests(infos, cluster !== null),
       history: this.#collector.history.entries(),
@@ -41,8 +45,7 @@ class Status {
     };
   }
 
-  #workers(infos) {
-    const now = Date.now();
+  #workers(infos, now) {
     const addresses = new Map();
     const workers = infos.map((info) => {
       const known = this.#addresses.get(info.id);

@@ -88,8 +88,8 @@ class Viewers {
   }
 
   #read() {
-    this.#last = this.#status.read();
     this.#lastAt = Date.now();
+    this.#last = this.#status.read(this.#lastAt);
     this.#lastEvent = undefined;
   }
 
