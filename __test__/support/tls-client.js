@@ -28,6 +28,9 @@ async function refusal(port, options = {}) {
   });
 }
 
+/** What any refusal of the server's is to a client: an alert, or the end of the connection before that was read. */
+const REFUSED = { code: expect.stringMatching(/^(ERR_SSL_|ECONNRESET$|EPIPE$)/) };
+
 /** What `openssl s_client` says of a connection to the port. */
 async function sClient(port, args, input = '') {
   const child = spawn('openssl', ['s_client', '-connect', `127.0.0.1:${port}`, ...args]);
@@ -40,4 +43,4 @@ async function sClient(port, args, input = '') {
   return { code, text: Buffer.concat(chunks).toString() };
 }
 
-module.exports = { shakeHands, refusal, sClient };
+module.exports = { REFUSED, shakeHands, refusal, sClient };

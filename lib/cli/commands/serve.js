@@ -1,10 +1,11 @@
 'use strict';
 
 const { anyText, port, secret, url } = require('../arguments.js');
-const { UsageError } = require('../errors.js');
+const { Failure } = require('../errors.js');
 const { announcement } = require('../serve/announcement.js');
 const { PROTOCOLS, connectCluster } = require('../serve/cluster.js');
 const { readSecrets } = require('../serve/secrets.js');
+const { inFlags, reloadAtHangup, tlsReader } = require('../serve/tls-files.js');
 
 const DEFAULT_PORT = 19100;
 const LOOPBACK = '127.0.0.1';
@@ -34,6 +35,8 @@ A server for workers, with an OpenAI-compatible gateway, a status page and metri
   --api-key KEY         what clients of the gateway have to send; may be repeated
   --api-key-file FILE   the same from a file, one a line
   --admin-key KEY       for the status page and the metrics: as Bearer, or as the password of Basic
+  --tls-cert FILE       certificate chain in PEM: everything on the port is TLS then; needs --tls-key
+  --tls-key FILE        its key, not encrypted; at SIGHUP both are read again
   --cluster URL         several servers are one fleet over this broker: nats://HOST:PORT or redis://HOST:PORT
   --insecure            does without those of the three that aren't given, and listens on ${LOOPBACK} unless --host is given
 
@@ -42,14 +45,14 @@ Each flag is also a variable: --api-key is WORKER_SERVER_API_KEY. Give secrets t
 seen by others on the machine. SIGTERM and SIGINT drain: no new requests, and the end when those under way have theirs.`;
 
 async function run(values, { fromFlag }) {
-  if (values.tlsCert !== undefined || values.tlsKey !== undefined)
-    throw new UsageError('--tls-cert and --tls-key: this version has no TLS of its own; put a proxy in front');
+  const readTls = tlsReader(values);
   const { insecure = false } = values;
   const token = readSecrets(values, fromFlag, 'token', insecure);
   const apiKey = readSecrets(values, fromFlag, 'apiKey', insecure);
   const adminKey = readSecrets(values, fromFlag, 'adminKey', insecure);
   const host = values.host ?? (insecure ? LOOPBACK : undefined);
 
+  const tls = readTls?.();
   const adapter = values.cluster === undefined ? undefined : await connectCluster(values.cluster);
 
   // Last, so that wrong use is said even where the native part can't be loaded.
@@ -60,9 +63,12 @@ async function run(values, { fromFlag }) {
     tokens: token.values,
     apiKeys: apiKey.values,
     adminKey: adminKey.values?.[0],
-    more: adapter && { cluster: { adapter } },
+    more: { tls, ...(adapter && { cluster: { adapter } }) },
+  }).catch((error) => {
+    throw error instanceof TypeError ? new Failure(inFlags(error), { cause: error }) : error;
   });
-  console.log(announcement(reachableAt(server, host), { token, apiKey, adminKey }));
+  if (readTls !== undefined) reloadAtHangup(server, readTls);
+  console.log(announcement(reachableAt(server, host), { token, apiKey, adminKey, isSecure: readTls !== undefined }));
 }
 
 module.exports = { DEFAULT_PORT, LOOPBACK, flags, help, run };

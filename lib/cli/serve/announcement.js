@@ -4,16 +4,17 @@
 
 /**
  * @param {string} at host and port
- * @param {{ token?: object, apiKey?: object, adminKey?: object }} secrets as `readSecrets` returns them; those that were
- *   given are not printed
+ * @param {{ token?: object, apiKey?: object, adminKey?: object, isSecure?: boolean }} options the secrets as `readSecrets` returns
+ *   them, of which those that were given are not printed, and whether the port is TLS
  */
-function announcement(at, { token, apiKey, adminKey } = {}) {
+function announcement(at, { token, apiKey, adminKey, isSecure = false } = {}) {
+  const [webSocket, http] = isSecure ? ['wss', 'https'] : ['ws', 'http'];
   const lines = [
-    `Workers ws://${at}`,
-    `OpenAI http://${at}/v1`,
-    `Status http://${at}/status`,
-    `Metrics http://${at}/metrics`,
-    bridgeCommand(at, token),
+    `Workers ${webSocket}://${at}`,
+    `OpenAI ${http}://${at}/v1`,
+    `Status ${http}://${at}/status`,
+    `Metrics ${http}://${at}/metrics`,
+    bridgeCommand(`${webSocket}://${at}`, token),
   ];
   if (token?.isRandom) lines.push(`Token ${token.values[0]}`);
   if (apiKey?.isRandom) lines.push(`API key ${apiKey.values[0]}`);
@@ -22,8 +23,8 @@ function announcement(at, { token, apiKey, adminKey } = {}) {
 }
 
 /** To paste on a machine with a model. A token that was given is left to that machine's environment. */
-function bridgeCommand(at, token) {
-  const words = ['npx @hardlydifficult/worker-server bridge', `--server ws://${at}`];
+function bridgeCommand(url, token) {
+  const words = ['npx @hardlydifficult/worker-server bridge', `--server ${url}`];
   if (token?.values !== undefined) words.push(`--token ${token.isRandom ? token.values[0] : '"$WORKER_SERVER_TOKEN"'}`);
   words.push('--upstream http://127.0.0.1:11434/v1');
   return words.join(' ');

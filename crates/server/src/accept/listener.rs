@@ -182,10 +182,11 @@ pub async fn serve_worker(shared: Arc<Shared>, stream: TcpStream, mut read: Byte
 
 /// The connection as it is or, on a server with TLS, after its handshake. A peer that does not speak TLS there is told.
 async fn secure(shared: &Shared, stream: TcpStream, deadline: &mut HeadDeadline<'_>) -> Option<Stream> {
-    let context = shared.secure_context.read().clone();
-    let Some(context) = context else { return Some(Stream::Plain(stream)) };
+    if shared.secure_context.read().is_none() {
+        return Some(Stream::Plain(stream));
+    }
     let remote_address = remote_address(&stream);
-    match deadline.run(handshake::accept(&context, stream)).await {
+    match deadline.run(handshake::accept(|| shared.secure_context.read().clone(), stream)).await {
         Some(Ok(stream)) => return Some(Stream::Tls(stream)),
         Some(Err(NoHandshake::Plain(mut stream))) => {
             let response = request_head::response("400 Bad Request", "", "This port is served over TLS only");

@@ -158,3 +158,46 @@ impl WriteBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two short frames, the header of a third with its payload, and a fourth that others hold too: 6, 2 + 10 and 8 bytes.
+    fn waiting() -> WriteBuffer {
+        let mut buffer = WriteBuffer::default();
+        buffer.copy(&[b"one"], &mut Vec::new());
+        buffer.copy(&[b"two"], &mut Vec::new());
+        buffer.copy(&[b"##"], &mut Vec::new());
+        buffer.share_payload(Bytes::from_static(b"0123456789"));
+        buffer.share(Bytes::from_static(b"shared.."));
+        buffer
+    }
+
+    #[test]
+    fn a_cut_leaves_what_has_begun_to_leave_with_the_frames_that_belong_to_it() {
+        for (written, in_flight, left) in [
+            // Nothing has begun.
+            (0, 0, 0),
+            // The first chunk ends with a header, whose payload is the second.
+            (1, 0, 17),
+            (0, 1, 18),
+            (3, 9, 15),
+            // Bytes that were encrypted can't be taken back.
+            (0, 18, 18),
+            (0, 19, 26),
+            (5, 21, 21),
+        ] {
+            let mut buffer = waiting();
+            buffer.written = written;
+            assert_eq!(buffer.cut(in_flight), left, "{written} written, {in_flight} in flight");
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_a_payload_whose_header_has_left() {
+        let mut buffer = waiting();
+        buffer.queue.pop_front();
+        assert_eq!(buffer.cut(0), 10);
+    }
+}

@@ -1,7 +1,6 @@
 //! From a socket that was just accepted to an encrypted connection.
 
 use std::io;
-use std::sync::Arc;
 
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
@@ -23,11 +22,14 @@ pub enum NoHandshake {
     Plain(TcpStream),
 }
 
-/// Shakes hands, by the context of this moment.
+/// Shakes hands, by the context of the moment in which the peer begins. `context` is called then.
 ///
 /// # Errors
 /// If no encrypted connection comes of it.
-pub async fn accept(context: &SecureContext, stream: TcpStream) -> Result<Box<TlsStream>, NoHandshake> {
+pub async fn accept(
+    context: impl FnOnce() -> Option<SecureContext>,
+    stream: TcpStream,
+) -> Result<Box<TlsStream>, NoHandshake> {
     let mut first = [0];
     // Nothing is taken: it is the handshake's, or read with the rest of what is no handshake.
     match stream.peek(&mut first).await {
@@ -36,6 +38,7 @@ pub async fn accept(context: &SecureContext, stream: TcpStream) -> Result<Box<Tl
         Ok(_) => {}
         Err(error) => return Err(NoHandshake::Failed(error)),
     }
-    let acceptor = TlsAcceptor::from(Arc::clone(&context.0));
+    let Some(context) = context() else { return Err(NoHandshake::Plain(stream)) };
+    let acceptor = TlsAcceptor::from(context.0);
     acceptor.accept(stream).await.map(Box::new).map_err(NoHandshake::Failed)
 }
