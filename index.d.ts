@@ -720,6 +720,12 @@ export declare class WorkerServer {
   getQueueInfo(): QueueInfo;
 
   /**
+   * What the server has counted since it was constructed, over all its starts, and its state at the moment, as Prometheus text
+   * (format 0.0.4). It may be called before the start and after the stop too. docs/OBSERVABILITY.md has every metric.
+   */
+  metrics(): string;
+
+  /**
    * Why each worker takes a request with these options right now, or does not.
    *
    * @throws A `TypeError` that names a wrong option.

@@ -7,6 +7,7 @@ pub mod tables;
 
 use napi_derive::napi;
 
+use crate::options::count;
 use worker_server::connection::MAX_JOINED;
 use worker_server::events::text_batch;
 use worker_server::outbox::buffered_amounts;
@@ -109,6 +110,45 @@ pub enum NoteKind {
     Released,
     /// One ended that does.
     Completed,
+}
+
+// ---- What JavaScript counts: see `crate::metrics` ----
+
+/// As many of its notes as cross at once.
+#[napi(namespace = "abi")]
+pub const MAX_METRIC_NOTES: u32 = 256;
+/// Doubles for each: its kind, the place of a model's label, that of another label's value, and a time in ms. What a kind does not need
+/// counts for nothing.
+#[napi(namespace = "abi")]
+pub const METRIC_NOTE_FIELDS: u32 = 4;
+
+/// Kinds of what is counted.
+#[napi(namespace = "abi")]
+#[derive(Debug)]
+pub enum MetricNoteKind {
+    /// A request of a model was sent, for a reason; the time: how long it waited for that. NaN if it was sent before.
+    Sent,
+    /// The first chunk of a stream has come; the time: since the call.
+    FirstChunk,
+    /// A request of a model has ended, with an outcome; the time: since the call. NaN if it was not taken in.
+    Ended,
+    /// A worker has said something about no attempt that it has.
+    Stale,
+    /// A limit held.
+    LimitHit,
+    /// A worker was not let in.
+    AuthFailed,
+    /// A message of another node was dropped, for a reason.
+    ClusterDropped,
+}
+
+impl MetricNoteKind {
+    /// The kind that has crossed as a double.
+    pub fn of(number: f64) -> Option<Self> {
+        [Self::Sent, Self::FirstChunk, Self::Ended, Self::Stale, Self::LimitHit, Self::AuthFailed, Self::ClusterDropped]
+            .into_iter()
+            .nth(count(number))
+    }
 }
 
 // ---- Requests: see `crate::requests` ----

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 
 use super::abi::{MAX_BYTES, MAX_EVENTS, REQUEST_FIELDS};
 use super::batch::{Batch, Extra, Row, Sockets, origin_text, rows};
+use super::metrics::NativeMetrics;
 use super::notes::Notes;
 use super::options::{NativeOptions, whole};
 use super::outgoing::OutgoingText;
@@ -69,7 +70,7 @@ pub struct NativeServer {
 
 #[napi]
 impl NativeServer {
-    /// Binds and begins to serve. `wake` is called when there is something to drain.
+    /// Binds and begins to serve. `wake` is called when there is something to drain. It counts in `metrics`.
     ///
     /// # Errors
     /// Throws if the port can't be bound, with the system's error code.
@@ -78,7 +79,9 @@ impl NativeServer {
         options: NativeOptions,
         wake: Function<(), ()>,
         secure_context: Option<&NativeSecureContext>,
+        metrics: Option<&NativeMetrics>,
     ) -> Result<Self, String> {
+        let metrics = metrics.map(|metrics| Arc::clone(&metrics.metrics)).unwrap_or_default();
         let wake = wake
             .build_threadsafe_function()
             .callee_handled::<false>()
@@ -89,7 +92,7 @@ impl NativeServer {
         let shares_memory = options.shares_memory;
         let secure_context = secure_context.map(|context| context.0.clone());
         let start = AssertUnwindSafe(|| {
-            Server::start_with(options.into(), secure_context, move || {
+            Server::start_counting(options.into(), secure_context, metrics, move || {
                 if let Some(wake) = &*notifier.lock() {
                     wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
                 }

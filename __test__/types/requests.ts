@@ -212,6 +212,7 @@ function watch(): string {
   const unsubscribe: Array<() => void> = [server.onWorkerUpdated(updated), server.onWorkerUpdated(updatedLater)];
   for (const each of unsubscribe) each();
   const info: QueueInfo = server.getQueueInfo();
+  const text: string = server.metrics();
   const waitingFor: number = info.byModel['m'] ?? 0;
   const explanation: Explanation = server.explain({ model: 'm', modelMatch: 'exact', category: undefined, where });
   server.explain();

@@ -37,7 +37,10 @@ class Answers {
     const belongs = request !== undefined && request.record === record && request.attempt === attempt;
     if (belongs && request.state === RUNNING) this.#handleRunning(request, message, source);
     else if (belongs && request.state === HELD) this.#handleHeld(request, type);
-    else this.#host.limitedLogger.debug('Stale answer from worker', { workerId: record.id, requestId, type });
+    else {
+      this.#host.metrics.staleAnswer();
+      this.#host.limitedLogger.debug('Stale answer from worker', { workerId: record.id, requestId, type });
+    }
   }
 
   /** The caller has had its end. All that counts is whether the worker is done. */
@@ -89,8 +92,10 @@ class Answers {
 
   /** A chunk goes to the caller, or is one too many for it. */
   takeChunk(request, data, source) {
+    if (!request.hasChunks && !request.isHosted) this.#host.metrics.firstChunk(request.model, now() - request.beganAt);
     request.hasChunks = true;
     if (request.buffer.push(data, request.buffer.isAwaited ? 0 : source.byteLength)) return;
+    this.#host.metrics.limitHit('maxStreamBytes');
     const message = 'More chunks wait to be read than limits.maxStreamBytes allows';
     this.#dispatcher.cancel(request, this.#dispatcher.error(request, 'STREAM_OVERFLOW', message), 'aborted');
   }

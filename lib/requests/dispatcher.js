@@ -2,6 +2,7 @@
 
 const { callBack } = require('./callbacks.js');
 const { now } = require('../time/clock.js');
+const { outcomeOf } = require('./errors.js');
 const { Failures } = require('./failures.js');
 const { readRequestOptions } = require('./options.js');
 const { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
@@ -114,14 +115,19 @@ class Dispatcher {
     }
     const { signal, requestId } = request;
     if (!this.#host.isRunning) this.#refuse(request, 'SERVER_STOPPING', 'The server is not running');
-    else if (signal?.aborted) request.reject(signal.reason);
+    else if (signal?.aborted) this.#rejectAtOnce(request, signal.reason, 'cancelled');
     else if (this.#requests.has(requestId) || this.#host.isTracked(requestId)) {
       this.#refuse(request, 'DUPLICATE_ID', `A request with the id ${request.idText} is under way`);
     } else this.enter(request);
   };
 
   #refuse(request, code, message) {
-    request.reject(this.error(request, code, message));
+    this.#rejectAtOnce(request, this.error(request, code, message), outcomeOf(code));
+  }
+
+  #rejectAtOnce(request, error, outcome) {
+    this.#host.metrics.ended(request.model, outcome, NaN);
+    request.reject(error);
   }
 
   /** A request, of a caller or of another node, is under way. */
@@ -141,7 +147,8 @@ class Dispatcher {
     this.#requests.set(request.requestId, request);
     this.#unsettled += 1;
     this.#signals.add(request);
-    request.timeoutAt = now() + request.options.timeoutMs;
+    request.beganAt = now();
+    request.timeoutAt = request.beganAt + request.options.timeoutMs;
   }
 
   // ---- Waiting ----
@@ -247,6 +254,7 @@ class Dispatcher {
       this.#slots.giveBack(request);
       return false;
     }
+    this.#host.metrics.sent(request.model, request.sentSince, request.isHosted ? NaN : time - request.beganAt);
     request.state = RUNNING;
     request.attempts += 1;
     request.record = record;
@@ -279,6 +287,7 @@ class Dispatcher {
       request.triedOn ??= new Map();
       // Who was lost with its node may have been on none yet.
       if (request.lastRecord !== null) request.triedOn.set(request.lastRecord.id, request.attempt);
+      request.sentSince = error.code === 'WORKER_LOST' ? 'lost' : 'retryable';
       request.state = PAUSING;
       request.stateEndsAt = now() + pauseMs(request.attempts);
       request.queueLeftMs = request.options.queueTimeoutMs;
@@ -307,6 +316,7 @@ class Dispatcher {
   /** The worker with that id does not have it, and gets it again only after a pause, or if no other could take it. */
   sendOn(request, workerId) {
     request.attempts -= 1;
+    request.sentSince = 'rejected';
     request.updateTraceContext();
     request.rejectedBy ??= new Map();
     const times = (request.rejectedBy.get(workerId)?.times ?? 0) + 1;
@@ -324,7 +334,7 @@ class Dispatcher {
 
   /** The caller gets its result. */
   succeed(request, value) {
-    this.#settle(request);
+    this.#settle(request, 'completed');
     request.resolve(value);
     this.#host.onLess();
     this.forget(request);
@@ -332,7 +342,7 @@ class Dispatcher {
 
   /** The caller gets an error, and nobody anything more of the request. */
   fail(request, error) {
-    this.#reject(request, error);
+    this.#reject(request, error, outcomeOf(error.code));
     this.forget(request);
   }
 
@@ -341,10 +351,11 @@ class Dispatcher {
    *
    * @param reason What the worker is sent as the reason
    * @param drops Whether the caller gets none of the chunks that have come
+   * @param outcome What is counted
    */
-  cancel(request, error, reason, drops = true) {
+  cancel(request, error, reason, drops = true, outcome = outcomeOf(error.code)) {
     if (request.isSettled) return;
-    this.#reject(request, error, drops);
+    this.#reject(request, error, outcome, drops);
     if (request.state === ELSEWHERE) {
       // Its node sees to the slot, and says when it is free.
       request.state = HELD;
@@ -365,10 +376,15 @@ class Dispatcher {
     else this.#schedule.set(request);
   }
 
+  /** The caller lets go of a request, for a reason of its own. */
+  abort(request, reason) {
+    this.cancel(request, reason, 'aborted', true, 'cancelled');
+  }
+
   /** Those that run come last: the slot of one may be free at once, and none of the others is to be sent any more. */
   #onAbort(requests, reason) {
-    for (const request of requests) if (request.state !== RUNNING) this.cancel(request, reason, 'aborted');
-    for (const request of requests) this.cancel(request, reason, 'aborted');
+    for (const request of requests) if (request.state !== RUNNING) this.abort(request, reason);
+    for (const request of requests) this.abort(request, reason);
   }
 
   /** The whole request, or a silence of its worker, has taken too long. */
@@ -392,14 +408,16 @@ class Dispatcher {
     this.confirm(request);
   }
 
-  #reject(request, error, drops = false) {
-    this.#settle(request);
+  #reject(request, error, outcome, drops = false) {
+    this.#settle(request, outcome);
     request.reject(error, drops);
     this.#host.onLess();
   }
 
   /** The caller is about to get its end. */
-  #settle(request) {
+  #settle(request, outcome) {
+    // One of another node's is counted at its origin.
+    if (!request.isHosted) this.#host.metrics.ended(request.model, outcome, now() - request.beganAt);
     this.#unsettled -= 1;
     this.#signals.delete(request);
   }
@@ -415,7 +433,7 @@ class Dispatcher {
   /** The server stops: every caller is rejected, and every worker is sent a cancel. */
   stop() {
     for (const request of [...this.#requests.values()]) {
-      if (!request.isSettled) this.#settle(request);
+      if (!request.isSettled) this.#settle(request, 'stopping');
       request.reject(this.error(request, 'SERVER_STOPPING', 'The server stops'));
       if (request.state === RUNNING) this.#host.sendCancel(request, 'stopping');
       else if (request.state === ELSEWHERE) this.#fleet.cancel(request, 'stopping');

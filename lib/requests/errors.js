@@ -19,9 +19,23 @@ Object.defineProperty(WorkerRequestError.prototype, 'name', {
   writable: true,
 });
 
+/** What metrics call the end of a request with an error of each code. */
+const OUTCOMES = Object.freeze({
+  WORKER_ERROR: 'error',
+  WORKER_LOST: 'lost',
+  STREAM_OVERFLOW: 'overflow',
+  DUPLICATE_ID: 'duplicate',
+  SERVER_STOPPING: 'stopping',
+});
+
+/** The label `outcome` of `requests_total` for an error of this code. What has none is no caller's end. */
+function outcomeOf(code) {
+  return OUTCOMES[code] ?? code?.toLowerCase();
+}
+
 /** The reason of a request that its caller let go of without giving a reason: as `AbortController.abort()` has it. */
 function abortError() {
   return new DOMException('This operation was aborted', 'AbortError');
 }
 
-module.exports = { WorkerRequestError, abortError };
+module.exports = { WorkerRequestError, abortError, outcomeOf };

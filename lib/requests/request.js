@@ -19,6 +19,10 @@ class Request {
   state = WAITING;
   /** Its place among the deadlines: see `deadlines.js`. */
   place = -1;
+  /** When it was called for. */
+  beganAt = 0;
+  /** Why it is sent the next time, as metrics call that. */
+  sentSince = 'first';
   /** When the caller is told that it takes too long. Times are those of `lib/time/clock.js`. */
   timeoutAt = Infinity;
   /**

@@ -2,7 +2,7 @@
 
 const { now } = require('../time/clock.js');
 const { Deadlines } = require('./deadlines.js');
-const { DONE, HELD, PAUSING, WAITING } = require('./request.js');
+const { DONE, HELD, PAUSING, SUSPENDED, WAITING } = require('./request.js');
 
 /**
  * When something of a request is due, and what happens then: its timeouts, the end of a pause, of a wait for a confirmation, for
@@ -64,6 +64,7 @@ class Schedule {
     if (request.nextDueAt > time) {
       this.set(request);
     } else if (request.state === HELD) {
+      this.#host.metrics.limitHit('cancelGraceMs');
       dispatcher.freeUnconfirmed(request);
     } else if (request.timeoutAt <= time && request.timeoutAt <= request.stateEndsAt) {
       dispatcher.timeOut(request, `No result within ${request.options.timeoutMs} ms`);
@@ -72,6 +73,7 @@ class Schedule {
     } else if (request.state === PAUSING) {
       dispatcher.submit(request);
     } else if (request.stateEndsAt <= time) {
+      if (request.state === SUSPENDED) this.#host.metrics.limitHit('resumeGraceMs');
       dispatcher.lose(request);
     } else {
       dispatcher.timeOut(request, `Nothing was heard of the request for ${request.options.idleTimeoutMs} ms`);

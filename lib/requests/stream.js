@@ -183,7 +183,7 @@ class StreamSource {
 
   cancel(reason) {
     // One that ended before it began has none.
-    this.#dispatcher?.cancel(this.#request, reason, 'aborted');
+    this.#dispatcher?.abort(this.#request, reason);
   }
 }
 

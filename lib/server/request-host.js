@@ -16,6 +16,7 @@ class RequestHost {
   slots;
   logger;
   diagnostics;
+  metrics;
   limitedLogger;
   /** The parts of `lib/requests/`. */
   dispatcher;
@@ -32,12 +33,13 @@ class RequestHost {
    * @param server `isRunning`, `stopping`, `afterReceived(callback)` and `onLess()`, which is called when a request is under way no more
    * @param options those of the server: `queue`, `modelMatch`, `requestTypes`, `limits`
    */
-  constructor({ server, slots, submissions, tracked, logger, limitedLogger, diagnostics, options }) {
+  constructor({ server, slots, submissions, tracked, logger, limitedLogger, diagnostics, metrics, options }) {
     const { queue, modelMatch, requestTypes, limits } = options;
     this.slots = slots;
     this.logger = logger;
     this.limitedLogger = limitedLogger;
     this.diagnostics = diagnostics;
+    this.metrics = metrics;
     this.#server = server;
     this.#submissions = submissions;
     this.#tracked = tracked;

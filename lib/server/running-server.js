@@ -71,7 +71,7 @@ class RunningServer {
    * @param options as `readOptions` returns them, with an IP address, if anything, as `host`
    * @throws what Node's `listen` reports, if the port can't be bound; then nothing is left of what was begun
    */
-  constructor({ options, handlers, httpHandlers, endpoints, relay, diagnostics }) {
+  constructor({ options, handlers, httpHandlers, endpoints, relay, diagnostics, metrics }) {
     const { logger, ...settings } = options;
     this.#handlers = handlers;
     this.#logger = logger;
@@ -97,12 +97,12 @@ class RunningServer {
       getNative: () => this.#native,
     });
     try {
-      this.#bind(settings);
+      this.#bind(settings, metrics);
       this.#readRow = rowReader(this.#native);
       this.#submissions = new Submissions(this.#native, options.limits.maxQueuedBytes);
       this.#tracked = new TrackedRequests(this.#native, this.#submissions);
       this.#events.begin(this.#native, this.#submissions);
-      this.#prepareRequests(options, diagnostics);
+      this.#prepareRequests(options, { diagnostics, metrics });
       for (const path of endpoints.keys()) this.#native.addEndpoint(path);
       relay?.deliver(
         (socket) => this.#front.accept(socket),
@@ -118,7 +118,7 @@ class RunningServer {
     }
   }
 
-  #bind({ tls, ...settings }) {
+  #bind({ tls, ...settings }, metrics) {
     try {
       this.#native = new native.NativeServer(
         {
@@ -130,13 +130,14 @@ class RunningServer {
         },
         () => this.#events.drain(),
         tls,
+        metrics.native,
       );
     } catch (error) {
       throw listenError(error, settings.host, settings.port);
     }
   }
 
-  #prepareRequests(options, diagnostics) {
+  #prepareRequests(options, { diagnostics, metrics }) {
     const slots = new RequestSlots(this.#native, () => this.#registry.recordOfRow(), {
       failsWithoutWorker: options.queue.whenNoWorker === 'fail',
       tellsObjects: options.requestTypes !== undefined,
@@ -149,6 +150,7 @@ class RunningServer {
       logger: this.#logger,
       limitedLogger: this.#limitedLogger,
       diagnostics,
+      metrics,
       options,
     });
     this.#changes = new WorkerChanges({
@@ -156,6 +158,7 @@ class RunningServer {
       readRow: this.#readRow,
       host: this.#requests,
       handlers: this.#handlers,
+      metrics,
     });
     this.#registry = new WorkerRegistry({
       server: this,
@@ -167,6 +170,7 @@ class RunningServer {
       handlers: this.#handlers,
       lifecycle: this.#lifecycle,
       limitedLogger: this.#limitedLogger,
+      metrics,
     });
     if (options.cluster !== undefined) this.#prepareFleet(options);
   }
@@ -296,6 +300,11 @@ class RunningServer {
 
   stream(payload, options) {
     return this.#requests.dispatcher.stream(payload, options);
+  }
+
+  /** As Prometheus text; `lagSeconds`: how late the event loop was. */
+  metricsText(lagSeconds) {
+    return this.#native.metricsText(lagSeconds);
   }
 
   queueInfo() {

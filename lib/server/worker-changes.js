@@ -11,12 +11,14 @@ class WorkerChanges {
   #readRow;
   #host;
   #handlers;
+  #metrics;
 
-  constructor({ native, readRow, host, handlers }) {
+  constructor({ native, readRow, host, handlers, metrics }) {
     this.#native = native;
     this.#readRow = readRow;
     this.#host = host;
     this.#handlers = handlers;
+    this.#metrics = metrics;
   }
 
   /** Handles a message if it is a worker's about itself. */
@@ -69,6 +71,7 @@ class WorkerChanges {
       this.#host.send(record, `{"type":"worker_update_ack","success":false,"error":${JSON.stringify(error)}}`);
       return;
     }
+    this.#metrics.forgetLabels();
     record.setCapabilities(capabilities);
     record.update(this.#readRow(), 0);
     this.#host.onCapabilities(record);

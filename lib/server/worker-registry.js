@@ -22,6 +22,7 @@ class WorkerRegistry {
   #handlers;
   #lifecycle;
   #limitedLogger;
+  #metrics;
   /** Registered workers by key, in the order of their registration, by id, and by connection. */
   #workers = new Map();
   #byId = new Map();
@@ -36,7 +37,18 @@ class WorkerRegistry {
    * @param {() => Float64Array} readRow returns the state of one worker, as the native side has written it last
    * @param limitedLogger for lines that any peer can cause
    */
-  constructor({ server, native, readRow, submissions, tracked, sessions, handlers, lifecycle, limitedLogger }) {
+  constructor({
+    server,
+    native,
+    readRow,
+    submissions,
+    tracked,
+    sessions,
+    handlers,
+    lifecycle,
+    limitedLogger,
+    metrics,
+  }) {
     this.#server = server;
     this.#native = native;
     this.#readRow = readRow;
@@ -46,6 +58,7 @@ class WorkerRegistry {
     this.#handlers = handlers;
     this.#lifecycle = lifecycle;
     this.#limitedLogger = limitedLogger;
+    this.#metrics = metrics;
   }
 
   /** The record of the worker with an id. */
@@ -140,6 +153,7 @@ class WorkerRegistry {
     // A handler may have stopped the server.
     const registered = this.#server.stopping ? null : this.#native.register(peer, features.length > 0, plan.members);
     if (registered === null) return;
+    this.#metrics.forgetLabels();
     const record = new WorkerRecord(peer, registered, capabilities, features, this.#readRow());
     this.#workers.set(record.key, record);
     this.#byId.set(record.id, record);

@@ -6,6 +6,7 @@ const dns = require('node:dns/promises');
 const { defaults: DEFAULTS } = require('../native/abi.js');
 const { Diagnostics } = require('../workers/diagnostics.js');
 const { Handlers, SILENT_LOGGER, describeError, requireFunction, wrongType } = require('../workers/handlers.js');
+const { ServerMetrics } = require('./metrics.js');
 const { readOptions } = require('./options.js');
 const { readPerMessageDeflate } = require('./per-message-deflate.js');
 const { Relay } = require('./relay.js');
@@ -55,6 +56,7 @@ class WorkerServer {
   #options;
   #handlers;
   #diagnostics = new Diagnostics(this);
+  #metrics = new ServerMetrics();
   #httpHandlers = [];
   #endpoints = new Map();
   #serializer = new Serializer();
@@ -116,6 +118,7 @@ class WorkerServer {
         endpoints: this.#endpoints,
         relay,
         diagnostics: this.#diagnostics,
+        metrics: this.#metrics,
       });
     } catch (error) {
       relay?.close();
@@ -150,6 +153,7 @@ class WorkerServer {
     await running.stop();
     if (!first) return;
     this.#signalDrain.close();
+    this.#metrics.stop();
     this.#running = null;
     this.#endpoints.clear();
     this.#options.logger.debug('HTTP + WebSocket server stopped');
@@ -207,6 +211,7 @@ class WorkerServer {
     } catch (error) {
       return error;
     }
+    this.#metrics.ended(request.model, 'stopping', NaN);
     const details = { code: 'SERVER_STOPPING', requestId: request.requestId, attempts: 0, started: false };
     return new WorkerRequestError('The server is not running', details);
   }
@@ -218,6 +223,10 @@ class WorkerServer {
 
   getQueueInfo() {
     return this.#running?.queueInfo() ?? { size: 0, bytes: 0, oldestMs: 0, byModel: Object.create(null) };
+  }
+
+  metrics() {
+    return this.#metrics.text(this.#running);
   }
 
   explain(options) {

@@ -2,6 +2,7 @@
 
 use napi_derive::napi;
 
+use crate::metrics::MetricLabels;
 use crate::options::{NativeLimits, ms};
 use worker_server::tls::secure_context::{self, MinVersion};
 use worker_server_core::config::{ServerConfig, defaults};
@@ -37,6 +38,8 @@ pub struct Tables {
     pub model_matches: Vec<&'static str>,
     /// The option `tls.minVersion`. Versions cross as their places.
     pub tls_versions: Vec<&'static str>,
+    /// What labels of metrics are called. Their values cross as their places.
+    pub metric_labels: MetricLabels,
     /// What holds where an option is not given.
     pub defaults: Defaults,
 }
@@ -123,6 +126,7 @@ pub fn tables() -> Tables {
         priorities: Priority::ALL.map(Priority::as_str).to_vec(),
         model_matches: ModelMatch::ALL.map(ModelMatch::as_str).to_vec(),
         tls_versions: MinVersion::ALL.map(MinVersion::as_str).to_vec(),
+        metric_labels: MetricLabels::all(),
         defaults: Defaults {
             server: ServerDefaults {
                 heartbeat_timeout_ms: config.heartbeat_timeout_ms as f64,

@@ -13,6 +13,7 @@ pub mod index;
 pub mod json;
 pub mod log;
 pub mod metadata;
+pub mod metrics;
 pub mod models;
 pub mod pool;
 pub mod protocol;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::clock::Moment;
 use super::metadata::Metadata;
+use super::metrics::ModelLabelSet;
 use super::models::GroupId;
 use super::registration::Capabilities;
 use super::rules::{CategorySlots, Slots, Status};
@@ -98,6 +99,8 @@ pub struct Worker<P> {
     pub peer: P,
     /// The models it serves.
     pub models: Arc<[Arc<str>]>,
+    /// What metrics call them.
+    pub model_labels: ModelLabelSet,
     /// Its `maxConcurrentRequests`.
     pub max: f64,
     /// Its `concurrencyLimits`.
@@ -137,6 +140,7 @@ impl<P> Worker<P> {
             id: id.into(),
             peer,
             models: capabilities.models.iter().map(|model| model.as_str().into()).collect(),
+            model_labels: ModelLabelSet::default(),
             max: capabilities.max,
             limits: capabilities.limits.iter().map(|(category, max)| Limit::new(category, *max, 0)).collect(),
             group: GroupId::default(),

@@ -21,6 +21,7 @@ use crate::websocket::decoder::Violation;
 use crate::websocket::frame::encode;
 use crate::websocket::socket::{Consumer, End, SocketLimits, WebSocket};
 use worker_server_core::log::Line;
+use worker_server_core::metrics::{Direction, LimitName};
 use worker_server_core::protocol::{Closing, heartbeat_ack, names_active};
 use worker_server_core::session::{self, Action, Session};
 
@@ -79,6 +80,8 @@ struct WorkerConsumer<'a> {
     session: Session,
     /// Messages for the application that were read and are not in the queue yet.
     texts: TextBatch,
+    /// Messages that were read and are not counted yet, and their bytes.
+    read: (u64, usize),
     connected_at: Instant,
     /// When it was last heard of, while it is no worker.
     heard_at: Instant,
@@ -116,6 +119,7 @@ impl<'a> WorkerConsumer<'a> {
             peer,
             session: Session::new(),
             texts: TextBatch::default(),
+            read: (0, 0),
             connected_at: now,
             heard_at: now,
             judged_from: None,
@@ -137,10 +141,19 @@ impl<'a> WorkerConsumer<'a> {
     /// Puts the messages that were read into the queue. Before anything else that is told of this peer, so that the order is
     /// kept.
     fn push_texts(&mut self) {
+        self.count_read();
         self.show_life();
         if !self.texts.is_empty() {
             let texts = std::mem::take(&mut self.texts);
             self.shared.events.push(Event::TextBatch { peer: Arc::clone(self.peer), texts });
+        }
+    }
+
+    /// Counts what was read, all at once and before the application sees any of it.
+    fn count_read(&mut self) {
+        let (messages, bytes) = std::mem::take(&mut self.read);
+        if messages > 0 {
+            self.shared.metrics.messages(Direction::In, messages, bytes);
         }
     }
 
@@ -175,12 +188,20 @@ impl<'a> WorkerConsumer<'a> {
         if worker_id.is_some_and(|id| self.shared.heartbeat(id, now)) {
             let ack = heartbeat_ack(timestamp, now, self.shared.config.heartbeat_timeout_ms);
             self.shared.take_submissions_early();
-            if self.peer.outbox.send(ack.into()) == Sent::Full {
-                self.shared.log_full(self.peer);
-            }
+            self.answer(ack);
         } else {
             let context = named.map_or_else(|| json!({}), |named| json!({ "workerId": named }));
             self.log(Line::warn("Heartbeat from unknown worker", context));
+        }
+    }
+
+    /// Sends something that this server says by itself.
+    fn answer(&self, text: String) {
+        let bytes = text.len();
+        match self.peer.outbox.send(text.into()) {
+            Sent::Queued { .. } => self.shared.metrics.messages(Direction::Out, 1, bytes),
+            Sent::Full => self.shared.log_full(self.peer),
+            Sent::Closed => {}
         }
     }
 
@@ -220,6 +241,7 @@ impl<'a> WorkerConsumer<'a> {
             let context = timeout_ms(self.shared.config.death_timeout());
             Line::warn("Unregistered connection presumed dead, closing", context)
         } else {
+            self.shared.metrics.limit_hit(LimitName::RegistrationTimeoutMs);
             let context = timeout_ms(self.shared.config.limits.registration_timeout);
             Line::warn("WebSocket connection did not register in time, closing", context)
         });
@@ -284,6 +306,9 @@ impl Consumer for WorkerConsumer<'_> {
             self.peer.set_paused(false);
         } else if self.has_unhandled(limit) {
             self.peer.set_paused(true);
+            let is_own = self.peer.unhandled() + self.texts.charge() >= limit;
+            let limit = if is_own { LimitName::MaxUnhandledBytes } else { LimitName::MaxUnhandledBytesTotal };
+            self.shared.metrics.limit_hit(limit);
             self.is_held = true;
             self.log(Line::warn("Too much is unhandled, reading pauses", self.shared.describe(self.peer)));
             return false;
@@ -296,6 +321,7 @@ impl Consumer for WorkerConsumer<'_> {
 
     fn on_text(&mut self, text: Utf8Bytes) {
         let peer = self.peer;
+        self.read = (self.read.0 + 1, self.read.1 + text.len());
         if peer.is_dismissed() {
             return;
         }
@@ -333,7 +359,7 @@ impl Consumer for WorkerConsumer<'_> {
                 if closing == Closing::AUTHENTICATION_FAILED {
                     self.shared.note_auth_failure(peer);
                 }
-                peer.outbox.send(answer.into());
+                self.answer(answer);
                 self.shared.close(peer, closing);
             }
             Action::Complain(line) => self.log(line),
@@ -370,12 +396,16 @@ impl Consumer for WorkerConsumer<'_> {
     }
 
     fn on_stall(&mut self) {
+        self.shared.metrics.limit_hit(LimitName::StallTimeoutMs);
         self.log(Line::warn("Slow consumer, closing", self.shared.describe(self.peer)));
         self.shared.give_up(self.peer, Closing::SLOW_CONSUMER);
         self.peer.outbox.cut(Closing::SLOW_CONSUMER);
     }
 
     fn on_violation(&mut self, violation: &Violation) {
+        if violation.closing == Closing::TOO_BIG {
+            self.shared.metrics.limit_hit(LimitName::MaxMessageBytes);
+        }
         self.log(Line::error("Worker WebSocket error", json!({ "error": violation.error.to_string() })));
     }
 

@@ -15,6 +15,7 @@ use crate::shared::Shared;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::door::failures::Failures;
 use worker_server_core::log::Line;
+use worker_server_core::metrics::LimitName;
 use worker_server_core::session::is_authentic;
 
 /// What changes, while a server runs, in who may come in.
@@ -91,9 +92,11 @@ impl Shared {
 
     /// A peer has given a wrong token, or the application did not want it.
     pub fn note_auth_failure(&self, peer: &Arc<Peer>) {
+        self.metrics.auth_failed();
         let Some(failures) = &self.door.failures else { return };
         let address = peer.connection.address;
         if failures.lock().note(address, self.clock.now().elapsed_ms) {
+            self.metrics.limit_hit(LimitName::MaxAuthFailures);
             let context = json!({ "remoteAddress": address.to_string() });
             self.log_for(peer, Line::warn("Too many failed authentications", context));
         }

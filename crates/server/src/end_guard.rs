@@ -1,10 +1,7 @@
 //! The end of a connection, which the application must hear of.
 
-use std::sync::Arc;
-
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use crate::events::Event;
 use crate::shared::Admission;
 
 /// However a connection's task ends, a panic included, the application is notified of the end when this is dropped, if not before.
@@ -31,7 +28,7 @@ impl<'a> EndGuard<'a> {
         if !std::mem::replace(&mut self.is_told, true) {
             let Admission { shared, peer, .. } = self.admission;
             let reason = std::mem::take(&mut self.reason);
-            shared.events.push(Event::Closed { peer: Arc::clone(peer), code: self.code, reason });
+            shared.tell_end(peer, self.code, reason);
         }
     }
 }

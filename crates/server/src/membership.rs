@@ -5,10 +5,11 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::connection_info::ConnectionInfo;
-use crate::peer::PeerId;
+use crate::peer::{Peer, PeerId};
 use crate::server::Server;
+use worker_server_core::pool::Pool;
 use worker_server_core::protocol::{Closing, registration_ack};
-use worker_server_core::worker::{Snapshot, Takes};
+use worker_server_core::worker::{Snapshot, Takes, WorkerKey};
 
 /// A worker that was registered.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +80,7 @@ impl Server {
             let now = self.shared.clock.now();
             let key = pool.add(&registration.worker_id, &registration.capabilities, Arc::clone(&peer), now);
             pool.set_offer(key, self.takes(features), registration.metadata);
+            self.learn_models(&mut pool, key);
             peer.set_worker(Some(key));
             peer.set_attentive(features.takes_requests);
             peer.set_registered();
@@ -115,6 +117,11 @@ impl Server {
         let key = peer.worker()?;
         peer.forget_worker();
         self.shared.pool().remove(key).map(|worker| Snapshot::of(key, &worker))
+    }
+
+    /// A worker's models become labels of metrics, as far as there is room for more.
+    pub(crate) fn learn_models(&self, pool: &mut Pool<Arc<Peer>>, key: WorkerKey) {
+        pool.set_model_labels(key, |models| self.shared.metrics.models.learn(models));
     }
 
     fn takes(&self, features: &Features<'_>) -> Takes {

@@ -49,6 +49,8 @@ pub struct Peer {
     dismissed: AtomicBool,
     /// The application is being notified of its end: nothing of it may come behind.
     ended: AtomicBool,
+    /// Its end is counted: that may be seen sooner than it is told.
+    end_counted: AtomicBool,
     unhandled: AtomicUsize,
     unhandled_messages: AtomicUsize,
     paused: AtomicBool,
@@ -78,6 +80,7 @@ impl Peer {
             proposal: Mutex::default(),
             dismissed: AtomicBool::new(false),
             ended: AtomicBool::new(false),
+            end_counted: AtomicBool::new(false),
             unhandled: AtomicUsize::new(0),
             unhandled_messages: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
@@ -254,6 +257,11 @@ impl Peer {
     /// The application is being notified of its end. True the first time.
     pub fn end(&self) -> bool {
         !self.ended.swap(true, Ordering::SeqCst)
+    }
+
+    /// Its end is being counted. True the first time.
+    pub fn count_end(&self) -> bool {
+        !self.end_counted.swap(true, Ordering::Relaxed)
     }
 
     /// Notes whether this server reads from it.

@@ -119,6 +119,7 @@ impl Server {
         let metadata = raw.map(Metadata::of_capabilities).unwrap_or_default();
         let mut pool = self.shared.pool();
         pool.set_capabilities(key, &capabilities, metadata, active_in);
+        self.learn_models(&mut pool, key);
         Ok(pool.get(key).map(|worker| Snapshot::of(key, worker)))
     }
 

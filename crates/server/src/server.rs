@@ -24,6 +24,7 @@ use crate::tls::secure_context::SecureContext;
 use crate::wakeup::notifier::Notifier;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
+use worker_server_core::metrics::{Gauges, LimitName, Metrics};
 use worker_server_core::protocol::Closing;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
@@ -60,9 +61,22 @@ impl Server {
         secure_context: Option<SecureContext>,
         wake: impl Fn() + Send + Sync + 'static,
     ) -> io::Result<Self> {
+        Self::start_counting(config, secure_context, Arc::default(), wake)
+    }
+
+    /// The same, with counters that go on from those before it.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_counting(
+        config: ServerConfig,
+        secure_context: Option<SecureContext>,
+        metrics: Arc<Metrics>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> io::Result<Self> {
         let listener = listener::bind(config.host.as_deref(), config.port, config.reuse_port)?;
         let port = listener.local_addr()?.port();
-        let (shared, gone) = Shared::new(config, wake);
+        let (shared, gone) = Shared::new(config, metrics, wake);
         *shared.secure_context.write() = secure_context;
         let idle = Arc::clone(&shared);
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
@@ -227,6 +241,17 @@ impl Server {
         self.shared.pool().release(key, limit, increment_completed)
     }
 
+    /// What it has counted, and its state at the moment.
+    pub fn metrics(&self) -> (&Metrics, Gauges) {
+        let Shared { metrics, fleet, clock, .. } = &*self.shared;
+        let mut gauges = {
+            let fleet = fleet.lock();
+            Gauges::of(&fleet.pool, &fleet.requests, &metrics.models, clock.now())
+        };
+        gauges.connections = self.shared.connections();
+        (metrics, gauges)
+    }
+
     /// WebSocket upgrades of this path are the application's own from now on.
     pub fn add_endpoint(&self, path: &str) {
         self.shared.endpoints.write().insert(path.to_owned());
@@ -284,7 +309,9 @@ impl Server {
         if let Some(runtime) = &*self.runtime.lock() {
             runtime.spawn(async move {
                 // Whether they went by themselves or not, the grace is over then, however busy the application is.
-                timeout(shared.config.limits.stop_grace, gone.recv()).await.ok();
+                if timeout(shared.config.limits.stop_grace, gone.recv()).await.is_err() {
+                    shared.metrics.limit_hit(LimitName::StopGraceMs);
+                }
                 shared.cut();
                 shared.events.push(Event::Stopped);
             });

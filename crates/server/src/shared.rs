@@ -25,6 +25,7 @@ use crate::wakeup::notifier::Notifier;
 use worker_server_core::clock::{Clock, Moment};
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::{Level, Line, LogLimiter};
+use worker_server_core::metrics::{LimitName, Metrics};
 use worker_server_core::pool::{Finding, Pool};
 use worker_server_core::protocol::Closing;
 use worker_server_core::suspension::Suspension;
@@ -37,6 +38,8 @@ use worker_server_core::worker::WorkerKey;
 pub struct Shared {
     /// What the server was told.
     pub config: ServerConfig,
+    /// What it counts; those that were started before it count there too.
+    pub metrics: Arc<Metrics>,
     /// Its clock.
     pub clock: Clock,
     /// Who may come in.
@@ -108,7 +111,11 @@ impl Drop for Admission {
 impl Shared {
     /// The state of a server that begins; `wake` wakes the application's thread. The receiver ends when the server stops and all
     /// its connections are gone.
-    pub fn new(config: ServerConfig, wake: impl Fn() + Send + Sync + 'static) -> (Arc<Self>, mpsc::Receiver<()>) {
+    pub fn new(
+        config: ServerConfig,
+        metrics: Arc<Metrics>,
+        wake: impl Fn() + Send + Sync + 'static,
+    ) -> (Arc<Self>, mpsc::Receiver<()>) {
         let (alive, gone) = mpsc::channel(1);
         let notifier = Arc::new(Notifier::new(wake));
         let queue_waker = Arc::clone(&notifier);
@@ -120,6 +127,7 @@ impl Shared {
             slots_pending: Arc::default(),
             retry_after: Mutex::default(),
             config,
+            metrics,
             clock,
             events: ServerEvents::new(move || queue_waker.notify_soon()),
             notifier,
@@ -177,6 +185,8 @@ impl Shared {
         let strangers = self.strangers.load(Ordering::Relaxed);
         if connections >= limits.max_connections || strangers >= limits.max_unregistered {
             drop(peers);
+            let is_full = connections >= limits.max_connections;
+            self.metrics.limit_hit(if is_full { LimitName::MaxConnections } else { LimitName::MaxUnregistered });
             if !self.refusing.swap(true, Ordering::Relaxed) {
                 let context = json!({ "connections": connections, "unregistered": strangers });
                 self.log_limited(Line::warn("Too many connections, refusing more", context));
@@ -194,6 +204,11 @@ impl Shared {
     /// Something that `stop` waits for as long as it lives; `None` once the server stops.
     pub fn alive(&self) -> Option<mpsc::Sender<()>> {
         self.peers.lock().alive.clone()
+    }
+
+    /// Worker connections that are open.
+    pub fn connections(&self) -> usize {
+        self.peers.lock().tasks.len()
     }
 
     /// A connection that was let in has a task, which [`Shared::cut`] may end.
@@ -288,8 +303,15 @@ impl Shared {
     pub fn give_up(&self, peer: &Arc<Peer>, closing: Closing) {
         self.shut(peer);
         peer.dismiss();
-        let reason = Utf8Bytes::from_static(closing.reason);
-        self.events.push(Event::Closed { peer: Arc::clone(peer), code: closing.code, reason });
+        self.tell_end(peer, closing.code, Utf8Bytes::from_static(closing.reason));
+    }
+
+    /// Tells the application that a connection is gone. Only the first of its ends counts.
+    pub fn tell_end(&self, peer: &Arc<Peer>, code: u16, reason: Utf8Bytes) {
+        if peer.count_end() {
+            self.metrics.disconnected(code);
+        }
+        self.events.push(Event::Closed { peer: Arc::clone(peer), code, reason });
     }
 
     /// How often [`Shared::observe_time`] must be called.
@@ -374,6 +396,7 @@ impl Shared {
         }
         let admitted = self.log_limiter.lock().admits(level, message, self.clock.now());
         if !admitted {
+            self.metrics.log_line_suppressed();
             self.left_out.notify_one();
         }
         admitted
@@ -398,6 +421,7 @@ impl Shared {
     /// Something was refused since as much waits for a peer as may. Logged once until there is room again.
     pub fn log_full(&self, peer: &Arc<Peer>) {
         if peer.outbox.note_full() {
+            self.metrics.limit_hit(LimitName::MaxQueuedBytes);
             self.log_for(peer, Line::warn("Too much is waiting to be sent to worker", self.describe(peer)));
         }
     }

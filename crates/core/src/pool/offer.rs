@@ -3,6 +3,7 @@
 
 use super::Pool;
 use crate::metadata::Metadata;
+use crate::metrics::ModelLabelSet;
 use crate::models::ModelMatch;
 use crate::registration::Capabilities;
 use crate::rules::Status;
@@ -20,6 +21,17 @@ impl<P> Pool<P> {
             worker.takes = takes;
             worker.metadata = metadata;
         })
+    }
+
+    /// Asks what metrics call the models of a worker.
+    pub fn set_model_labels(
+        &mut self,
+        key: WorkerKey,
+        label: impl FnOnce(&mut dyn Iterator<Item = &str>) -> ModelLabelSet,
+    ) {
+        if let Some(worker) = self.workers.get_mut(&key) {
+            worker.model_labels = label(&mut worker.models.iter().map(|model| &**model));
+        }
     }
 
     /// Replaces what a worker can do, in the same session. False if there is no such worker.

@@ -151,15 +151,12 @@ impl Demands {
         name.map_or(0, |name| name.waiting[..=priority.index()].iter().sum())
     }
 
-    /// For each model how many wait. `None`: without one.
-    pub fn waiting_by_model(&self) -> Vec<(Option<Arc<str>>, usize)> {
-        self.name_ids
-            .iter()
-            .filter_map(|(name, &index)| {
-                let waiting = self.names.get(index)?.waiting.iter().sum();
-                (waiting > 0).then(|| (name.as_ref().map(|name| Arc::clone(name.shown())), waiting))
-            })
-            .collect()
+    /// For each model how many wait, by their priority. `None`: without one.
+    pub fn waiting_by_model(&self) -> impl Iterator<Item = (Option<&Name>, [usize; PRIORITIES])> {
+        self.name_ids.iter().filter_map(|(name, &index)| {
+            let waiting = self.names.get(index)?.waiting;
+            waiting.iter().any(|&count| count > 0).then_some((name.as_ref(), waiting))
+        })
     }
 
     /// The demands that ask for no worker in particular and that workers of these models may meet.

@@ -217,18 +217,25 @@ impl Requests {
 
     /// What waits.
     pub fn info(&self, now: Moment) -> QueueInfo {
+        let mut by_model = BTreeMap::new();
+        for (name, waiting) in self.demands.waiting_by_model() {
+            let model = name.map_or_else(|| "*".into(), |name| Arc::clone(name.shown()));
+            *by_model.entry(model).or_default() += waiting.iter().sum::<usize>();
+        }
+        QueueInfo { size: self.waiting.own(), bytes: self.waiting.bytes(), oldest_ms: self.oldest_ms(now), by_model }
+    }
+
+    /// How long the request has waited that began first, in ms; 0 if none waits.
+    pub fn oldest_ms(&self, now: Moment) -> u64 {
         let own = self.waiting.requests().filter(|request| !request.is_want);
         let oldest = own.map(|request| request.queued_ms).min();
-        let mut by_model = BTreeMap::new();
-        for (model, count) in self.demands.waiting_by_model() {
-            *by_model.entry(model.unwrap_or_else(|| "*".into())).or_default() += count;
-        }
-        QueueInfo {
-            size: self.waiting.own(),
-            bytes: self.waiting.bytes(),
-            oldest_ms: oldest.map_or(0, |oldest| now.elapsed_ms.saturating_sub(oldest)),
-            by_model,
-        }
+        oldest.map_or(0, |oldest| now.elapsed_ms.saturating_sub(oldest))
+    }
+
+    /// For each model how many wait, by their priority. `None`: without one. A name that is no Unicode matches no model, and is as
+    /// it is shown.
+    pub fn waiting_by_model(&self) -> impl Iterator<Item = (Option<&str>, [usize; PRIORITIES])> {
+        self.demands.waiting_by_model().map(|(name, waiting)| (name.map(|name| &**name.shown()), waiting))
     }
 
     /// Whether no registered worker could ever take such a request, whatever its status: `NO_WORKER`.

@@ -18,10 +18,11 @@ use super::linger::respond_and_linger;
 use super::request_head::{self, NoHead, Request};
 use crate::connection::{self, Setup};
 use crate::connection_info::ConnectionInfo;
-use crate::shared::Shared;
+use crate::shared::{Admission, Shared};
 use crate::stream::Stream;
 use crate::tls::handshake::{self, NoHandshake};
 use worker_server_core::log::Line;
+use worker_server_core::metrics::{LimitName, UpgradeResult};
 
 /// Length of the queue of connections that wait to be accepted, as Node's default.
 const BACKLOG: i32 = 511;
@@ -196,7 +197,10 @@ async fn secure(shared: &Shared, stream: TcpStream, deadline: &mut HeadDeadline<
             let context = json!({ "remoteAddress": remote_address, "error": error.to_string() });
             shared.log_limited(Line::debug("TLS handshake failed", context));
         }
-        None => shared.log_limited(head_took_too_long()),
+        None => {
+            shared.metrics.limit_hit(LimitName::HeadTimeoutMs);
+            shared.log_limited(head_took_too_long());
+        }
     }
     None
 }
@@ -218,7 +222,7 @@ async fn read_head(
     deadline: &mut HeadDeadline<'_>,
 ) -> Option<Request> {
     let reading = request_head::read(stream, read, shared.config.limits.max_head_bytes);
-    let (status, line) = match deadline.run(reading).await {
+    let (status, limit, line) = match deadline.run(reading).await {
         Some(Ok(request)) => return Some(request),
         Some(Err(NoHead::Gone)) => return None,
         // Within TLS it is something that is no HTTP.
@@ -229,10 +233,12 @@ async fn read_head(
             return None;
         }
         Some(Err(NoHead::TooLarge)) => {
-            ("431 Request Header Fields Too Large", Line::warn("Request head too large", json!(null)))
+            let line = Line::warn("Request head too large", json!(null));
+            ("431 Request Header Fields Too Large", LimitName::MaxHeadBytes, line)
         }
-        None => ("408 Request Timeout", head_took_too_long()),
+        None => ("408 Request Timeout", LimitName::HeadTimeoutMs, head_took_too_long()),
     };
+    shared.metrics.limit_hit(limit);
     shared.log_limited(line);
     respond_and_linger(stream, &request_head::response(status, "", "")).await;
     None
@@ -267,6 +273,24 @@ impl<'a> HeadDeadline<'a> {
     }
 }
 
+/// Finds out whether there is room for a worker whose handshake is answered with `response`. With an error, which answers it
+/// instead, there is none.
+fn let_in(
+    shared: &Arc<Shared>,
+    path: &str,
+    connection: ConnectionInfo,
+    response: Result<String, String>,
+) -> Result<(String, Admission), String> {
+    let response = shared.judge_upgrade(path, &connection).and(response)?;
+    if let Some(seconds) = *shared.retry_after.lock() {
+        let retry_after = format!("Retry-After: {seconds}\r\n");
+        return Err(request_head::response("503 Service Unavailable", &retry_after, "Server draining"));
+    }
+    let refusal = || request_head::response("503 Service Unavailable", "", "Too many connections");
+    let admission = shared.admit(connection).ok_or_else(refusal)?;
+    Ok((response, admission))
+}
+
 /// Lets a worker in, if its handshake is right and there is room for one more. A task of its own runs the connection to its
 /// end: this one, with all that it needed to find out whose the connection is, need not live as long.
 async fn connect(
@@ -277,20 +301,14 @@ async fn connect(
     response: Result<String, String>,
     early: BytesMut,
 ) {
-    let response = match shared.judge_upgrade(path, &connection).and(response) {
-        Ok(response) => response,
-        Err(response) => return respond_and_linger(&mut stream, &response).await,
+    let (response, admission) = match let_in(shared, path, connection, response) {
+        Ok(let_in) => let_in,
+        Err(refusal) => {
+            shared.metrics.upgraded(UpgradeResult::Refused);
+            return respond_and_linger(&mut stream, &refusal).await;
+        }
     };
-    let retry_after = *shared.retry_after.lock();
-    if let Some(seconds) = retry_after {
-        let retry_after = format!("Retry-After: {seconds}\r\n");
-        let response = request_head::response("503 Service Unavailable", &retry_after, "Server draining");
-        return respond_and_linger(&mut stream, &response).await;
-    }
-    let Some(admission) = shared.admit(connection) else {
-        let response = request_head::response("503 Service Unavailable", "", "Too many connections");
-        return respond_and_linger(&mut stream, &response).await;
-    };
+    shared.metrics.upgraded(UpgradeResult::Accepted);
     keep_alive(stream.tcp());
     let id = admission.peer.id;
     let setup = Box::new(Setup { stream, response, early: early.to_vec() });

@@ -10,21 +10,23 @@ use crate::outbox::{Outbox, Sent};
 use crate::peer::Peer;
 use crate::shared::Shared;
 use crate::websocket::frame::text_frame;
+use worker_server_core::metrics::Direction;
 use worker_server_core::worker::WorkerKey;
 
 impl Shared {
     /// Sends a text message to a peer. False if its socket is not open, or too much is waiting for it.
     pub fn send_to(&self, peer: &Arc<Peer>, text: &Utf8Bytes) -> bool {
-        self.put_out(peer, |outbox| outbox.send(text.clone()))
+        let is_sent = self.put_out(peer, |outbox| outbox.send(text.clone()));
+        self.count_sent(u64::from(is_sent), text.len());
+        is_sent
     }
 
     /// Sends a text message to all workers.
     pub fn send_to_all(&self, text: &str) {
         let frame = text_frame(text);
         let peers: Vec<_> = self.pool().iter().map(|(_, worker)| Arc::clone(&worker.peer)).collect();
-        for peer in peers {
-            self.put_out(&peer, |outbox| outbox.send_frame(&frame));
-        }
+        let sent = peers.iter().filter(|peer| self.put_out(peer, |outbox| outbox.send_frame(&frame))).count();
+        self.count_sent(sent as u64, sent * text.len());
     }
 
     /// Puts what the application has published into the outboxes. On its own thread, which publishes from the start again afterwards.
@@ -65,14 +67,25 @@ impl Shared {
     fn put_out_promised(&self, take: impl FnOnce(&Submissions, &mut dyn FnMut(WorkerKey, &[u8]))) {
         let Flusher { submissions, buffer_pool, .. } = &*self.flusher;
         let mut kept = None;
+        let (mut sent, mut bytes) = (0, 0);
         take(submissions, &mut |key, text| {
             if let Some(peer) = self.peer_with(key) {
                 let buffer_pool = kept.get_or_insert_with(|| buffer_pool.take());
-                self.put_out(&peer, |outbox| outbox.send_promised(text, buffer_pool));
+                if self.put_out(&peer, |outbox| outbox.send_promised(text, buffer_pool)) {
+                    (sent, bytes) = (sent + 1, bytes + text.len());
+                }
             }
         });
+        self.count_sent(sent, bytes);
         if let Some(kept) = kept {
             buffer_pool.put(kept);
+        }
+    }
+
+    /// So many messages are on their way; `bytes` are those of their texts.
+    fn count_sent(&self, messages: u64, bytes: usize) {
+        if messages > 0 {
+            self.metrics.messages(Direction::Out, messages, bytes);
         }
     }
 

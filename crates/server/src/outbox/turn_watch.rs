@@ -70,7 +70,7 @@ mod tests {
     use worker_server_core::config::ServerConfig;
 
     fn shared() -> Arc<Shared> {
-        Shared::new(ServerConfig::default(), || {}).0
+        Shared::new(ServerConfig::default(), Arc::default(), || {}).0
     }
 
     /// Publishes the text `a` for a worker, as JavaScript does.
