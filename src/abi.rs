@@ -136,8 +136,6 @@ pub enum MetricNoteKind {
     Stale,
     /// A limit held.
     LimitHit,
-    /// A worker was not let in.
-    AuthFailed,
     /// A message of another node was dropped, for a reason.
     ClusterDropped,
 }
@@ -145,7 +143,7 @@ pub enum MetricNoteKind {
 impl MetricNoteKind {
     /// The kind that has crossed as a double.
     pub fn of(number: f64) -> Option<Self> {
-        [Self::Sent, Self::FirstChunk, Self::Ended, Self::Stale, Self::LimitHit, Self::AuthFailed, Self::ClusterDropped]
+        [Self::Sent, Self::FirstChunk, Self::Ended, Self::Stale, Self::LimitHit, Self::ClusterDropped]
             .into_iter()
             .nth(count(number))
     }

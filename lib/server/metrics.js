@@ -67,11 +67,6 @@ class ServerMetrics {
     this.#note(MetricNoteKind.LimitHit, undefined, LIMITS[limit], NaN);
   }
 
-  /** A worker was not let in by the application. Wrong tokens are counted where they are judged. */
-  authFailed() {
-    this.#note(MetricNoteKind.AuthFailed, undefined, 0, NaN);
-  }
-
   /**
    * A message of another node was dropped.
    *
