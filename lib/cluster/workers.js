@@ -124,6 +124,11 @@ class FleetWorkers {
     }
   }
 
+  /** The workers of all other nodes: `{ entry, state }`, the state as of the last heartbeat, `undefined` before it. */
+  *others() {
+    for (const { workers } of this.#remote.values()) yield* workers.values();
+  }
+
   /** The worker of a node, as that node has told it. */
   entryOf(nodeId, workerId) {
     return this.#remote.get(nodeId)?.workers.get(workerId)?.entry;

@@ -88,7 +88,8 @@ class WorkerServer {
 
   get [SETTINGS]() {
     const { logger, limits } = this.#options;
-    return { logger, limits, startedAt: this.#startedAt };
+    const remoteWorkers = () => this.#running?.fleet?.remoteWorkers() ?? [];
+    return { logger, limits, startedAt: this.#startedAt, remoteWorkers };
   }
 
   async start() {

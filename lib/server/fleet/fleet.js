@@ -225,6 +225,15 @@ class Fleet {
     this.#server.disconnectWorker(record.id, REPLACED.code, REPLACED.reason);
   }
 
+  /** The workers of all other nodes, as far as the gateway lists them. */
+  remoteWorkers() {
+    return Array.from(this.#node.workers.others(), ({ entry, state }) => ({
+      status: STATUSES[state?.[0] ?? 0],
+      capabilities: entry.capabilities,
+      connectedAt: new Date(entry.connectedAt),
+    }));
+  }
+
   /** `cluster_dropped_total`, by reason. */
   get dropped() {
     return this.#dropped;
