@@ -1,5 +1,6 @@
-// What a request costs that goes to a worker of another node, beside one that stays and beside a plain request over NATS, in one
-// run: this process is the origin, a second one the other node, a third one has the workers. `node benchmark/cluster.mjs [seconds]`.
+// What a request costs that goes to a worker of another node, beside one that stays and beside a plain request over NATS,
+// in one run: this process is the origin, a second one the other node, a third one has the workers.
+// `node benchmark/cluster.mjs [seconds]`.
 
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';

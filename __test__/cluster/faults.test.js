@@ -1,7 +1,7 @@
 'use strict';
 
-// Faults with real processes over a real NATS: three nodes, nine workers, and a client node that keeps 200 requests and 50 streams
-// under way. A ledger knows what every worker has run and what every caller has got.
+// Faults with real processes over a real NATS: three nodes, nine workers, and a client node that keeps 200 requests and
+// 50 streams under way. A ledger knows what every worker has run and what every caller has got.
 
 const { fork } = require('node:child_process');
 const { once } = require('node:events');
