@@ -240,3 +240,14 @@ test('without a secret even nonsense of a known kind takes no node down', async 
   await until(() => a.server.getClusterInfo().nodes.some(({ nodeId }) => nodeId === 'b'));
   expect(b.server.state).toBe('running');
 });
+
+test('what was dropped is counted in the metrics, by reason', async () => {
+  const { adapter, recording } = recordedBus();
+  const { server } = await startNode(recording, 'a', { cluster: { secret: 's' } });
+  const stranger = new Sealer({ nodeId: 'z', start: 'mine', secret: 'other' });
+  const channel = 'worker-server.default.all';
+  for (const bytes of stranger.seal(channel, packet({ k: 'hello' }, []))) adapter.publish(channel, bytes);
+  adapter.publish(channel, Uint8Array.of(1));
+  const count = (reason) => `worker_server_cluster_dropped_total{reason="${reason}"} 1`;
+  await until(() => [count('signature'), count('malformed')].every((line) => server.metrics().includes(line)));
+});

@@ -172,16 +172,17 @@ class RunningServer {
       limitedLogger: this.#limitedLogger,
       metrics,
     });
-    if (options.cluster !== undefined) this.#prepareFleet(options);
+    if (options.cluster !== undefined) this.#prepareFleet(options, metrics);
   }
 
-  #prepareFleet(options) {
+  #prepareFleet(options, metrics) {
     this.#fleet = new Fleet({
       server: this,
       nativeServer: this.#native,
       host: this.#requests,
       registry: this.#registry,
       tracked: this.#tracked,
+      metrics,
       options,
     });
     this.#requests.joinFleet(this.#fleet);

@@ -26,19 +26,19 @@ class Fleet {
   #waitingHere;
   #server;
   #native;
+  #metrics;
   #host;
-  /** How many messages were dropped, by reason. */
-  #dropped = new Map();
   #remoteWorkers = new native.NativeRemoteWorkers();
 
   /**
    * @param server `disconnectWorker(workerId, code, reason)`
    * @param options the server's: `cluster` as its reader returns it, `requestTypes`, `limits`
    */
-  constructor({ server, nativeServer, host, registry, tracked, options }) {
+  constructor({ server, nativeServer, host, registry, tracked, metrics, options }) {
     const { cluster, requestTypes, limits } = options;
     this.#server = server;
     this.#native = nativeServer;
+    this.#metrics = metrics;
     this.#host = host;
     const { logger, slots, dispatcher } = host;
     this.#waitingHere = new WaitingHere(slots);
@@ -91,7 +91,7 @@ class Fleet {
       releaseSlot: (slot) => owner().releaseSlot(slot),
       takeOffer: (nodeId, offer) => this.#takeOffer(nodeId, offer),
       onRoom: (nodeId) => this.#origin.forgetDeclines(nodeId),
-      onDropped: (reason) => this.#dropped.set(reason, (this.#dropped.get(reason) ?? 0) + 1),
+      onDropped: (reason) => this.#metrics.clusterDropped(reason),
       onNodeJoined: (nodeId) => logger.debug('Cluster node joined', { nodeId }),
       onNodeLeft: (nodeId) => {
         this.#origin.forgetDeclines(nodeId);
@@ -232,11 +232,6 @@ class Fleet {
       capabilities: entry.capabilities,
       connectedAt: new Date(entry.connectedAt),
     }));
-  }
-
-  /** `cluster_dropped_total`, by reason. */
-  get dropped() {
-    return this.#dropped;
   }
 
   get owner() {
