@@ -35,26 +35,40 @@ export interface StatusPageData {
   uptimeMs: number;
   /** The registered workers, in the order of their registration. */
   workers: {
+    /** Its id. */
     id: string;
+    /** Its name, for people. */
     name: string;
     /** Where it connects from; `null` if that isn't known. */
     address: string | null;
+    /** Its status. */
     status: `${WorkerStatus}`;
-    /** How many requests it has, and how many it may have. */
+    /** How many requests it has. */
     active: number;
+    /** How many it may have at once. */
     slots: number;
     /** By category, the same; `limit` is `null` for a category without a limit of its own. */
-    categories: Record<string, { active: number; limit: number | null }>;
+    categories: Record<
+      string,
+      {
+        /** How many of its requests are of this category. */
+        active: number;
+        /** How many may be at once. */
+        limit: number | null;
+      }
+    >;
     /** The ids of its models. */
     models: readonly string[];
     /** How long ago it gave its last sign of life. */
     heartbeatAgeMs: number;
+    /** When it registered. */
     connectedAt: string;
   }[];
   /** What waits for a free slot. */
   queue: QueueInfo;
   /** The oldest 1,000 requests of `request()` and `stream()` that are under way, the oldest first. */
   requests: {
+    /** Its id. */
     requestId: string;
     /** `null` if it asked for none. */
     model: string | null;
@@ -62,7 +76,9 @@ export interface StatusPageData {
     workerId: string | null;
     /** How many times it was sent to a worker that did not reject it. */
     attempt: number;
+    /** How long ago it was asked for. */
     ageMs: number;
+    /** Whether a worker has it. */
     state: 'waiting' | 'running';
   }[];
   /** Intervals of 5 s in the last 10 minutes, the oldest first; the last one isn't over. */
@@ -80,11 +96,15 @@ export interface StatusPageData {
   }[];
   /** The last hundred workers that left with requests, or otherwise than by 1000 and 1001; the last one last. */
   losses: {
+    /** When it left. */
     at: string;
+    /** Its id. */
     workerId: string;
+    /** Its name, for people. */
     workerName: string;
-    /** The close code, and the reason beside it. */
+    /** The close code. */
     code: number;
+    /** The close reason. */
     reason: string;
     /** How many requests it had. */
     requests: number;
@@ -92,12 +112,19 @@ export interface StatusPageData {
   /** The nodes of the cluster, or `null` without one. */
   nodes:
     | {
+        /** Its id. */
         nodeId: string;
+        /** Whether it is this node. */
         self: boolean;
+        /** How many workers are connected to it. */
         workers: number;
+        /** How many requests they may have at once. */
         slots: number;
+        /** How many of these slots are taken. */
         busy: number;
+        /** How many requests wait there. */
         waiting: number;
+        /** How long ago it was last heard of. */
         lastSeenMs: number;
       }[]
     | null;
