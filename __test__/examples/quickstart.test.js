@@ -148,13 +148,18 @@ test('--serve stays with all four workers, the status page at /, and a curl that
   expect(page.status).toBe(200);
   expect(page.headers.get('content-type')).toMatch(/^text\/html/);
   expect(await page.text()).toBe(await (await fetch(`${at}/status`)).text());
+  // The page asks beside its own path for what keeps it up to date.
+  const events = await fetch(`${at}/events`);
+  expect(events.headers.get('content-type')).toMatch(/^text\/event-stream/);
+  await events.body.cancel();
+  expect((await fetch(`${at}/explain?model=summary-1`)).status).toBe(200);
   const { workers } = await (await fetch(`${at}/status.json`)).json();
   expect(workers.map(({ id }) => id).sort()).toEqual(['ada', 'ben', 'cleo', 'dan']);
   const [, url, body] = /^ {2}curl -N (\S+) .* -d '(.*)'$/m.exec(printed);
   const answer = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-  const events = (await answer.text()).match(/^data: .*$/gm);
-  expect(events.length).toBeGreaterThan(5);
-  expect(events.at(-1)).toBe('data: [DONE]');
+  const chunks = (await answer.text()).match(/^data: .*$/gm);
+  expect(chunks.length).toBeGreaterThan(5);
+  expect(chunks.at(-1)).toBe('data: [DONE]');
   child.kill('SIGTERM');
   expect(await exit).toEqual([0, null]);
 }, 60_000);

@@ -45,9 +45,10 @@ async function startServer({ port, host, tokens, apiKeys, adminKey, hasHome = fa
   return server;
 }
 
-/** Of `/` the handlers after this one see the status page's path. */
+/** The status page at `/`, with what it asks for beside its own path: the handlers after this one see its other path. */
 function home(req) {
-  if (req.url === '/' || req.url.startsWith('/?')) req.url = `/status${req.url.slice(1)}`;
+  const [, path, query] = /^\/((?:events|explain|actions)?)(\?.*)?$/.exec(req.url) ?? [];
+  if (path !== undefined) req.url = `/status${path === '' ? '' : `/${path}`}${query ?? ''}`;
   return false;
 }
 
