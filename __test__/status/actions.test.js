@@ -2,6 +2,7 @@
 
 // `POST <path>/actions`: what it does, and for whom it does nothing.
 
+const net = require('node:net');
 const { connectWorker } = require('../support/worker.js');
 const { nextCall } = require('../support/server.js');
 const { act, startStatus } = require('./support/status.js');
@@ -84,6 +85,21 @@ describe('where it is refused nothing is done', () => {
     await connectWorker(server, 'w');
     const { status, json } = await act(port, body);
     expect([status, json]).toEqual([400, { error: expect.any(String) }]);
+    expect(statusOf(server)).toEqual(['available']);
+  });
+
+  test('a body that breaks off leaves no line', async () => {
+    const { port, server, log } = await startStatus(ON);
+    await connectWorker(server, 'w');
+    const socket = net.connect(port, '127.0.0.1');
+    const head =
+      'POST /status/actions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n';
+    await new Promise((resolve) => socket.write(`${head}{"action":"drain",`, resolve));
+    // It has been received when what came after it is answered.
+    await act(port, { action: 'drain', workerId: 'nobody' });
+    socket.resetAndDestroy();
+    await act(port, { action: 'drain', workerId: 'nobody' });
+    expect(log.lines.filter(({ level }) => level === 'error')).toEqual([]);
     expect(statusOf(server)).toEqual(['available']);
   });
 

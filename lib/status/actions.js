@@ -24,6 +24,8 @@ async function act(server, req, res) {
   if (!isJson(req.headers['content-type'])) return sendError(res, 403, 'The Content-Type must be application/json');
   if (origin !== undefined && !isOwnOrigin(origin, host)) return sendError(res, 403, 'Not from another origin');
   const text = await readBody(req);
+  // The client is gone.
+  if (text === null) return undefined;
   if (text === undefined) return sendError(res, 413, 'The body is too large', { Connection: 'close' });
   let body;
   try {
@@ -42,9 +44,9 @@ async function act(server, req, res) {
 
 const isJson = (contentType) => /^application\/json[ \t]*(?:;|$)/i.test(contentType ?? '');
 
-/** Undefined if it is too large: the rest is read and dropped, so that the answer arrives. */
+/** Undefined if it is too large: the rest is read and dropped, so that the answer arrives. Null if it broke off. */
 function readBody(req) {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     const chunks = [];
     let bytes = 0;
     req.on('data', (chunk) => {
@@ -53,7 +55,7 @@ function readBody(req) {
       else resolve(undefined);
     });
     req.on('end', () => resolve(Buffer.concat(chunks).toString()));
-    req.on('error', reject);
+    req.on('error', () => resolve(null));
   });
 }
 
