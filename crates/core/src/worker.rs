@@ -7,6 +7,7 @@ use super::metadata::Metadata;
 use super::metrics::ModelLabelSet;
 use super::models::GroupId;
 use super::registration::Capabilities;
+use super::requests::affinity::WorkerHash;
 use super::rules::{CategorySlots, Slots, Status};
 
 /// Names one registration of a worker, and never another one. Later registrations have greater keys.
@@ -95,6 +96,8 @@ impl Limit {
 pub struct Worker<P> {
     /// The id that it registered.
     pub id: Arc<str>,
+    /// The same, as an affinity sees it.
+    pub hash: WorkerHash,
     /// How to reach it.
     pub peer: P,
     /// The models it serves.
@@ -138,6 +141,7 @@ impl<P> Worker<P> {
     pub fn new(id: &str, capabilities: &Capabilities, peer: P, now: Moment) -> Self {
         Self {
             id: id.into(),
+            hash: WorkerHash::of(id),
             peer,
             models: capabilities.models.iter().map(|model| model.as_str().into()).collect(),
             model_labels: ModelLabelSet::default(),

@@ -16,9 +16,25 @@ impl Affinity {
         Self(fnv_1a(key))
     }
 
-    /// How much the key prefers a worker.
+    /// How much the key prefers the worker with an id.
     pub fn weight(self, worker_id: &str) -> u64 {
-        mix(fnv_1a(worker_id.as_bytes()) ^ self.0.rotate_left(32))
+        self.weight_of(WorkerHash::of(worker_id))
+    }
+
+    /// How much the key prefers a worker.
+    pub fn weight_of(self, worker: WorkerHash) -> u64 {
+        mix(worker.0 ^ self.0.rotate_left(32))
+    }
+}
+
+/// The id of a worker, hashed: once for each worker, since every choice by affinity looks at all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerHash(u64);
+
+impl WorkerHash {
+    /// The hash of an id.
+    pub fn of(worker_id: &str) -> Self {
+        Self(fnv_1a(worker_id.as_bytes()))
     }
 }
 

@@ -120,7 +120,7 @@ fn preferred<P>(
             total.capacity += capacity;
             if has_free_slot(worker, demand) && may.is_none_or(|may| may(worker)) {
                 is_exact_free |= is_exact;
-                let weight = affinity.weight(&worker.id);
+                let weight = affinity.weight_of(worker.hash);
                 free.push((is_exact, Preferred { worker: key, weight, active, capacity }));
             }
         }
