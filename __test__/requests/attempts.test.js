@@ -210,3 +210,17 @@ test('while it pauses no slot is taken, its id is in use, and an abort ends it a
   await b.sync();
   expect(b.frames.some((text) => JSON.parse(text).type === 'request')).toBe(false);
 });
+
+test('while it pauses a stream has no worker, and waits for none', async () => {
+  const { server, a, b } = await two();
+  jest.spyOn(Math, 'random').mockReturnValue(0.999);
+  const stream = server.stream({}, { maxAttempts: 2 });
+  a.answer(await a.nextRequest(), 'error', { error: { message: 'x', retryable: true } });
+  await a.sync();
+  expect([stream.worker, server.getQueueInfo().size]).toEqual([null, 0]);
+  const request = await b.nextRequest();
+  expect(stream.worker.id).toBe('b');
+  b.answer(request, 'result', { data: 1 });
+  expect(await stream.result).toBe(1);
+  jest.restoreAllMocks();
+});

@@ -378,3 +378,63 @@ test('a drain ends with the last caller, though a worker still has to confirm th
   expect(server.getWorkerInfo()[0].activeRequests).toBe(1);
   expect(order[0]).toBe('answer');
 });
+
+test('while it drains HTTP goes on, and workers without the feature notice nothing', async () => {
+  const { server } = await startServer();
+  server.addHttpHandler((_req, res) => {
+    res.end('served');
+    return true;
+  });
+  const plain = await connectWorker(server, 'plain', { capabilities: capabilitiesOf(['m'], 1) });
+  server.trackRequest('plain', 'own');
+  const drained = server.drain();
+  expect(await (await fetch(`http://localhost:${server.port}/`)).text()).toBe('served');
+  await plain.sync();
+  expect(plain.frames).toHaveLength(1);
+  server.releaseRequest('own');
+  expect(await drained).toEqual({ drained: true, remaining: 0 });
+});
+
+test.each([[{ timeoutMs: -1 }], [{ timeoutMs: NaN }], [{ timeoutMs: '1' }], [{ signal: {} }], [null]])(
+  'drain(%j) rejects with a TypeError, and the server goes on',
+  async (options) => {
+    const { server } = await startServer();
+    expect(await rejection(server.drain(options))).toBeInstanceOf(TypeError);
+    expect(server.state).toBe('running');
+  },
+);
+
+test('worker_status and worker_update of a worker without the feature are the application’s', async () => {
+  const { server } = await startServer();
+  const worker = await connectWorker(server, 'plain', { capabilities: capabilitiesOf(['m'], 1) });
+  const seen = [];
+  for (const type of ['worker_status', 'worker_update']) {
+    server.onWorkerMessage(type, (_worker, message) => seen.push(message.type));
+  }
+  worker.send({ type: 'worker_status', status: 'draining' });
+  worker.send({ type: 'worker_update', capabilities: capabilitiesOf(['n'], 1) });
+  await worker.sync();
+  expect(seen).toEqual(['worker_status', 'worker_update']);
+  expect([statusOf(server), server.getAvailableWorker('m')?.id]).toEqual(['available', 'plain']);
+});
+
+test('any message makes an unhealthy worker with the feature available again', async () => {
+  const { server } = await startServer({ heartbeatTimeoutMs: 100, healthCheckIntervalMs: 10 });
+  const worker = await connectRequestWorker(server);
+  await until(() => statusOf(server) === 'unhealthy');
+  worker.send({ type: 'anything' });
+  await worker.sync();
+  expect(statusOf(server)).toBe('available');
+  expect(worker.frames.some((text) => text.includes('heartbeat_ack'))).toBe(false);
+});
+
+test('setWorkerStatus is logged, without a reason', async () => {
+  const { server, log } = await startServer();
+  await connectRequestWorker(server);
+  server.setWorkerStatus('w', 'draining');
+  server.setWorkerStatus('w', 'available');
+  expect(log.contexts('Worker status changed')).toEqual([
+    { workerId: 'w', status: 'draining', reason: undefined },
+    { workerId: 'w', status: 'available', reason: undefined },
+  ]);
+});

@@ -68,7 +68,7 @@ test('an error message is WORKER_ERROR, with its text, whole, and retryable heed
   expect((await answer).type).toBe('work_complete');
 });
 
-test('chunks reach a stream, whole, and for request() are a sign of life', async () => {
+test('chunks reach a stream, whole', async () => {
   const { server, worker } = await legacy();
   const stream = server.stream({}, { requestId: 's' });
   await worker.next('work_request');
@@ -78,6 +78,25 @@ test('chunks reach a stream, whole, and for request() are a sign of life', async
   const chunks = [];
   for await (const chunk of stream) chunks.push(chunk.t);
   expect(chunks).toEqual(['a', 'b']);
+});
+
+test('a chunk is a sign of life of a request()', async () => {
+  const { server, worker } = await legacy();
+  const seen = jest.fn();
+  server.onWorkerMessage('token', seen);
+  let isOver = false;
+  const answer = rejection(server.request({}, { requestId: 'r', idleTimeoutMs: 60 })).finally(() => {
+    isOver = true;
+  });
+  await worker.next('work_request');
+  for (let count = 0; count < 10; count += 1) {
+    worker.send({ type: 'token', requestId: 'r' });
+    await worker.sync();
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  expect(isOver).toBe(false);
+  expect(await answer).toMatchObject({ code: 'TIMEOUT', started: true });
+  expect(seen).not.toHaveBeenCalled();
 });
 
 test('such messages reach no handler while the slot is held; all others do, and those of other sessions', async () => {
