@@ -69,7 +69,7 @@ export interface WorkerCapabilities {
   maxConcurrentRequests: number;
   /** How many requests of a category the worker handles at the same time, by category. A category not named here has no limit of its own. */
   concurrencyLimits?: Record<string, number> | undefined;
-  /** Anything that the worker wants to tell the application. */
+  /** Anything else about the worker that the application wants to know. */
   metadata?: Record<string, unknown> | undefined;
 }
 
@@ -216,7 +216,7 @@ export type WebSocketConnectionHandler =
  * Where log lines go. No line ever holds a token.
  *
  * Of the lines that any peer can cause, such as `Invalid JSON message from worker`, a hundred of a kind are written in a second;
- * if there are more, one line `Log lines suppressed` with `{ message, count }` tells how many were left out.
+ * if there are more, one line `Log lines suppressed` with `{ message, count }` says how many were left out.
  */
 export interface WorkerServerLogger {
   /** What happens in normal operation, one line an event. */
@@ -290,7 +290,7 @@ export interface WorkerServerLimits {
    */
   maxAuthFailures?: number | undefined;
   /**
-   * How much may wait to be sent to one worker, in bytes. Beyond it {@link WorkerServer.send} gives false until there is room.
+   * How much may wait to be sent to one worker, in bytes. Beyond it {@link WorkerServer.send} returns false until there is room.
    *
    * @defaultValue 67108864 (64 MiB)
    */
@@ -475,7 +475,7 @@ export interface TlsOptions extends TlsCertificate {
 }
 
 export interface WorkerServerOptions {
-  /** The TCP port. 0 lets the system choose a free one, which {@link WorkerServer.port} then gives. */
+  /** The TCP port. 0 lets the system choose a free one, which {@link WorkerServer.port} then returns. */
   port: number;
   /**
    * The IP address or host name to listen on, as of Node's `listen(port, host)`; of a name it is the first address that
@@ -488,7 +488,7 @@ export interface WorkerServerOptions {
    * The token that each worker must send in its registration, or as `Authorization: Bearer` with its upgrade (the registration's
    * wins if both are there), or a list of tokens of which it must send one, so that they
    * can be changed while workers with the old one are still about. Without it none is asked for. An empty one lets workers in
-   * that send none, which is hardly meant, so a process warning with the code `WORKER_SERVER_EMPTY_TOKEN` tells of it.
+   * that send none, which is hardly meant, so a process warning with the code `WORKER_SERVER_EMPTY_TOKEN` says so.
    */
   authToken?: string | readonly string[] | undefined;
   /**
@@ -529,7 +529,7 @@ export interface WorkerServerOptions {
   tls?: TlsOptions | undefined;
   /**
    * Whether other processes may listen on the same port (`SO_REUSEPORT`), with this same option and of the same user. The system
-   * then gives each connection to one of them. In a worker process of `node:cluster` the port is shared without it.
+   * then hands each connection to one of them. In a worker process of `node:cluster` the port is shared without it.
    *
    * @defaultValue false
    */
@@ -549,7 +549,7 @@ export interface WorkerServerOptions {
    */
   healthCheckIntervalMs?: number | undefined;
   /**
-   * How often a worker is asked to send a heartbeat, in milliseconds: a finite number. It is told at its registration, as it is.
+   * How often a worker is asked to send a heartbeat, in milliseconds: a finite number. It is in the ack of its registration, as it is.
    *
    * @defaultValue 15000
    */
@@ -611,7 +611,7 @@ export interface ConnectionHandlerConfig {
   authToken?: string | readonly string[] | undefined;
   /** How long a worker may be silent, in milliseconds: heartbeats are answered with the deadline of the next one. */
   heartbeatTimeoutMs: number;
-  /** How often a worker is asked to send a heartbeat, in milliseconds. It is told at its registration. */
+  /** How often a worker is asked to send a heartbeat, in milliseconds. It is in the ack of its registration. */
   heartbeatIntervalMs: number;
 }
 
@@ -647,7 +647,7 @@ export declare class WorkerServer {
    * Listens on {@link WorkerServerOptions.host}, or on all interfaces, IPv4 and IPv6. Resolves when the port is bound. After a
    * failure, and after {@link WorkerServer.stop}, it can be called again.
    *
-   * The handlers see the async context of this call (an `AsyncLocalStorage` has the store that it has here), whoever subscribed them.
+   * The handlers see the async context of this call (an `AsyncLocalStorage` has the store that it has here), not that of their subscription.
    * Each event has a context of its own: what a handler puts into a store with `enterWith` is seen by the other handlers of that
    * event and by what follows from it, but by no other event, HTTP request or endpoint.
    *
@@ -781,7 +781,7 @@ export declare class WorkerServer {
   getConnectionInfo(workerId: string): ConnectionInfo | null;
 
   /**
-   * Leaves in peace: new requests are rejected with `SERVER_STOPPING`, workers are told and no new ones let in, and what is under
+   * Leaves in peace: new requests are rejected with `SERVER_STOPPING`, workers are notified and no new ones let in, and what is under
    * way goes on. Resolves when no request is, and no id is tracked, or when the time is up, with what remains. Call
    * {@link WorkerServer.stop} then. A second call joins the first, with a time of its own.
    *
@@ -896,7 +896,7 @@ export declare class WorkerPool {
    */
   add(worker: ConnectedWorker): void;
 
-  /** Removes a worker and gives the object that was added, or `undefined` if the id is unknown. */
+  /** Removes a worker and returns the object that was added, or `undefined` if the id is unknown. */
   remove(workerId: string): ConnectedWorker | undefined;
 
   /** The object that was added, or `undefined` if the id is unknown. */
@@ -908,10 +908,10 @@ export declare class WorkerPool {
   /** The workers, in order of addition. */
   values(): IterableIterator<ConnectedWorker>;
 
-  /** See {@link WorkerServer.getAvailableWorker}. Gives the object that was added. */
+  /** See {@link WorkerServer.getAvailableWorker}. Returns the object that was added. */
   getAvailableWorker(model: string, category?: string): ConnectedWorker | null;
 
-  /** See {@link WorkerServer.getAnyAvailableWorker}. Gives the object that was added. */
+  /** See {@link WorkerServer.getAnyAvailableWorker}. Returns the object that was added. */
   getAnyAvailableWorker(): ConnectedWorker | null;
 
   /** See {@link WorkerServer.getAvailableSlotCount}. */

@@ -21,7 +21,7 @@ server.onWorkerDisconnected((worker) => say({ event: 'disconnected', id: worker.
 server.onWorkerUpdated?.((worker, change) => say({ event: 'updated', change, worker }));
 server.onWorkerMessage('to the application', (worker, message) => say({ event: 'message', id: worker.id, message }));
 
-// request() and stream(), by the names that the tests give them.
+// request() and stream(), by the names that the tests call them.
 const aborts = new Map();
 const told = (name) => ({
   onStarted: (worker, attempt) => say({ event: 'request started', name, attempt }),

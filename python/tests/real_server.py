@@ -1,4 +1,4 @@
-"""The real server, the one in this repository, as a process that is told what to do."""
+"""The real server, the one in this repository, as a process that obeys commands."""
 
 from __future__ import annotations
 

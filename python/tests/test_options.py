@@ -1,4 +1,4 @@
-"""Wrong options are told at once, by name, without a secret."""
+"""Wrong options are errors at once, by name, without a secret."""
 
 from __future__ import annotations
 

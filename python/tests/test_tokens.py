@@ -1,4 +1,4 @@
-"""Tokens and capabilities that a function gives: when it is asked, and what follows a refusal."""
+"""Tokens and capabilities that a function returns: when it is asked, and what follows a refusal."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ pub struct Setup {
 #[allow(clippy::manual_async_fn, reason = "for its size")]
 pub fn run(admission: Admission, setup: Box<Setup>) -> impl Future<Output = ()> + Send {
     async move {
-        // Whatever happens in this task, a panic included, the end of the connection is told.
+        // Whatever happens in this task, a panic included, the application is notified of the connection's end.
         let mut guard = EndGuard::new(&admission);
         let Some(mut socket) = upgrade(&admission, setup).await else { return };
         match socket.run(&mut WorkerConsumer::new(&admission.shared, &admission.peer)).await {
@@ -73,7 +73,7 @@ async fn upgrade(Admission { shared, peer, .. }: &Admission, setup: Box<Setup>) 
     Some(WebSocket::new(stream, early, &peer.outbox, limits))
 }
 
-/// Gives a worker's messages to the session, and does what it says.
+/// Passes a worker's messages to the session, and does what it says.
 struct WorkerConsumer<'a> {
     shared: &'a Shared,
     peer: &'a Arc<Peer>,
@@ -138,7 +138,7 @@ impl<'a> WorkerConsumer<'a> {
             || (own > 0 && self.shared.events.unhandled() >= self.shared.config.limits.max_unhandled_bytes_total)
     }
 
-    /// Puts the messages that were read into the queue. Before anything else that is told of this peer, so that the order is
+    /// Puts the messages that were read into the queue. Before anything else about this peer, so that the order is
     /// kept.
     fn push_texts(&mut self) {
         self.count_read();
@@ -341,7 +341,7 @@ impl Consumer for WorkerConsumer<'_> {
                     self.deliver(text);
                 }
             }
-            // Whoever is being closed can't be told that it is registered, and what it says from now on is of a session that
+            // A connection that is being closed can't be acknowledged, and what it says from now on is of a session that
             // never begins.
             Action::Register(_) if !peer.is_open() => peer.dismiss(),
             Action::Register(registration) => {

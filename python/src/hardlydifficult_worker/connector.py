@@ -92,7 +92,7 @@ class Connector:
         await self._interruptible(asyncio.sleep(delay))
 
     async def _interruptible(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Await something that leaving gives up."""
+        """Await something that leaving cancels."""
         if self.leaving:
             coroutine.close()
             raise Left

@@ -41,9 +41,9 @@ class RequestContext:
         return max(0.0, self._deadline - time.monotonic())
 
     def progress(self, data: Any) -> None:
-        """Tell the caller how far the work is. Raises a TypeError or ValueError for what JSON can't hold.
+        """Report to the caller how far the work is. Raises a TypeError or ValueError for what JSON can't hold.
 
-        It is not kept: what is told while there is no connection is lost.
+        It is not kept: what is reported while there is no connection is lost.
         """
         self._send_progress(data)
 

@@ -8,7 +8,7 @@ class OptionError(TypeError, ValueError):
 
 
 class RequestError(Exception):
-    """Raised by a handler to end its request with an error that the caller can tell from others.
+    """Raised by a handler to end its request with an error that the caller can distinguish from others.
 
     `code` is for programs, `retryable` allows the server to try the request again (if its caller asked for more than
     one attempt), and `data` is any JSON value.

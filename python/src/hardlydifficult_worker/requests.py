@@ -132,7 +132,7 @@ class RequestTable:
             if not self._resumable:
                 self._drop(key, "DISCONNECTED")
             elif running.cancelled_by_server:
-                # The server has nobody left to tell.
+                # The server has no caller left for it.
                 running.over = True
                 self._replay.forget(key)
         if not self._resumable:
@@ -182,7 +182,7 @@ class RequestTable:
             self._abort(self._running[each], "SUPERSEDED")
         if self._sender is None or self._function is None:
             return
-        # A handler that was told to end and hasn't yet holds its slot, and its place in the table.
+        # A handler that was cancelled and hasn't ended yet holds its slot, and its place in the table.
         if len(self._running) + 1 > self.capacity or key in self._running:
             self._sender.enqueue(request_message("request_reject", key, reason="busy"))
             return

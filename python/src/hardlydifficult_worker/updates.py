@@ -12,7 +12,7 @@ from .source import Source
 
 
 class Updates:
-    """The answers that `update()` waits for, in the order in which the server gives them."""
+    """The answers that `update()` waits for, in the order in which the server sends them."""
 
     def __init__(self, capabilities: Source[dict[str, Any]], redact: Callable[[str], str]) -> None:
         self._capabilities = capabilities

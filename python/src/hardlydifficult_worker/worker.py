@@ -24,7 +24,7 @@ from .wire import encode
 Function = TypeVar("Function", bound=Callable[..., Any])
 State = Literal["idle", "connecting", "connected", "draining", "closed"]
 
-# How long a connection that was told to close may take: its closing handshake has a limit of its own.
+# How long a connection that is being closed may take: its closing handshake has a limit of its own.
 _CLOSE_SECONDS = 5.0
 
 
@@ -51,7 +51,7 @@ class Worker:
     proxy: True takes HTTPS_PROXY (for `wss:`) or HTTP_PROXY, then ALL_PROXY, and heeds NO_PROXY; False takes none; a
         string is the URL of an HTTP proxy. Only `http:` proxies are supported. A loopback address is never reached
         through one.
-    capabilities: what the server is told of this worker, or a function (async or not) that is asked at each connect.
+    capabilities: what the worker registers with, or a function (async or not) that is asked at each connect.
     models, concurrency: short for capabilities: model ids (or dicts with a `modelId`), and how many requests may run at
         the same time.
     reconnect_initial_delay, reconnect_max_delay: the wait after the n-th failure in a row is random, between 0 and the
@@ -224,7 +224,7 @@ class Worker:
         models: Models | None = None,
         concurrency: float | None = None,
     ) -> None:
-        """Tell the server of other capabilities, whole or by `models` and `concurrency`.
+        """Send the server other capabilities, whole or by `models` and `concurrency`.
 
         Without a connection they count from the next registration. They take the place of a function, too. Raises a
         ValueError with the server's words if it doesn't accept them: then the old ones stay.
