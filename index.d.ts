@@ -103,6 +103,8 @@ export interface WorkerInfo {
   readonly pendingRequestIds: ReadonlySet<string>;
   /** The number of active requests by category. A category stays listed at 0 once it has been used. */
   readonly categoryActiveRequests: ReadonlyMap<string, number>;
+  /** The `context` of {@link WorkerServerOptions.authenticate}; only there if that returned one. No log line and no page shows it. */
+  readonly auth?: unknown;
 }
 
 /** Whence a worker's connection came, and the request that opened it: an object of the caller's own. */
@@ -123,6 +125,30 @@ export interface ConnectionInfo {
   /** When the connection was opened. {@link WorkerInfo.connectedAt} is when its worker registered. */
   connectedAt: Date;
 }
+
+/** What is known of a worker that wants to register. Token and headers are secrets: keep them out of logs. */
+export interface WorkerCredentials {
+  /** The id under which it wants to register. */
+  workerId: string;
+  /** Its name; its id if it gave none. */
+  workerName: string;
+  /** What it says of itself, complete. */
+  capabilities: WorkerCapabilities;
+  /** The token of its registration or, if that has none, of `Authorization: Bearer` on the upgrade; only there if it gave one. */
+  authToken?: string;
+  /** Path and query of the request that opened the connection. */
+  url: string;
+  /** That request's header fields, as {@link ConnectionInfo.headers}. */
+  headers: Readonly<Record<string, string>>;
+  /** Its IP address, as {@link ConnectionInfo.remoteAddress}. */
+  remoteAddress: string;
+}
+
+/**
+ * Whether a worker may register: only `true`, or an object with `ok: true`, is a yes. The `context` of a yes stands in
+ * {@link WorkerInfo.auth}; the `reason` of a no is logged, and the worker is not told.
+ */
+export type AuthDecision = boolean | { ok: boolean; reason?: string | undefined; context?: unknown };
 
 /**
  * A worker in a {@link WorkerPool}: the caller's own object, whose fields are live both ways. What the pool changes can
@@ -276,7 +302,7 @@ export interface WorkerServerLimits {
    */
   maxUnregistered?: number | undefined;
   /**
-   * How long a decision about a registration may take, in milliseconds. Then the worker is closed with 4001.
+   * How long {@link WorkerServerOptions.authenticate} may take to decide, in milliseconds. Then the worker is closed with 4001.
    *
    * @defaultValue 10000
    */
@@ -496,9 +522,28 @@ export interface WorkerServerOptions {
    * what they send is dropped, with the warning `Message from unregistered connection`. If so, one that is silent for three times
    * `heartbeatTimeoutMs` after a handler took a message of it is closed with 4004.
    *
-   * @defaultValue true where no token is asked for, else false
+   * @defaultValue true where no token is asked for and nobody is judged, else false
    */
   acceptUnregistered?: boolean | undefined;
+  /**
+   * Judges each registration whose token ({@link WorkerServerOptions.authToken}, if there is one) and fields are right. The
+   * worker waits for the decision, for {@link WorkerServerLimits.authTimeoutMs} at most; what it sends meanwhile stays unread.
+   * Others don't wait, and who is decided later joins later. A no, a throw and a rejection look to the worker as a wrong token.
+   *
+   * @param signal Aborts when the connection closes, at the timeout, and at {@link WorkerServer.stop}. A decision after that
+   * counts for nothing.
+   */
+  authenticate?:
+    ((credentials: WorkerCredentials, signal: AbortSignal) => AuthDecision | Promise<AuthDecision>) | undefined;
+  /**
+   * What becomes of a registration under an id that another connection has: `'replace'` closes the other one with 4003,
+   * `'reject'` closes the new one with 4009 `Id in use`. A function decides by what it returns: only `true` replaces. It is
+   * called after {@link WorkerServerOptions.authenticate}, in the tick in which the worker would join. There is no conflict
+   * with a worker that is unhealthy or closing, nor with the session that the registration resumes.
+   *
+   * @defaultValue 'replace'
+   */
+  onConflict?: 'replace' | 'reject' | ((existing: WorkerInfo, credentials: WorkerCredentials) => boolean) | undefined;
   /**
    * The pages from which workers may connect: what the header field `Origin` may be, compared whole and in any case. Another
    * one is answered with 403. Upgrades without an `Origin` come from no browser and are let in. `'null'`, the origin of

@@ -9,6 +9,7 @@ use napi_derive::napi;
 
 use crate::options::count;
 use worker_server::connection::MAX_JOINED;
+use worker_server::door::Refusal;
 use worker_server::events::text_batch;
 use worker_server::outbox::buffered_amounts;
 use worker_server::outbox::submissions::{self, counter};
@@ -41,6 +42,8 @@ pub enum EventKind {
     Slots,
     /// What came before a barrier was handled; `a`: its number.
     Barrier,
+    /// It is the turn of a registration that the application has approved.
+    Approved,
 }
 
 /// Doubles before the first event of a batch: where the events end, where the rows behind them end, and how many extras there are.
@@ -146,6 +149,30 @@ impl MetricNoteKind {
         [Self::Sent, Self::FirstChunk, Self::Ended, Self::Stale, Self::LimitHit, Self::ClusterDropped]
             .into_iter()
             .nth(count(number))
+    }
+}
+
+// ---- Who may come in: see `crate::door` ----
+
+/// Why a worker is not let in: [`worker_server::door::Refusal`].
+#[napi(namespace = "abi")]
+#[derive(Debug)]
+pub enum RefusalKind {
+    /// It is not who it says.
+    NotAuthentic,
+    /// It was not judged in time.
+    Late,
+    /// Another connection has its id, and keeps it.
+    IdInUse,
+}
+
+impl From<RefusalKind> for Refusal {
+    fn from(kind: RefusalKind) -> Self {
+        match kind {
+            RefusalKind::NotAuthentic => Self::NotAuthentic,
+            RefusalKind::Late => Self::Late,
+            RefusalKind::IdInUse => Self::IdInUse,
+        }
     }
 }
 

@@ -278,6 +278,7 @@ impl Packer<'_> {
                 (EventKind::Message, peer.id, self.text(text), 0.0)
             }
             Event::Register { peer, text, .. } => (EventKind::Register, peer.id, self.text(text), 0.0),
+            Event::Approved { peer, .. } => (EventKind::Approved, peer.id, 0.0, 0.0),
             Event::Closed { peer, code, reason } => (EventKind::Closed, peer.id, f64::from(code), self.text(reason)),
             Event::Connection { socket, head, secured } => {
                 let head = self.extra(Extra::Bytes(head));

@@ -2,9 +2,11 @@
 
 use napi_derive::napi;
 
+use super::abi::RefusalKind;
 use super::options::whole;
 use super::server::NativeServer;
 use worker_server::connection_info::ConnectionInfo;
+use worker_server_core::auth::BearerToken;
 
 /// [`ConnectionInfo`], for `lib/server/connection-info.js`.
 #[napi(object, object_from_js = false)]
@@ -17,6 +19,8 @@ pub struct NativeConnectionInfo {
     pub url: String,
     /// [`ConnectionInfo::headers`]: a name and a value, and so on.
     pub headers: Vec<String>,
+    /// [`ConnectionInfo::bearer_token`], as text.
+    pub bearer_token: Option<String>,
     /// [`ConnectionInfo::encrypted`].
     pub encrypted: bool,
     /// [`ConnectionInfo::connected_at`], in milliseconds since 1970.
@@ -30,6 +34,7 @@ impl From<ConnectionInfo> for NativeConnectionInfo {
             remote_port: info.remote.port(),
             url: info.url(),
             headers: info.headers().into_iter().flat_map(|(name, value)| [name, value]).collect(),
+            bearer_token: info.bearer_token().map(BearerToken::into_text),
             encrypted: info.encrypted,
             connected_at: info.connected_at.unix_ms as f64,
         }
@@ -42,6 +47,24 @@ impl NativeServer {
     #[napi(catch_unwind)]
     pub fn set_auth_tokens(&self, auth_tokens: Option<Vec<String>>) {
         self.server.set_auth_tokens(auth_tokens);
+    }
+
+    /// See [`worker_server::Server::approve`].
+    #[napi(catch_unwind)]
+    pub fn approve(&self, peer: f64) -> bool {
+        self.server.approve(whole(peer))
+    }
+
+    /// See [`worker_server::Server::refuse`].
+    #[napi(catch_unwind)]
+    pub fn refuse(&self, peer: f64, kind: RefusalKind) -> bool {
+        self.server.refuse(whole(peer), kind.into())
+    }
+
+    /// See [`worker_server::Server::rival`]. Writes the row of the worker, if there is one.
+    #[napi(catch_unwind)]
+    pub fn rival(&self, peer: f64) -> bool {
+        self.row.found(self.informed().rival(whole(peer)))
     }
 
     /// See [`worker_server::Server::connection_info`].

@@ -4,6 +4,7 @@
 
 const net = require('net');
 const { once } = require('events');
+const WebSocket = require('ws');
 const { onCleanup } = require('../support/cleanup.js');
 const { request } = require('../support/http.js');
 const { Worker } = require('../../lib/worker');
@@ -280,4 +281,22 @@ describe('status and actions', () => {
 test('what is nobody’s is 404', async () => {
   const serve = await startServe('--insecure');
   for (const path of ['/', '/statusx', '/healthz/x']) expect((await get(serve, path)).status).toBe(404);
+});
+
+test('an address that has sent ten wrong tokens gets 429, and who has the right one as Bearer still gets in', async () => {
+  const serve = await startServe('--token', 'right');
+  const attempt = (token, headers = {}) => {
+    const ws = new WebSocket(serve.workers, { headers });
+    onCleanup(() => ws.terminate());
+    return new Promise((resolve) => {
+      ws.on('error', (error) => resolve(error.message));
+      ws.on('close', (code) => resolve(code));
+      ws.on('message', (text) => JSON.parse(text).success && resolve('in'));
+      const registration = { type: 'worker_registration', workerId: 'w', authToken: token, capabilities: CAPABILITIES };
+      ws.on('open', () => ws.send(JSON.stringify(registration)));
+    });
+  };
+  for (let i = 0; i < 10; i += 1) expect(await attempt('wrong')).toBe(4001);
+  expect(await attempt('right')).toMatch(/429/);
+  expect(await attempt('right', bearer('right'))).toBe('in');
 });

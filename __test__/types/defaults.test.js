@@ -35,7 +35,7 @@ const INTERFACES = [
   {
     file: 'index.d.ts',
     name: 'WorkerServerOptions',
-    values: { ...defaults.server, drainOnSignals: false },
+    values: { ...defaults.server, drainOnSignals: false, onConflict: 'replace' },
     inWords: ['acceptUnregistered', 'allowedOrigins', 'host', 'trustProxy', 'workerPath'],
   },
   { file: 'index.d.ts', name: 'ClusterOptions', values: CLUSTER_DEFAULTS, inWords: ['nodeId'] },

@@ -2,22 +2,39 @@
 
 import { WorkerServer } from '@hardlydifficult/worker-server';
 import type {
+  AuthDecision,
   ConnectionInfo,
   TlsCertificate,
   TlsOptions,
+  WorkerCredentials,
+  WorkerInfo,
   WorkerServerLimits,
   WorkerServerOptions,
 } from '@hardlydifficult/worker-server';
 
+async function judge(credentials: WorkerCredentials, signal: AbortSignal): Promise<AuthDecision> {
+  const { workerId, workerName, capabilities, authToken, url, headers, remoteAddress } = credentials;
+  const token: string | undefined = authToken ?? headers['x-token'];
+  await fetch(`https://auth.example/${workerId}`, { signal });
+  if (token === undefined) return false;
+  if (remoteAddress === '') return { ok: false, reason: 'no address' };
+  return { ok: true, context: { workerName, url, models: capabilities.models.length } };
+}
+const decisions: AuthDecision[] = [true, false, { ok: true }, { ok: false, reason: undefined }];
+
 const limits: WorkerServerLimits = { authTimeoutMs: 5_000, maxAuthFailures: 10 };
 const door: WorkerServerOptions = {
   port: 0,
+  authenticate: judge,
+  onConflict: (existing: WorkerInfo, { remoteAddress }) => existing.auth === remoteAddress,
   allowedOrigins: ['https://app.example', 'null'],
   workerPath: ['/ws', '/workers'],
   trustProxy: ['127.0.0.1', '10.0.0.0/8'],
   limits,
 };
 const server = new WorkerServer({ ...door, workerPath: '/ws' });
+new WorkerServer({ port: 0, authenticate: () => true, onConflict: 'reject' });
+new WorkerServer({ port: 0, authenticate: () => decisions[0] ?? false, onConflict: 'replace' });
 
 server.setAuthToken('token');
 server.setAuthToken(['new', 'old'] as const);

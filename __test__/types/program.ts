@@ -89,6 +89,7 @@ holds<
       readonly completedRequests: number;
       readonly pendingRequestIds: ReadonlySet<string>;
       readonly categoryActiveRequests: ReadonlyMap<string, number>;
+      readonly auth?: unknown;
     }
   >
 >();

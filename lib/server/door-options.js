@@ -1,17 +1,26 @@
 'use strict';
 
 const native = require('../native/addon.js');
-const { wrongType } = require('../workers/handlers.js');
+const { typeName, wrongType } = require('../workers/handlers.js');
 
-const DOOR_OPTION_NAMES = ['allowedOrigins', 'workerPath', 'trustProxy'];
+const DOOR_OPTION_NAMES = ['authenticate', 'onConflict', 'allowedOrigins', 'workerPath', 'trustProxy'];
 
 /**
  * Checks the options that say who may come in, beside the tokens.
  *
  * @throws {TypeError} that names the option, what it must be and what it was
  */
-function readDoorOptions({ allowedOrigins, workerPath, trustProxy }) {
+function readDoorOptions({ authenticate, onConflict = 'replace', allowedOrigins, workerPath, trustProxy }) {
+  // Not what came instead: it may be a token.
+  if (authenticate !== undefined && typeof authenticate !== 'function') {
+    throw new TypeError(`authenticate must be a function, got ${typeName(authenticate)}`);
+  }
+  if (onConflict !== 'replace' && onConflict !== 'reject' && typeof onConflict !== 'function') {
+    throw wrongType('onConflict', "'replace', 'reject' or a function", onConflict);
+  }
   return {
+    authenticate,
+    onConflict,
     allowedOrigins: allowedOrigins === undefined ? undefined : readTexts(allowedOrigins, 'allowedOrigins'),
     workerPath: workerPath === undefined ? undefined : readPaths(workerPath),
     trustProxy: trustProxy === undefined ? undefined : readNetworks(trustProxy),

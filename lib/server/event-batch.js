@@ -14,6 +14,7 @@ const {
   Stopped: STOPPED,
   Slots: SLOTS,
   Barrier: BARRIER,
+  Approved: APPROVED,
 } = EventKind;
 
 const NO_MESSAGES = [];
@@ -112,4 +113,5 @@ module.exports = {
   STOPPED,
   SLOTS,
   BARRIER,
+  APPROVED,
 };

@@ -1,5 +1,6 @@
 'use strict';
 
+const { Door } = require('./door.js');
 const { Drain, RETRY_AFTER_S } = require('./drain.js');
 const {
   TEXTS,
@@ -12,6 +13,7 @@ const {
   STOPPED,
   SLOTS,
   BARRIER,
+  APPROVED,
 } = require('./event-batch.js');
 const { EventLoop } = require('./event-loop.js');
 const { Submissions } = require('./submissions.js');
@@ -125,6 +127,7 @@ class RunningServer {
           ...settings,
           exactModels: settings.modelMatch === 'exact',
           requestTypes: settings.requestTypes !== undefined,
+          authenticates: settings.authenticate !== undefined,
           relayPort: this.#relay?.port,
           sharesMemory: MEMORY_IS_SHARED,
         },
@@ -162,6 +165,7 @@ class RunningServer {
     });
     this.#registry = new WorkerRegistry({
       server: this,
+      door: new Door({ native: this.#native, options, limitedLogger: this.#limitedLogger }),
       native: this.#native,
       readRow: this.#readRow,
       submissions: this.#submissions,
@@ -440,6 +444,9 @@ class RunningServer {
         break;
       case SLOTS:
         if (!this.stopping) this.giveSlots();
+        break;
+      case APPROVED:
+        if (!this.stopping) this.#registry.onApproved(peer);
         break;
       case BARRIER:
         if (!this.stopping) this.#events.onBarrier(a);

@@ -2,7 +2,7 @@
 
 const { beginRequest, endRequest } = require('../workers/request-counts.js');
 const { BUFFERED_AMOUNT_PAGE_SLOTS, RowField } = require('../native/abi.js');
-const { STATUSES, toWorkerInfo } = require('../workers/worker-info.js');
+const { AUTH, STATUSES, toWorkerInfo } = require('../workers/worker-info.js');
 const { RESUME } = require('../requests/wire.js');
 
 const {
@@ -32,8 +32,12 @@ class WorkerRecord {
   /** The requests of `request()` that it has. Made when there is one. */
   #requests = NONE;
 
-  /** `row` is the worker's first state, `features` those that it shares with this server. */
-  constructor(peer, { workerId, workerName, sessionId, bufferedAmountIndex }, capabilities, features, row) {
+  /**
+   * @param features those that it shares with this server
+   * @param row the worker's first state
+   * @param auth what the application has said of it when it let it in, if anything
+   */
+  constructor(peer, { workerId, workerName, sessionId, bufferedAmountIndex }, capabilities, features, row, auth) {
     /** Its connection, until it leaves. */
     this.peer = peer;
     this.formerPeer = null;
@@ -52,6 +56,7 @@ class WorkerRecord {
     this.capabilities = capabilities;
     this.#max = capabilities.maxConcurrentRequests;
     this.sessionId = sessionId;
+    this[AUTH] = auth;
     /** It speaks of requests, and may come back and go on with them. */
     this.speaksRequests = features.length > 0;
     this.canResume = features.includes(RESUME);

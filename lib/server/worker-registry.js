@@ -14,6 +14,7 @@ const { parse: parseJson } = JSON;
 /** The workers of a running server: how they come into it, and how they leave. */
 class WorkerRegistry {
   #server;
+  #door;
   #native;
   #readRow;
   #submissions;
@@ -39,6 +40,7 @@ class WorkerRegistry {
    */
   constructor({
     server,
+    door,
     native,
     readRow,
     submissions,
@@ -50,6 +52,7 @@ class WorkerRegistry {
     metrics,
   }) {
     this.#server = server;
+    this.#door = door;
     this.#native = native;
     this.#readRow = readRow;
     this.#submissions = submissions;
@@ -98,6 +101,7 @@ class WorkerRegistry {
 
   /** The server stops: all workers are gone. */
   clear() {
+    this.#door.clear();
     this.#workers.clear();
     this.#byId.clear();
     this.#byPeer.clear();
@@ -138,9 +142,23 @@ class WorkerRegistry {
 
   // ---- Coming and leaving ----
 
-  /** A registration is to be settled: whom it displaces leaves, then the worker is there. */
+  /** Token and fields of a registration are right: it is settled, at once or when the application has approved it. */
   onRegister(peer, text) {
-    const { workerId, capabilities, features: named, resume } = parseJson(text);
+    const message = parseJson(text);
+    if (this.#door.judges) this.#door.judge(peer, message);
+    else this.#settle(peer, message);
+  }
+
+  /** It is the turn of a registration that the application has approved. */
+  onApproved(peer) {
+    const approved = this.#door.take(peer);
+    if (approved !== undefined) this.#settle(peer, approved.message, approved);
+  }
+
+  /** Whom a registration displaces leaves, then the worker is there, unless it has to give way. */
+  #settle(peer, message, { credentials, auth } = {}) {
+    if (this.#door.givesWay(peer, message, () => this.#rivalOf(peer), credentials)) return;
+    const { workerId, capabilities, features: named, resume } = message;
     // What was sent to the worker's old session comes before the answer to the new one.
     this.#submissions.cross();
     for (const record of this.#displace(peer)) {
@@ -154,7 +172,7 @@ class WorkerRegistry {
     const registered = this.#server.stopping ? null : this.#native.register(peer, features.length > 0, plan.members);
     if (registered === null) return;
     this.#metrics.forgetLabels();
-    const record = new WorkerRecord(peer, registered, capabilities, features, this.#readRow());
+    const record = new WorkerRecord(peer, registered, capabilities, features, this.#readRow(), auth);
     this.#workers.set(record.key, record);
     this.#byId.set(record.id, record);
     this.#byPeer.set(peer, record);
@@ -173,6 +191,11 @@ class WorkerRegistry {
     if (this.#server.stopping) return;
     this.#server.tellDraining(record);
     this.#handlers.connected(() => record.toInfo());
+  }
+
+  /** The worker that a registration would displace from another connection, if it can be reached. */
+  #rivalOf(peer) {
+    return this.#native.rival(peer) ? this.readRecord() : undefined;
   }
 
   /** What the ack of a registration says beyond that of 1.0.12, and which requests go on. */
@@ -199,6 +222,7 @@ class WorkerRegistry {
 
   /** A connection is gone, and its worker with it. */
   onClosed(peer, code, reason) {
+    this.#door.onClosed(peer);
     this.#kept.delete(peer);
     this.#speakers.delete(peer);
     const record = this.#byPeer.get(peer);

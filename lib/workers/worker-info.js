@@ -7,9 +7,12 @@ const WorkerStatus = Object.freeze(
   Object.fromEntries(STATUSES.map((status) => [`${status[0].toUpperCase()}${status.slice(1)}`, status])),
 );
 
+/** On a worker of the server: what the application has said of it when it let it in. No worker that a caller makes has it. */
+const AUTH = Symbol('auth');
+
 /** The public view of a worker record: a plain object without its socket, sharing the record's collections. */
 function toWorkerInfo(worker) {
-  return {
+  const info = {
     id: worker.id,
     name: worker.name,
     status: worker.status,
@@ -22,6 +25,8 @@ function toWorkerInfo(worker) {
     pendingRequestIds: worker.pendingRequests,
     categoryActiveRequests: worker.categoryActiveRequests,
   };
+  if (worker[AUTH] !== undefined) info.auth = worker[AUTH];
+  return info;
 }
 
 /** What handlers get as the worker of a message that came from a socket which is not registered. */
@@ -41,4 +46,4 @@ function unknownWorkerInfo() {
   };
 }
 
-module.exports = { STATUSES, WorkerStatus, toWorkerInfo, unknownWorkerInfo };
+module.exports = { AUTH, STATUSES, WorkerStatus, toWorkerInfo, unknownWorkerInfo };

@@ -33,6 +33,8 @@ pub const FEATURES: &str = r#","features":["request"]"#;
 /// What the application's thread was told, in order. `worker` is the id of the worker that it came from, if any.
 #[derive(Debug)]
 pub enum Seen {
+    /// A registration waits to be judged; the test calls [`Server::approve`] or [`Server::refuse`].
+    Asked { peer: PeerId },
     /// A worker was registered; `count` is how many there were when this was told.
     Connected { id: String, session: String, count: usize },
     /// A worker was displaced by a registration; `count` is how many were left.
@@ -86,9 +88,10 @@ impl App {
             // The application may be gone already.
             waker.send(Signal::Wake).ok();
         };
+        let judges = config.door.authenticates;
         let server = Arc::new(Server::start(config, wake).expect("the server starts"));
         let (tell, seen) = tokio_mpsc::unbounded_channel();
-        let application = Application { server: Arc::clone(&server), tell, workers: HashMap::new() };
+        let application = Application { server: Arc::clone(&server), tell, workers: HashMap::new(), judges };
         let thread = thread::spawn(move || application.run(&inbox));
         Self { server, seen, signals, thread: Some(thread) }
     }
@@ -206,6 +209,8 @@ struct Application {
     server: Arc<Server>,
     tell: tokio_mpsc::UnboundedSender<Seen>,
     workers: HashMap<PeerId, (WorkerKey, String)>,
+    /// Registrations wait until the test has judged them.
+    judges: bool,
 }
 
 impl Application {
@@ -237,7 +242,9 @@ impl Application {
 
     fn handle(&mut self, event: Event) {
         let seen = match event {
+            Event::Register { peer, .. } if self.judges => Seen::Asked { peer: peer.id },
             Event::Register { peer, text, .. } => return self.register(&peer, &text),
+            Event::Approved { peer, .. } => return self.register(&peer, ""),
             Event::Message { peer, text } => {
                 if text.as_str() != UNTAKEN && !self.workers.contains_key(&peer.id) {
                     self.server.keep_unregistered(peer.id);

@@ -35,6 +35,8 @@ impl Closing {
     pub const PING_TIMEOUT: Self = Self { code: 4003, reason: "Ping timeout" };
     /// The peer did not register in time.
     pub const REGISTRATION_TIMEOUT: Self = Self { code: 4004, reason: "Registration timeout" };
+    /// Another worker has the id, and keeps it.
+    pub const ID_IN_USE: Self = Self { code: 4009, reason: "Id in use" };
     /// Data waited for the peer, and it took none.
     pub const SLOW_CONSUMER: Self = Self { code: 4008, reason: "Slow consumer" };
 }

@@ -135,6 +135,8 @@ impl<'a> WorkerConsumer<'a> {
         // A peer that has nothing waiting may go on even when the others have filled the server's share, so that
         // heartbeats pass.
         own >= own_limit
+            || (self.peer.worker().is_none()
+                && self.shared.door.held() >= self.shared.config.limits.max_unhandled_bytes_total)
             || (own > 0 && self.shared.events.unhandled() >= self.shared.config.limits.max_unhandled_bytes_total)
     }
 
@@ -216,7 +218,7 @@ impl<'a> WorkerConsumer<'a> {
     /// When a peer that is no worker is judged: it must register in time, or, if a handler took one of its messages, not be
     /// silent for too long.
     fn stranger_deadline(&self) -> Option<Instant> {
-        if self.peer.worker().is_some() || !self.peer.is_open() {
+        if self.peer.worker().is_some() || !self.peer.is_open() || self.looks_ahead() {
             return None;
         }
         let (since, limit) = if self.may_stay() {
@@ -227,6 +229,12 @@ impl<'a> WorkerConsumer<'a> {
         };
         let judged_at = since.max(self.shared.awake_since()).checked_add(limit)?;
         Some(self.judged_from.map_or(judged_at, |from| from.max(judged_at)))
+    }
+
+    /// When it is looked again whether there is room for a registration, of which nobody tells.
+    fn room_deadline(&self) -> Option<Instant> {
+        let waits = self.shared.config.door.authenticates && self.peer.is_paused() && self.peer.worker().is_none();
+        waits.then(|| Instant::now() + RECHECK)
     }
 
     /// Closes a peer that is no worker, and had its time.
@@ -319,6 +327,11 @@ impl Consumer for WorkerConsumer<'_> {
         true
     }
 
+    /// While the application judges its registration, which may take long.
+    fn looks_ahead(&self) -> bool {
+        self.shared.config.door.authenticates && self.peer.is_registering()
+    }
+
     fn on_text(&mut self, text: Utf8Bytes) {
         let peer = self.peer;
         self.read = (self.read.0 + 1, self.read.1 + text.len());
@@ -346,8 +359,10 @@ impl Consumer for WorkerConsumer<'_> {
             Action::Register(_) if !peer.is_open() => peer.dismiss(),
             Action::Register(registration) => {
                 self.push_texts();
-                let replaces = self.shared.peer_of(&registration.worker_id);
-                peer.propose(registration);
+                let judged = self.shared.config.door.authenticates;
+                // One that the application judges comes behind what it displaces when that is done.
+                let replaces = if judged { None } else { self.shared.peer_of(&registration.worker_id) };
+                peer.propose(registration, judged.then(|| self.shared.door.hold(text.len())));
                 self.shared.events.push(Event::Register { peer: Arc::clone(peer), text, replaces });
                 if !peer.is_open() {
                     // The server may have stopped just now, and nobody will settle it.
@@ -412,7 +427,7 @@ impl Consumer for WorkerConsumer<'_> {
     fn deadline(&self) -> Option<Instant> {
         // A worker need not keep a timer for what is asked of strangers.
         let next_ping = self.ping.as_ref().map(|ping| ping.next);
-        [self.stranger_deadline(), next_ping, self.answer_deadline()].into_iter().flatten().min()
+        [self.stranger_deadline(), next_ping, self.answer_deadline(), self.room_deadline()].into_iter().flatten().min()
     }
 
     fn on_deadline(&mut self) {

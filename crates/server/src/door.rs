@@ -2,21 +2,25 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use serde_json::json;
 
 use crate::accept::request_head::response;
 use crate::connection_info::ConnectionInfo;
-use crate::peer::Peer;
+use crate::events::Event;
+use crate::peer::{Peer, PeerId};
 use crate::server::Server;
 use crate::shared::Shared;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::door::failures::Failures;
 use worker_server_core::log::Line;
 use worker_server_core::metrics::LimitName;
+use worker_server_core::protocol::{Closing, registration_refusal};
+use worker_server_core::rules::Status;
 use worker_server_core::session::is_authentic;
+use worker_server_core::worker::Snapshot;
 
 /// What changes, while a server runs, in who may come in.
 #[derive(Debug)]
@@ -26,6 +30,42 @@ pub struct Door {
     accepts_unregistered: AtomicBool,
     /// Who has failed too often, if that is limited.
     failures: Option<Mutex<Failures>>,
+    /// Bytes of the registrations that the application is judging.
+    held: Arc<AtomicUsize>,
+}
+
+/// Bytes that are held until it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    held: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Why the application does not let a worker in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not who it says.
+    NotAuthentic,
+    /// The application took too long.
+    Late,
+    /// Another connection has its id, and keeps it.
+    IdInUse,
+}
+
+impl Refusal {
+    /// What the worker is told, and how it is closed.
+    fn words(self) -> (&'static str, Closing) {
+        match self {
+            Self::NotAuthentic | Self::Late => ("Invalid authentication token", Closing::AUTHENTICATION_FAILED),
+            Self::IdInUse => ("Id in use", Closing::ID_IN_USE),
+        }
+    }
 }
 
 impl Door {
@@ -35,6 +75,7 @@ impl Door {
         Self {
             accepts_unregistered: AtomicBool::new(config.accepts_unregistered(auth_tokens.as_deref())),
             auth_tokens: RwLock::new(auth_tokens.map(Into::into)),
+            held: Arc::default(),
             failures: config.limits.max_auth_failures.map(|max| Mutex::new(Failures::new(max))),
         }
     }
@@ -52,6 +93,17 @@ impl Door {
     /// Whether messages of peers that have not registered reach the application.
     pub fn accepts_unregistered(&self) -> bool {
         self.accepts_unregistered.load(Ordering::Relaxed)
+    }
+
+    /// Holds the bytes of a registration that the application is to judge.
+    pub fn hold(&self, bytes: usize) -> Hold {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        Hold { held: Arc::clone(&self.held), bytes }
+    }
+
+    /// How many bytes are held.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
     }
 
     /// Whether a connection has come with a right token in its upgrade.
@@ -104,6 +156,41 @@ impl Shared {
 }
 
 impl Server {
+    /// The application lets a peer in that it has judged. [`Event::Approved`] tells when it is the turn of its registration: behind all that
+    /// the connection has sent which it displaces. False if it is not waited for any more.
+    pub fn approve(&self, id: PeerId) -> bool {
+        let Some(peer) = self.shared.peer(id) else { return false };
+        let Some(worker_id) = peer.proposed_id() else { return false };
+        let replaces = self.shared.peer_of(&worker_id).filter(|&other| other != id);
+        self.shared.events.push(Event::Approved { peer, replaces });
+        true
+    }
+
+    /// The application does not let a peer in whose registration waits. False if it is not waited for any more.
+    pub fn refuse(&self, id: PeerId, refusal: Refusal) -> bool {
+        let Some(peer) = self.shared.peer(id).filter(|peer| peer.is_open() && peer.withdraw()) else { return false };
+        if refusal == Refusal::NotAuthentic {
+            self.shared.note_auth_failure(&peer);
+        }
+        let (error, closing) = refusal.words();
+        peer.outbox.send(registration_refusal(error).into());
+        self.shared.close(&peer, closing);
+        true
+    }
+
+    /// The worker that a registration which waits would displace from another connection, if that worker can be reached: neither is its
+    /// connection closing, nor is it unhealthy.
+    pub fn rival(&self, id: PeerId) -> Option<Snapshot> {
+        let peer = self.shared.peer(id).filter(|peer| peer.is_open())?;
+        let worker_id = peer.proposed_id()?;
+        let pool = self.shared.pool();
+        let key = pool.key_of(&worker_id)?;
+        let rival = pool.get(key)?;
+        let is_rival =
+            rival.peer.id != id && rival.peer.is_open() && !rival.closed && rival.status != Status::Unhealthy;
+        is_rival.then(|| Snapshot::of(key, rival))
+    }
+
     /// From now on a worker must give one of these tokens; with `None` it needs none. Workers that are there stay.
     pub fn set_auth_tokens(&self, auth_tokens: Option<Vec<String>>) {
         let Shared { config, door, .. } = &*self.shared;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use crate::connection_info::ConnectionInfo;
+use crate::door::Hold;
 use crate::outbox::Outbox;
 use worker_server_core::registration::Registration;
 use worker_server_core::worker::WorkerKey;
@@ -17,8 +18,8 @@ pub type PeerId = u64;
 enum Proposal {
     #[default]
     None,
-    /// It waits.
-    Made(Box<Registration>),
+    /// It waits, and what is held for it while the application judges it.
+    Made { registration: Box<Registration>, _hold: Option<Hold> },
     /// It is being settled, whatever becomes of the connection meanwhile.
     Settling(Box<Registration>),
 }
@@ -132,9 +133,9 @@ impl Peer {
         self.stranger.swap(false, Ordering::Relaxed)
     }
 
-    /// Leaves a registration to be settled.
-    pub fn propose(&self, registration: Registration) {
-        *self.proposal.lock() = Proposal::Made(Box::new(registration));
+    /// Leaves a registration to be settled. `hold` lasts until that begins, or until the registration is withdrawn.
+    pub fn propose(&self, registration: Registration, hold: Option<Hold>) {
+        *self.proposal.lock() = Proposal::Made { registration: Box::new(registration), _hold: hold };
         self.registering.store(true, Ordering::SeqCst);
     }
 
@@ -146,7 +147,7 @@ impl Peer {
             return None;
         }
         let mut proposal = self.proposal.lock();
-        let Proposal::Made(registration) = std::mem::take(&mut *proposal) else { return None };
+        let Proposal::Made { registration, .. } = std::mem::take(&mut *proposal) else { return None };
         let settling = (*registration).clone();
         *proposal = Proposal::Settling(registration);
         Some(settling)
@@ -156,19 +157,27 @@ impl Peer {
     pub fn settling(&self) -> Option<Registration> {
         match &*self.proposal.lock() {
             Proposal::Settling(registration) => Some((**registration).clone()),
-            Proposal::None | Proposal::Made(_) => None,
+            Proposal::None | Proposal::Made { .. } => None,
         }
     }
 
-    /// The connection is closing: a registration that waits will not be settled.
-    pub fn withdraw(&self) {
-        let mut proposal = self.proposal.lock();
-        if let Proposal::Made(_) = &*proposal {
-            *proposal = Proposal::None;
-            drop(proposal);
-            self.dismiss();
-            self.settle();
+    /// The id under which a registration that waits would have it known.
+    pub fn proposed_id(&self) -> Option<String> {
+        match &*self.proposal.lock() {
+            Proposal::Made { registration, .. } => Some(registration.worker_id.clone()),
+            Proposal::None | Proposal::Settling(_) => None,
         }
+    }
+
+    /// A registration that waits will not be settled: the connection is closing, or about to be closed. False if none waits.
+    pub fn withdraw(&self) -> bool {
+        let mut proposal = self.proposal.lock();
+        let Proposal::Made { .. } = &*proposal else { return false };
+        *proposal = Proposal::None;
+        drop(proposal);
+        self.dismiss();
+        self.settle();
+        true
     }
 
     /// Whether a registration waits to be settled.

@@ -12,6 +12,9 @@ const { adminGuard, guardHandler, isLoopback } = require('./admin-guard.js');
 const { healthHandler } = require('./health.js');
 const { metricsHandler } = require('./metrics.js');
 
+/** Wrong tokens that an address may send in a minute. Its port may be reached by anybody. */
+const MAX_AUTH_FAILURES = 10;
+
 /**
  * @param {object} options
  * @param {number} options.port
@@ -27,7 +30,8 @@ async function startServer({ port, host, tokens, apiKeys, adminKey, hasHome = fa
   let hasStarted = false;
   // What keeps it from starting is said once, as the command's failure.
   const logger = loggerToStderr(() => hasStarted);
-  const server = new WorkerServer({ port, host, authToken: tokens, drainOnSignals: true, logger, ...more });
+  const limits = { maxAuthFailures: MAX_AUTH_FAILURES };
+  const server = new WorkerServer({ port, host, authToken: tokens, drainOnSignals: true, logger, limits, ...more });
   const isOpen = host === undefined || !isLoopback(host);
   if (hasHome) server.addHttpHandler(home);
   server.addHttpHandler(healthHandler(server));

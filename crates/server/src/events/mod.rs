@@ -52,6 +52,13 @@ pub enum Event {
         /// The connection whose worker it displaces: what that one has sent is delivered before.
         replaces: Option<PeerId>,
     },
+    /// The application has judged a registration and wants it, and it is its turn: its [`Peer::proposal`] waits to be settled.
+    Approved {
+        /// Whose.
+        peer: Arc<Peer>,
+        /// As of [`Event::Register`].
+        replaces: Option<PeerId>,
+    },
     /// A message for the application's handlers.
     Message {
         /// Who sent it.
@@ -113,6 +120,7 @@ impl Entry for Event {
     fn lane(&self) -> u64 {
         match self {
             Self::Register { peer, .. }
+            | Self::Approved { peer, .. }
             | Self::Message { peer, .. }
             | Self::TextBatch { peer, .. }
             | Self::Closed { peer, .. }
@@ -123,7 +131,7 @@ impl Entry for Event {
     }
 
     fn after(&self) -> Option<u64> {
-        if let Self::Register { replaces, .. } = self { *replaces } else { None }
+        if let Self::Register { replaces, .. } | Self::Approved { replaces, .. } = self { *replaces } else { None }
     }
 
     fn charge(&self) -> Option<PeerCharge> {
@@ -157,6 +165,7 @@ impl Entry for Event {
         match self {
             Self::Closed { peer, .. } => peer.end(),
             Self::Register { peer, .. }
+            | Self::Approved { peer, .. }
             | Self::Message { peer, .. }
             | Self::TextBatch { peer, .. }
             | Self::Log { peer: Some(peer), .. } => !peer.has_ended(),

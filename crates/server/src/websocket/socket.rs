@@ -9,14 +9,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::io::ReadBuf;
 use tokio::sync::futures::Notified;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::decoder::{Decoder, Violation};
+pub use super::consumer::Consumer;
+use super::inbound::Inbound;
 use crate::accept::linger::discard;
 use crate::outbox::{Outbox, Outgoing};
 use crate::stream::{ReadHalf, Stream};
@@ -31,54 +31,6 @@ const LAST_READS: u32 = 128;
 
 thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_BYTES].into());
-}
-
-/// Whoever a connection's messages are for. Its methods are called by the connection's task and must not wait.
-pub trait Consumer {
-    /// Whether it can take one more message. If not it is asked again when the outbox is alerted.
-    fn is_ready(&mut self) -> bool {
-        true
-    }
-
-    /// A text message.
-    fn on_text(&mut self, text: Utf8Bytes);
-
-    /// A binary message.
-    fn on_binary(&mut self, data: Bytes);
-
-    /// An answer to a ping.
-    fn on_pong(&mut self) {}
-
-    /// All that was read at once has been given.
-    fn on_pause(&mut self) {}
-
-    /// The outbox has room again, for which somebody waits: see [`Outbox::await_room`].
-    fn on_room(&mut self) {}
-
-    /// Nothing that is sent will reach the peer any more: it has sent its close frame, or the socket failed.
-    fn on_unwritable(&mut self) {}
-
-    /// The peer has taken nothing of what waits for it for as long as the stall timeout.
-    fn on_stall(&mut self) {}
-
-    /// The peer broke the protocol or a limit. The connection will be closed.
-    fn on_violation(&mut self, _violation: &Violation) {}
-
-    /// When [`Consumer::on_deadline`] is to be called next, if ever.
-    fn deadline(&self) -> Option<Instant> {
-        None
-    }
-
-    /// Its deadline has come.
-    fn on_deadline(&mut self) {}
-
-    /// Since when time counts against the peer: before, this process may not have run. It may be looked up.
-    fn awake_since(&self) -> Option<Instant> {
-        None
-    }
-
-    /// Something is about to be judged by time: [`Consumer::awake_since`] must be true now.
-    fn observe_time(&mut self) {}
 }
 
 /// What a connection may do.
@@ -116,7 +68,7 @@ impl<'a> WebSocket<'a> {
         let (reader, writer) = stream.into().into_split();
         outbox.open(writer);
         let held = (!early.is_empty()).then_some(early);
-        let inbound = Inbound { decoder: Decoder::new(limits.max_message_bytes), held, closed: None };
+        let inbound = Inbound::new(limits.max_message_bytes, held);
         Self { reader, inbound, outbox, limits, timer: Timer::default() }
     }
 
@@ -156,7 +108,7 @@ impl<'a> WebSocket<'a> {
         last_reads: &mut Option<u32>,
     ) -> Result<(bool, Option<Instant>), End> {
         let outbox = self.outbox;
-        if self.inbound.held.is_some() && consumer.is_ready() {
+        if self.inbound.keeps_something() && consumer.is_ready() {
             let held = self.inbound.held.take().unwrap_or_default();
             if let Some(closing) = self.inbound.feed(&held, outbox, consumer) {
                 return Err(End::Broken(closing));
@@ -207,6 +159,9 @@ impl<'a> WebSocket<'a> {
             return Poll::Ready(Turn::Deadline);
         }
         if self.inbound.closed.is_some() || self.inbound.held.is_some() {
+            return Poll::Pending;
+        }
+        if consumer.looks_ahead() && !self.inbound.has_room_ahead() {
             return Poll::Pending;
         }
         match poll_read(&mut self.reader, &mut self.inbound, self.outbox, consumer, cx) {
@@ -274,51 +229,6 @@ fn close_deadline(outgoing: &Outgoing, awake_since: Option<Instant>) -> Option<I
     Some(awake_since.map_or(closed_at, |awake_since| closed_at.max(awake_since)) + CLOSE_TIMEOUT)
 }
 
-/// What has come, on its way to the consumer.
-struct Inbound {
-    decoder: Decoder,
-    /// What was read and could not be given yet, the consumer not being ready.
-    held: Option<Vec<u8>>,
-    /// The peer's close frame.
-    closed: Option<(u16, Utf8Bytes)>,
-}
-
-impl Inbound {
-    /// Takes bytes of the peer, and gives the messages in them until the consumer is not ready for more.
-    fn feed(&mut self, mut input: &[u8], outbox: &Outbox, consumer: &mut impl Consumer) -> Option<Closing> {
-        let mut answer = Vec::new();
-        let violation = loop {
-            if !consumer.is_ready() {
-                self.held = Some(input.to_vec());
-                break None;
-            }
-            match self.decoder.next(&mut input, &mut answer) {
-                Ok(Some(Message::Text(text))) => consumer.on_text(text),
-                Ok(Some(Message::Binary(data))) => consumer.on_binary(data),
-                Ok(Some(Message::Ping(_))) => outbox.send_control(&std::mem::take(&mut answer)),
-                Ok(Some(Message::Pong(_))) => consumer.on_pong(),
-                Ok(Some(Message::Close(frame))) => {
-                    consumer.on_unwritable();
-                    outbox.answer_close(&answer);
-                    self.closed = Some(match frame {
-                        Some(frame) => (frame.code.into(), frame.reason),
-                        None => (1005, Utf8Bytes::default()),
-                    });
-                    break None;
-                }
-                Ok(Some(Message::Frame(_))) => {}
-                Ok(None) => break None,
-                Err(violation) => break Some(violation),
-            }
-        };
-        consumer.on_pause();
-        violation.map(|violation| {
-            consumer.on_violation(&violation);
-            violation.closing
-        })
-    }
-}
-
 /// What a connection's task has to do next.
 enum Turn {
     /// See how things stand with the outbox.
@@ -354,11 +264,16 @@ fn poll_read(
         Poll::Ready(match ready!(reader.poll_read(cx, &mut buffer)) {
             Ok(_) if buffer.filled().is_empty() => Read::End,
             Err(_) => Read::End,
-            Ok(is_much) => match inbound.feed(buffer.filled(), outbox, consumer) {
-                Some(closing) => Read::Broken(closing),
-                None if is_much => Read::Much,
-                None => Read::Some,
-            },
+            Ok(is_much) => {
+                if consumer.looks_ahead() {
+                    inbound.count_ahead(buffer.filled().len());
+                }
+                match inbound.feed(buffer.filled(), outbox, consumer) {
+                    Some(closing) => Read::Broken(closing),
+                    None if is_much => Read::Much,
+                    None => Read::Some,
+                }
+            }
         })
     })
 }

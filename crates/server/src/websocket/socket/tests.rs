@@ -2,6 +2,7 @@
 
 use std::net::Shutdown;
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};

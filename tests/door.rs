@@ -1,0 +1,179 @@
+//! Registrations that the application judges, and connections that wait for that.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+
+mod support;
+
+use support::client::{Client, Raw, frame, registration};
+use support::{App, Seen, eventually};
+use tokio_tungstenite::tungstenite::Message;
+use worker_server::door::Refusal;
+use worker_server::peer::PeerId;
+use worker_server_core::config::{Limits, ServerConfig};
+use worker_server_core::door::DoorConfig;
+
+fn judging() -> ServerConfig {
+    let door = DoorConfig { authenticates: true, ..DoorConfig::default() };
+    ServerConfig { door, ..ServerConfig::default() }
+}
+
+async fn asked(app: &mut App) -> PeerId {
+    loop {
+        if let Seen::Asked { peer } = app.next().await {
+            return peer;
+        }
+    }
+}
+
+#[tokio::test]
+async fn i2_what_a_worker_sends_while_it_is_judged_comes_behind_its_registration() {
+    let mut app = App::start(judging());
+    let mut client = Client::connect(app.port()).await;
+    client.send(&registration("w")).await;
+    let peer = asked(&mut app).await;
+    for number in 0..20 {
+        client.send(&format!(r#"{{"type":"{number}"}}"#)).await;
+    }
+    client.send_message(Message::Ping("here".into())).await;
+    assert_eq!(client.next().await, Message::Pong("here".into()));
+    assert_eq!(app.server.worker_count(), 0);
+    assert!(app.run(move |server| server.approve(peer)).await);
+    assert_eq!(client.json().await["success"], true);
+    assert!(matches!(app.event().await, Seen::Connected { id, .. } if id == "w"));
+    for number in 0..20 {
+        assert_eq!(app.message().await, (Some("w".into()), format!(r#"{{"type":"{number}"}}"#)));
+    }
+}
+
+#[tokio::test]
+async fn i2_a_worker_that_is_replaced_is_heard_to_its_end_before_the_approved_one_joins() {
+    let mut app = App::start(judging());
+    let mut old = Client::connect(app.port()).await;
+    old.send(&registration("w")).await;
+    let peer = asked(&mut app).await;
+    app.run(move |server| server.approve(peer)).await;
+    old.json().await;
+    let mut new = Client::connect(app.port()).await;
+    new.send(&registration("w")).await;
+    let peer = asked(&mut app).await;
+    app.rest();
+    let (hold, server) = (app.hold().await, std::sync::Arc::clone(&app.server));
+    for number in 0..1_000 {
+        old.send(&format!(r#"{{"type":"{number}"}}"#)).await;
+    }
+    // Its answer comes behind all that was read.
+    old.send_message(Message::Ping("read".into())).await;
+    assert_eq!(old.next().await, Message::Pong("read".into()));
+    assert!(server.approve(peer));
+    hold.release();
+    for number in 0..1_000 {
+        assert_eq!(app.message().await, (Some("w".into()), format!(r#"{{"type":"{number}"}}"#)));
+    }
+    assert!(matches!(app.event().await, Seen::Replaced { .. }));
+    assert!(matches!(app.event().await, Seen::Connected { .. }));
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_and_closed_and_not_listened_to() {
+    for (refusal, error, closing) in [
+        (Refusal::NotAuthentic, "Invalid authentication token", (4001, "Authentication failed")),
+        (Refusal::Late, "Invalid authentication token", (4001, "Authentication failed")),
+        (Refusal::IdInUse, "Id in use", (4009, "Id in use")),
+    ] {
+        let mut app = App::start(ServerConfig { accept_unregistered: Some(true), ..judging() });
+        let mut client = Client::connect(app.port()).await;
+        client.send(&registration("w")).await;
+        client.send(r#"{"type":"x"}"#).await;
+        let peer = asked(&mut app).await;
+        assert!(app.run(move |server| server.refuse(peer, refusal)).await);
+        let ack = format!(r#"{{"type":"worker_registration_ack","success":false,"error":"{error}"}}"#);
+        assert_eq!(client.text().await, ack);
+        assert_eq!(client.closed().await, (closing.0, closing.1.into()));
+        assert!(!app.run(move |server| server.approve(peer)).await, "it is decided");
+        assert!(matches!(app.event().await, Seen::Gone { worker: None, .. }), "no message");
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_while_it_is_judged_is_noticed_and_does_not_join() {
+    for goodbye in [Some([0x88, 0x80, 0, 0, 0, 0]), None] {
+        let mut app = App::start(judging());
+        let mut client = Raw::upgraded(app.port()).await;
+        client.write(&frame(0x81, registration("w").as_bytes())).await;
+        let peer = asked(&mut app).await;
+        match goodbye {
+            Some(close) => client.write(&close).await,
+            None => drop(client),
+        }
+        let (worker, code, _) = app.gone().await;
+        assert_eq!((worker, code), (None, if goodbye.is_some() { 1005 } else { 1006 }));
+        assert!(!app.run(move |server| server.approve(peer)).await);
+        assert!(!app.run(move |server| server.refuse(peer, Refusal::NotAuthentic)).await);
+        assert_eq!(app.server.worker_count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn i5_little_is_read_of_a_peer_that_is_being_judged() {
+    let mut app = App::start(judging());
+    let mut client = Raw::upgraded(app.port()).await;
+    client.write(&frame(0x81, registration("w").as_bytes())).await;
+    let peer = asked(&mut app).await;
+    // More than all sockets on the way could keep.
+    let message = frame(0x81, format!(r#"{{"type":"{}"}}"#, "x".repeat(60_000)).as_bytes());
+    let flood = async {
+        for _ in 0..1_000 {
+            client.write(&message).await;
+        }
+    };
+    tokio::select! {
+        () = flood => panic!("all of it was read"),
+        () = tokio::time::sleep(std::time::Duration::from_millis(300)) => {}
+    }
+    assert!(app.run(move |server| server.approve(peer)).await);
+    assert!(matches!(app.event().await, Seen::Connected { .. }));
+    app.message().await;
+}
+
+#[tokio::test]
+async fn i5_registrations_beyond_what_may_be_unhandled_wait_in_their_sockets() {
+    let limits = Limits { max_unhandled_bytes_total: 2_000, ..Limits::default() };
+    let mut app = App::start(ServerConfig { limits, ..judging() });
+    let mut clients = Vec::new();
+    let long = registration("w").replacen('{', &format!(r#"{{"more":"{}","#, "x".repeat(3_000)), 1);
+    for id in ["a", "b"] {
+        let mut client = Client::connect(app.port()).await;
+        client.send(&long.replace(r#""workerId":"w""#, &format!(r#""workerId":"{id}""#))).await;
+        clients.push(client);
+    }
+    let first = asked(&mut app).await;
+    app.log("Too much is unhandled, reading pauses").await;
+    app.run(move |server| server.approve(first)).await;
+    // Nobody tells the other one that there is room.
+    let second = asked(&mut app).await;
+    app.run(move |server| server.approve(second)).await;
+    for client in &mut clients {
+        assert_eq!(client.json().await["success"], true);
+    }
+}
+
+#[tokio::test]
+async fn a_rival_is_a_worker_of_another_connection_that_can_be_reached() {
+    let mut app = App::start(judging());
+    let mut first = Client::connect(app.port()).await;
+    first.send(&registration("w")).await;
+    let peer = asked(&mut app).await;
+    assert!(app.run(move |server| server.rival(peer).is_none()).await, "there is none");
+    app.run(move |server| server.approve(peer)).await;
+    first.json().await;
+    first.send(&registration("w")).await;
+    let again = asked(&mut app).await;
+    assert!(app.run(move |server| server.rival(again).is_none()).await, "it is itself");
+    app.run(move |server| server.approve(again)).await;
+    first.json().await;
+    let mut second = Client::connect(app.port()).await;
+    second.send(&registration("w")).await;
+    let other = asked(&mut app).await;
+    let key = app.run(move |server| server.rival(other).map(|rival| rival.key)).await.unwrap();
+    app.run(move |server| server.disconnect(key, 1000, "")).await;
+    eventually(|| app.server.rival(other).is_none()).await;
+}
