@@ -142,6 +142,22 @@ export interface WorkerCredentials {
   headers: Readonly<Record<string, string>>;
   /** Its IP address, as {@link ConnectionInfo.remoteAddress}. */
   remoteAddress: string;
+  /** Its certificate; only there if {@link TlsOptions.requestCert} asked for one, and it showed one. */
+  peerCertificate?: PeerCertificate;
+}
+
+/** A worker's certificate, which was verified in the handshake. The members are those of `X509Certificate` in `node:crypto`. */
+export interface PeerCertificate {
+  /** Its subject, a line for each part: `CN=w1`. */
+  subject: string;
+  /** Its alternative names, one by one: `DNS:w1`, `URI:spiffe://example/w1`, `IP Address:192.0.2.1`. */
+  subjectAltNames: string[];
+  /** SHA-256 of the certificate, in hexadecimal with colons. */
+  fingerprint256: string;
+  /** Until when it is valid: `Jan 31 12:00:00 2027 GMT`. */
+  validTo: string;
+  /** The certificate itself, in DER. */
+  raw: Buffer;
 }
 
 /**

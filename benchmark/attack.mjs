@@ -34,6 +34,21 @@ const SIZES = {
   'sent much, reading nothing': 4,
   'close and reopen': 50,
   'HTTP requests': 50,
+  'guessed tokens': 50,
+  'guessed tokens, many addresses': 50,
+  'foreign origins': 50,
+  "others' ids": 50,
+};
+
+/** How the server is told to stand against the last four. The other one knows tokens only. */
+const DOOR_ATTACKS = ['guessed tokens', 'guessed tokens, many addresses', 'foreign origins', "others' ids"];
+const authToken = 'right';
+const DOOR = {
+  authToken,
+  trustProxy: ['127.0.0.1'],
+  allowedOrigins: ['https://app.example'],
+  onConflict: 'reject',
+  limits: { maxAuthFailures: 10 },
 };
 
 const MIB = 1024 * 1024;
@@ -52,9 +67,11 @@ const number = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(di
 
 async function attack(name, size, standin) {
   const target = startProcess('../attackers/target-process.js');
-  const port = await target.ask('start', { standin });
+  const isAtDoor = DOOR_ATTACKS.includes(name);
+  const options = isAtDoor ? (standin ? { authToken } : DOOR) : {};
+  const port = await target.ask('start', { standin, ...options });
   const witness = startProcess('../attackers/witness-process.js');
-  await witness.ask('open', { port });
+  await witness.ask('open', { port, ...(isAtDoor && { authToken }) });
   await witness.ask('count', { echoes: 200, heartbeats: 200, pages: 20 });
   const before = await target.ask('sizes');
   const attacker = startProcess('../attackers/attacker-process.js');

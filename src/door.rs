@@ -1,5 +1,6 @@
 //! The methods of [`NativeServer`] about who may come in, and whence.
 
+use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
 use super::abi::RefusalKind;
@@ -21,6 +22,8 @@ pub struct NativeConnectionInfo {
     pub headers: Vec<String>,
     /// [`ConnectionInfo::bearer_token`], as text.
     pub bearer_token: Option<String>,
+    /// The peer's own certificate of [`ConnectionInfo::peer_certificates`], in DER.
+    pub peer_certificate: Option<Buffer>,
     /// [`ConnectionInfo::encrypted`].
     pub encrypted: bool,
     /// [`ConnectionInfo::connected_at`], in milliseconds since 1970.
@@ -35,6 +38,7 @@ impl From<ConnectionInfo> for NativeConnectionInfo {
             url: info.url(),
             headers: info.headers().into_iter().flat_map(|(name, value)| [name, value]).collect(),
             bearer_token: info.bearer_token().map(BearerToken::into_text),
+            peer_certificate: info.peer_certificates.first().map(|der| der.clone().into()),
             encrypted: info.encrypted,
             connected_at: info.connected_at.unix_ms as f64,
         }

@@ -39,6 +39,11 @@ fn whatever_peers_say_sessions_and_pool_agree() {
     replay("session", bodies::session::run);
 }
 
+#[test]
+fn proxies_name_their_clients_whatever_these_claim() {
+    replay("forwarded", bodies::forwarded::run);
+}
+
 #[cfg(unix)]
 #[test]
 fn bytes_from_a_socket_mean_what_rfc_6455_says() {

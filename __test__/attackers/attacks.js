@@ -54,6 +54,16 @@ function registered(port, id) {
   return answered(connect(port), Buffer.concat([Buffer.from(upgradeHead('/')), json(registration(id))]), ACK);
 }
 
+/** One guess, to the answer. */
+async function guess(port, headers) {
+  const registers = json(registration('guesser', { authToken: `guess ${Math.random()}` }));
+  const bytes = Buffer.concat([Buffer.from(upgradeHead('/', headers)), registers]);
+  const socket = connect(port);
+  // A head that is refused is the last that comes.
+  await answered(socket, bytes, ACK);
+  socket.destroy();
+}
+
 /** Something that goes on until it is stopped: `count` loops of `step(index)`, each of which may end by a stop. */
 function loops(count, step) {
   const state = { done: 0, stopped: false };
@@ -299,6 +309,34 @@ const attacks = {
       if (index % 2 === 0) socket?.destroy();
       else if (socket)
         await new Promise((resolve) => socket.once('close', resolve).write(frame(8, Buffer.from([3, 232]))));
+    });
+  },
+
+  /** Tokens that are guessed, from one address. Once it is locked its upgrades are refused. */
+  async 'guessed tokens'(port, size) {
+    return loops(size, () => guess(port, {}));
+  },
+
+  /** The same, each under another address, as a proxy says or the attacker pretends. */
+  async 'guessed tokens, many addresses'(port, size) {
+    return loops(size, () => {
+      const [a, b, c] = Array.from({ length: 3 }, () => Math.floor(Math.random() * 256));
+      return guess(port, { 'X-Forwarded-For': `10.${a}.${b}.${c}` });
+    });
+  },
+
+  /** Upgrades from pages that may not connect. */
+  async 'foreign origins'(port, size) {
+    return loops(size, () => answered(connect(port), upgradeHead('/', { Origin: 'https://evil.example' }), '403 '));
+  },
+
+  /** Workers with a right token that want to be the well-behaved one. */
+  async "others' ids"(port, size) {
+    const wish = json(registration('witness', { authToken: 'right' }));
+    const bytes = Buffer.concat([Buffer.from(upgradeHead('/')), wish]);
+    return loops(size, async () => {
+      const socket = await answered(connect(port), bytes, ACK);
+      socket?.destroy();
     });
   },
 

@@ -46,6 +46,7 @@ const timed = async (what) => {
 obey({
   async open(options) {
     ({ port } = options);
+    const { authToken } = options;
     ws = new WebSocket(`ws://127.0.0.1:${port}/`);
     ws.on('error', () => {});
     ws.on('close', (code) => {
@@ -53,7 +54,7 @@ obey({
       for (const { reject } of Object.values(waiting).flat()) reject(new Error(`the witness was closed with ${code}`));
     });
     await once(ws, 'open');
-    ws.send(JSON.stringify(registration('witness')));
+    ws.send(JSON.stringify(registration('witness', authToken === undefined ? {} : { authToken })));
     await once(ws, 'message');
     ws.on('message', (data) => waiting[JSON.parse(data).type]?.shift()?.resolve());
   },

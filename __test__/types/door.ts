@@ -4,6 +4,7 @@ import { WorkerServer } from '@hardlydifficult/worker-server';
 import type {
   AuthDecision,
   ConnectionInfo,
+  PeerCertificate,
   TlsCertificate,
   TlsOptions,
   WorkerCredentials,
@@ -13,7 +14,13 @@ import type {
 } from '@hardlydifficult/worker-server';
 
 async function judge(credentials: WorkerCredentials, signal: AbortSignal): Promise<AuthDecision> {
-  const { workerId, workerName, capabilities, authToken, url, headers, remoteAddress } = credentials;
+  const { workerId, workerName, capabilities, authToken, url, headers, remoteAddress, peerCertificate } = credentials;
+  const certificate: PeerCertificate | undefined = peerCertificate;
+  if (certificate !== undefined) {
+    const { subject, subjectAltNames, fingerprint256, validTo, raw } = certificate;
+    const words: string[] = [subject, fingerprint256, validTo, ...subjectAltNames];
+    if (!words.includes(`DNS:${workerId}`)) return { ok: false, reason: raw.toString('hex') };
+  }
   const token: string | undefined = authToken ?? headers['x-token'];
   await fetch(`https://auth.example/${workerId}`, { signal });
   if (token === undefined) return false;

@@ -7,13 +7,14 @@
 //! The input is what the peer sends after its handshake, with these limits: messages of 1 KiB, 8 KiB unhandled.
 
 use std::io::{Read, Write};
-use std::net::Shutdown;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use worker_server::Server;
+use worker_server::accept::addresses::{Addresses, Origin};
 use worker_server::events::Event;
 use worker_server_core::config::{Limits, ServerConfig};
 
@@ -64,7 +65,7 @@ pub fn run(input: &[u8]) {
     let head = [HEAD.as_bytes(), early].concat();
     // A socket is a socket: this spares a TCP connection, and its port, for every input.
     // SAFETY: `theirs` is open.
-    unsafe { RUNNING.server.take_back(theirs.as_raw_fd(), &head, None) }.expect("the server takes it");
+    unsafe { RUNNING.server.take_back(theirs.as_raw_fd(), &head, Some(nowhere())) }.expect("the server takes it");
     drop(theirs);
     let mut peer = Peer { socket: ours, received: Vec::new(), since: Instant::now(), told: Vec::new(), end: None };
     for piece in pieces {
@@ -79,6 +80,12 @@ pub fn run(input: &[u8]) {
     check_end(&expected, &peer.end.expect("an end"), answers.close.as_deref());
     let mut pings = expected.pings.iter();
     assert!(answers.pongs.iter().all(|pong| pings.any(|ping| ping == pong)), "pongs answer pings, in order");
+}
+
+/// Where a socket that has no address comes from.
+fn nowhere() -> Origin {
+    let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    Origin { addresses: Addresses { remote: unspecified, local: unspecified }, security: None }
 }
 
 /// The peer, and the application that hears of it.

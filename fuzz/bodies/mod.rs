@@ -2,6 +2,7 @@
 //! the seeds, on any toolchain. A body panics when it finds a fault.
 
 pub mod classifier;
+pub mod forwarded;
 // It works over a pair of sockets without a port.
 #[cfg(unix)]
 pub mod frames;

@@ -6,6 +6,7 @@ const { startTimer } = require('../time/timers.js');
 const { describeError } = require('../workers/handlers.js');
 const { RefusalKind } = require('../native/abi.js');
 const { toConnectionInfo } = require('./connection-info.js');
+const { readPeerCertificate } = require('./peer-certificate.js');
 
 const { NotAuthentic: NOT_AUTHENTIC, Late: LATE, IdInUse: ID_IN_USE } = RefusalKind;
 
@@ -19,6 +20,7 @@ class Door {
   #timeoutMs;
   #onConflict;
   #limitedLogger;
+  #diagnostics;
   /** Registrations that are being judged, or were approved and have not joined yet, by connection. */
   #pending = new Map();
 
@@ -26,12 +28,13 @@ class Door {
    * @param options of the server: `authenticate`, `onConflict` and `limits`
    * @param limitedLogger for lines that any peer can cause
    */
-  constructor({ native, options: { authenticate, onConflict, limits }, limitedLogger }) {
+  constructor({ native, options: { authenticate, onConflict, limits }, limitedLogger, diagnostics }) {
     this.#native = native;
     this.#authenticate = authenticate;
     this.#timeoutMs = limits.authTimeoutMs;
     this.#onConflict = onConflict;
     this.#limitedLogger = limitedLogger;
+    this.#diagnostics = diagnostics;
   }
 
   /** Whether the application judges each registration. */
@@ -65,6 +68,7 @@ class Door {
       // Whoever was told to stop may say that it did.
       if (isPending || !isAbort(thrown, controller.signal)) {
         this.#limitedLogger.error('Error in authenticate', { workerId, error: describeError(thrown) });
+        this.#diagnostics.threw(thrown, 'authenticate');
       }
       if (isPending) this.#native.refuse(peer, NOT_AUTHENTIC);
       return;
@@ -147,6 +151,7 @@ class Door {
     const complain = (thrown) => {
       const context = { workerId: message.workerId, error: describeError(thrown) };
       this.#limitedLogger.error('Error in onConflict', context);
+      this.#diagnostics.threw(thrown, 'onConflict', rival.toInfo());
     };
     try {
       const given = credentials ?? credentialsOf(this.#native.connectionInfo(peer), message);
@@ -173,6 +178,7 @@ function credentialsOf(info, { workerId, workerName, capabilities, authToken }) 
     url,
     headers,
     remoteAddress,
+    ...(info.peerCertificate && { peerCertificate: readPeerCertificate(info.peerCertificate) }),
   };
 }
 

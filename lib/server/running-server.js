@@ -165,7 +165,7 @@ class RunningServer {
     });
     this.#registry = new WorkerRegistry({
       server: this,
-      door: new Door({ native: this.#native, options, limitedLogger: this.#limitedLogger }),
+      door: new Door({ native: this.#native, options, limitedLogger: this.#limitedLogger, diagnostics }),
       native: this.#native,
       readRow: this.#readRow,
       submissions: this.#submissions,
