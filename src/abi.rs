@@ -14,6 +14,7 @@ use worker_server::events::text_batch;
 use worker_server::outbox::buffered_amounts;
 use worker_server::outbox::submissions::{self, counter};
 use worker_server_core::health;
+use worker_server_core::pacing::Verdict;
 
 // ---- Events: see `crate::batch` ----
 
@@ -46,9 +47,35 @@ pub enum EventKind {
     Approved,
 }
 
-/// Doubles before the first event of a batch: where the events end, where the rows behind them end, and how many extras there are.
+/// What the application does when it finds no events: see [`Verdict`].
 #[napi(namespace = "abi")]
-pub const HEAD_FIELDS: u32 = 3;
+#[derive(Debug)]
+pub enum PacingVerdict {
+    /// It sleeps.
+    Sleep,
+    /// So it does here, too; the runtime's thread rests.
+    Coalesce,
+    /// It looks again after a turn of its event loop.
+    Poll,
+}
+
+impl From<Verdict> for PacingVerdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Sleep => Self::Sleep,
+            Verdict::Coalesce => Self::Coalesce,
+            Verdict::Poll => Self::Poll,
+        }
+    }
+}
+
+/// Doubles before the first event of a batch: where the events end, where the rows behind them end, how many extras there are, and a
+/// [`PacingVerdict`].
+#[napi(namespace = "abi")]
+pub const HEAD_FIELDS: u32 = 4;
+/// The place of the verdict among them. It is written when there are no events, too.
+#[napi(namespace = "abi")]
+pub const VERDICT_FIELD: u32 = 3;
 /// Doubles for each event: its kind, its peer, `a` and `b`.
 #[napi(namespace = "abi")]
 pub const EVENT_FIELDS: u32 = 4;

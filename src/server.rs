@@ -3,7 +3,6 @@
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Duration;
 
 use napi::Status;
 use napi::bindgen_prelude::{Buffer, Float64Array, Float64ArraySlice, Function, Latin1String, Result};
@@ -11,7 +10,7 @@ use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
-use super::abi::{MAX_BYTES, MAX_EVENTS, REQUEST_FIELDS};
+use super::abi::{MAX_BYTES, MAX_EVENTS, PacingVerdict, REQUEST_FIELDS, VERDICT_FIELD};
 use super::batch::{Batch, Extra, Row, Sockets, origin_text, rows};
 use super::metrics::NativeMetrics;
 use super::notes::Notes;
@@ -168,20 +167,20 @@ impl NativeServer {
         &self.server
     }
 
-    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`](crate::abi::BATCH_FIELDS) doubles, and gives the
-    /// joined texts. `null` when there is nothing, and nothing comes within `look_us` microseconds: see [`Server::look`].
+    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`](crate::abi::BATCH_FIELDS) doubles, and returns the
+    /// joined texts. `null` when there is nothing; the verdict is written nevertheless.
     #[napi(catch_unwind)]
-    pub fn drain(&self, returns: bool, look_us: u32, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
+    pub fn drain(&self, returns: bool, looks: bool, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
         let server = self.informed();
-        if look_us > 0 {
-            server.look(Duration::from_micros(u64::from(look_us)));
+        let (events, verdict) = server.drain(MAX_EVENTS, MAX_BYTES, returns, looks);
+        // SAFETY: JavaScript runs again only when this call has returned.
+        let fields = unsafe { fields.as_mut() };
+        if let Some(field) = fields.get_mut(VERDICT_FIELD as usize) {
+            *field = f64::from(PacingVerdict::from(verdict) as u8);
         }
-        let events = server.drain(MAX_EVENTS, MAX_BYTES, returns);
         if events.is_empty() {
             return None;
         }
-        // SAFETY: JavaScript runs again only when this call has returned.
-        let fields = unsafe { fields.as_mut() };
         let batch = Batch::pack(server, &mut self.sockets.lock(), events, fields);
         *self.extras.lock() = batch.extras;
         Some(batch.joined.into())

@@ -40,6 +40,7 @@ function open(id, { port, messages = 0 }) {
     ws.on('message', (data) => {
       const message = JSON.parse(data);
       if (message.type === counted?.type) arrived(worker);
+      if (message.type === 'question') return ws.send('{"type":"reply"}');
       if (message.type !== 'worker_registration_ack') return undefined;
       if (!message.success) return reject(new Error(message.error));
       for (let seq = 0; seq < messages; seq += 1) ws.send(JSON.stringify({ type: 'note', seq, from: id }));

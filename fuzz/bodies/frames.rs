@@ -144,7 +144,7 @@ impl Peer {
     fn drain(&mut self) {
         RUNNING.server.flush();
         loop {
-            let events = RUNNING.server.drain(512, 1 << 20, false);
+            let events = RUNNING.server.drain(512, 1 << 20, false, false).0;
             if events.is_empty() {
                 break;
             }

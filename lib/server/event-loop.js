@@ -5,8 +5,7 @@ const { setImmediate } = require('node:timers');
 const { Batch } = require('./event-batch.js');
 const { now } = require('../time/clock.js');
 const { EventContext } = require('./event-context.js');
-const { LOOK_IN_TURN_US, Lookout } = require('./lookout.js');
-const { BATCH_FIELDS, ROW_FIELDS } = require('../native/abi.js');
+const { BATCH_FIELDS, PacingVerdict, ROW_FIELDS, VERDICT_FIELD } = require('../native/abi.js');
 
 /** How long events are handled before Node's event loop has its turn. */
 const SLICE_MS = 1;
@@ -34,10 +33,9 @@ class EventLoop {
     this.#learn(this.#round);
     this.drain();
   };
-  #lookout = new Lookout();
   /** That in which the server was started. */
   #context = new EventContext();
-  #lookAgain = () => this.drain(LOOK_IN_TURN_US);
+  #lookAgain = () => this.drain(true);
   /** What is to be called when all that was received before has been handled: by number, how much is still to come. */
   #barriers = new Map();
   #lastBarrier = 0;
@@ -74,44 +72,39 @@ class EventLoop {
 
   /**
    * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned. The native
-   * side calls it once, and again only after it was told that nobody will come by itself: not while it is looked for more. For
-   * the first of them it waits up to `lookUs` microseconds.
+   * side calls it once, and again only after it was told that nobody will come by itself: not while its verdict is that this one looks again by itself. When
+   * it `looks`, the native side waits a moment for the first of them.
    *
    * The native side counts on it: whatever goes wrong, it is gone on.
    */
-  drain(lookUs = 0) {
+  drain(looks = false) {
     try {
-      this.#drainSlice(lookUs);
+      this.#drainSlice(looks);
     } catch (thrown) {
       this.#complain(undefined, thrown);
       this.#goOnLater(now(), 0);
     }
   }
 
-  #drainSlice(lookUs) {
+  #drainSlice(looks) {
     const begun = now();
     const end = begun + SLICE_MS;
-    let time = begun;
     let handled = 0;
     for (;;) {
       if (this.#batch === null) {
         const isBusy = handled >= BUSY_EVENTS;
-        const looksOn = !isBusy && this.#lookout.goesOn(time);
-        this.#batch = this.#fetch(isBusy || looksOn, handled === 0 ? lookUs : 0);
+        this.#batch = this.#fetch(isBusy, looks && handled === 0);
         if (this.#batch === null) {
           if (isBusy) this.#goOnLater(begun, handled);
-          else if (looksOn) setImmediate(this.#lookAgain);
+          else if (this.#fields[VERDICT_FIELD] === PacingVerdict.Poll) setImmediate(this.#lookAgain);
           return;
         }
-        this.#lookout.onEvents(time, this.#submissions.takeHasSent());
       }
       const batch = this.#batch;
       handled += this.#submissions.during(() => this.#handle(batch, end, this.#quota - handled));
       const { isDone } = batch;
       if (isDone) this.#onBatchDone();
-      time = now();
-      this.#lookout.onHandled(time);
-      if (!isDone || time > end) {
+      if (!isDone || now() > end) {
         this.#goOnLater(begun, handled);
         return;
       }
@@ -138,10 +131,10 @@ class EventLoop {
     else this.#quota = Math.max(MIN_QUOTA, Math.floor((handled * SLICE_MS) / took));
   }
 
-  /** Takes a batch from the native side; `null` if there is none, and none comes within `lookUs` microseconds. */
-  #fetch(returns, lookUs) {
+  /** Takes a batch from the native side; `null` if there is none, and none comes while it `looks`. */
+  #fetch(returns, looks) {
     const fields = this.#fields;
-    const joined = this.#native.drain(returns, lookUs, fields);
+    const joined = this.#native.drain(returns, looks, fields);
     if (joined === null) return null;
     const [eventsEnd, rowsEnd, extras] = fields;
     for (let at = eventsEnd; at < rowsEnd; at += ROW_FIELDS) this.#onRow(fields, at);

@@ -50,8 +50,6 @@ class Submissions {
   /** How many were sent in this turn, and whether they are taken together. */
   #sent = 0;
   #collects = false;
-  /** Whether something was sent since somebody asked. */
-  #hasSent = false;
   /** Something will have left by the end of this turn, unless something left early, more often than it had by then. */
   #planned = false;
   #early = 0;
@@ -72,7 +70,6 @@ class Submissions {
 
   /** Sends a text, or the pieces of one (`serializer.js`), to a worker. False if its socket is not open, or too much waits for it. */
   send(record, text) {
-    this.#hasSent = true;
     this.#sent += 1;
     if (typeof text !== 'string' || text.length > MAX_SHORT) return this.#sendAlone(record, text);
     if (this.#count === MAX_SUBMISSIONS || this.#end + text.length * MAX_UNIT_BYTES > this.#texts.length) this.#flush();
@@ -129,13 +126,6 @@ class Submissions {
   #onSent() {
     if (this.#isExiting) this.#writeAll();
     this.plan();
-  }
-
-  /** Whether something was sent to a worker since this was last asked. */
-  takeHasSent() {
-    const hasSent = this.#hasSent;
-    this.#hasSent = false;
-    return hasSent;
   }
 
   /** Has the native side take what was published. Whatever it does next comes after that. */

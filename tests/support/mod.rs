@@ -229,7 +229,7 @@ impl Application {
 
     fn drain(&mut self) {
         loop {
-            let events = self.server.drain(512, 1 << 20, false);
+            let events = self.server.drain(512, 1 << 20, false, false).0;
             if events.is_empty() {
                 break;
             }

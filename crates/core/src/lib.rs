@@ -15,6 +15,7 @@ pub mod log;
 pub mod metadata;
 pub mod metrics;
 pub mod models;
+pub mod pacing;
 pub mod pool;
 pub mod protocol;
 pub mod quote;

@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::accept::addresses::Origin;
 use crate::accept::{descriptor, listener};
 use crate::events::Event;
+use crate::events::entry::Entry;
 use crate::outbox::buffered_amounts::Page;
 use crate::outbox::{flusher, submissions, turn_watch};
 use crate::peer::PeerId;
@@ -25,6 +26,7 @@ use crate::wakeup::notifier::Notifier;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
 use worker_server_core::metrics::{Gauges, LimitName, Metrics};
+use worker_server_core::pacing::{POLL_TURN, Verdict};
 use worker_server_core::protocol::Closing;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
@@ -106,24 +108,27 @@ impl Server {
         self.port
     }
 
-    /// See [`EventQueue::drain`](crate::events::event_queue::EventQueue::drain).
-    pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool) -> Vec<Event> {
-        let events = self.shared.events.drain(max_events, max_bytes, returns);
-        if events.is_empty() && !returns {
-            self.shared.flusher.standby.set_wanted(false);
+    /// Takes events: see [`EventQueue::drain`](crate::events::event_queue::EventQueue::drain). Also returns the verdict on what the application
+    /// does when it gets none, unless it `returns` anyhow: at [`Verdict::Poll`] it comes again by itself, too, after a turn of its event loop, and
+    /// `looks` then.
+    ///
+    /// When it looks, this waits for messages, without sleeping, for [`POLL_TURN`] at most. What else there may be to drain does not end that.
+    pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool, looks: bool) -> (Vec<Event>, Verdict) {
+        let Shared { pacer, events: queue, flusher, .. } = &*self.shared;
+        let asked_at = Instant::now();
+        let verdict = pacer.on_ask(asked_at);
+        if looks {
+            while queue.unhandled() == 0 && asked_at.elapsed() < POLL_TURN {
+                hint::spin_loop();
+            }
         }
-        events
-    }
-
-    /// Waits for messages, without sleeping, but not for longer than `time`. What else there may be to drain does not end it. From
-    /// the first such call to the next [`Server::drain`] that gives nothing, and after which the application sleeps, there
-    /// may be a thread on [`standby`](crate::wakeup::standby).
-    pub fn look(&self, time: Duration) {
-        self.shared.flusher.standby.set_wanted(true);
-        let begun = Instant::now();
-        while self.shared.events.unhandled() == 0 && begun.elapsed() < time {
-            hint::spin_loop();
+        let polls = verdict == Verdict::Poll;
+        flusher.standby.set_wanted(polls);
+        let events = queue.drain(max_events, max_bytes, returns || polls);
+        if let Some(first) = events.first() {
+            pacer.on_events(asked_at, first.lane());
         }
+        (events, verdict)
     }
 
     /// Whether the application may log one more line that any peer can cause. If not, it is counted, and an event tells

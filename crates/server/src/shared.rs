@@ -22,6 +22,7 @@ use crate::outbox::flusher::Flusher;
 use crate::peer::{Peer, PeerId};
 use crate::tls::secure_context::SecureContext;
 use crate::wakeup::notifier::Notifier;
+use crate::wakeup::pacer::Pacer;
 use worker_server_core::clock::{Clock, Moment};
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::{Level, Line, LogLimiter};
@@ -52,6 +53,8 @@ pub struct Shared {
     pub retry_after: Mutex<Option<u32>>,
     /// What the application's thread will be told.
     pub events: ServerEvents,
+    /// How the threads wait for each other.
+    pub pacer: Arc<Pacer>,
     /// When it is told.
     pub notifier: Arc<Notifier>,
     /// What the application sees of how much waits for each worker.
@@ -117,7 +120,8 @@ impl Shared {
         wake: impl Fn() + Send + Sync + 'static,
     ) -> (Arc<Self>, mpsc::Receiver<()>) {
         let (alive, gone) = mpsc::channel(1);
-        let notifier = Arc::new(Notifier::new(wake));
+        let pacer = Arc::new(Pacer::default());
+        let notifier = Arc::new(Notifier::new(Arc::clone(&pacer), wake));
         let queue_waker = Arc::clone(&notifier);
         let clock = Clock::start();
         let suspension = Suspension::new(config.shortest_limit(), clock.now());
@@ -131,6 +135,7 @@ impl Shared {
             clock,
             events: ServerEvents::new(move || queue_waker.notify_soon()),
             notifier,
+            pacer,
             buffered_amounts: Arc::default(),
             flusher: Arc::default(),
             endpoints: RwLock::default(),
@@ -157,7 +162,7 @@ impl Shared {
     /// A thread of the runtime has nothing left to do.
     pub fn on_idle(&self) {
         self.notifier.on_idle();
-        self.flusher.stand_by(|| self.events.unhandled() > 0);
+        self.flusher.stand_by(&self.pacer, || self.events.unhandled() > 0);
     }
 
     /// The server stops: it lets nobody in, and those who are in are being closed.

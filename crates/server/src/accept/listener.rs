@@ -99,7 +99,7 @@ const EAFNOSUPPORT: i32 = 10047;
 /// Accepts connections until the server stops.
 pub async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     while let Some(accepted) = shared.until_stop(listener.accept()).await {
-        shared.notifier.on_send_or_connect();
+        shared.pacer.on_connect();
         // In a storm of connections this thread may never be idle.
         shared.notifier.on_progress();
         match accepted {

@@ -7,8 +7,10 @@
 //! that waits for one leaves together, be it with an ack that its connection's task writes before.
 
 use std::collections::VecDeque;
+use std::hint;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -18,7 +20,9 @@ use super::submissions::Submissions;
 use super::write_buffer::SpareBuffer;
 use crate::peer::Peer;
 use crate::wakeup::notifier::Notifier;
+use crate::wakeup::pacer::Pacer;
 use crate::wakeup::standby::Standby;
+use worker_server_core::pacing::STANDBY_TIME;
 
 /// To so many peers the application's thread writes by itself.
 const MAX_DIRECT_PEERS: usize = 2;
@@ -110,10 +114,21 @@ impl Flusher {
         true
     }
 
-    /// A thread of the runtime has nothing left to do. It may stand by, and write something then: see [`Standby::wait`]. Gives
-    /// whether it has.
-    pub fn stand_by(&self, may_come: impl Fn() -> bool) -> bool {
-        self.standby.wait(may_come) && self.write_some(usize::MAX)
+    /// A thread of the runtime has nothing left to do. It may stand by, without sleeping, as long as `may_come` says that there may be something to
+    /// write, and write that: see [`standby`](crate::wakeup::standby). Returns whether it has.
+    pub fn stand_by(&self, pacer: &Pacer, may_come: impl Fn() -> bool) -> bool {
+        if !self.standby.is_wanted() || !may_come() || !pacer.may_stand_by() || !self.standby.begin() {
+            return false;
+        }
+        let begun = Instant::now();
+        while self.standby.is_there() && may_come() && begun.elapsed() < STANDBY_TIME {
+            hint::spin_loop();
+        }
+        let is_given = self.standby.end();
+        if !is_given {
+            pacer.on_vain_standby();
+        }
+        is_given && self.write_some(usize::MAX)
     }
 
     /// Writes all that was sent, as far as the sockets take it, before it returns.
@@ -191,7 +206,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn what_goes_to_one_peer_is_written_by_the_thread_that_stands_by_or_else_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let flusher = Flusher::default();
+        let (flusher, pacer) = (Flusher::default(), Pacer::new(2));
         flusher.standby.set_wanted(true);
         for (id, stands_by) in [(1, true), (2, false)] {
             let (peer, mut end, _reader) = peer_to_write_to(id, &listener).await;
@@ -199,7 +214,7 @@ pub(super) mod tests {
             thread::scope(|scope| {
                 if stands_by {
                     scope.spawn(|| {
-                        while may_come.load(Ordering::SeqCst) && !flusher.stand_by(|| true) {
+                        while may_come.load(Ordering::SeqCst) && !flusher.stand_by(&pacer, || true) {
                             hint::spin_loop();
                         }
                     });
@@ -214,6 +229,34 @@ pub(super) mod tests {
             assert!(!flusher.are_pending());
             assert_was_written(&mut end).await;
         }
+    }
+
+    #[test]
+    fn nobody_stands_by_unless_it_is_wanted_and_something_may_come() {
+        let (flusher, pacer) = (Flusher::default(), Pacer::new(2));
+        let looked = AtomicUsize::new(0);
+        let stand_by = || {
+            flusher.stand_by(&pacer, || {
+                looked.fetch_add(1, Ordering::SeqCst);
+                false
+            })
+        };
+        assert!(!stand_by());
+        assert_eq!(looked.load(Ordering::SeqCst), 0);
+        flusher.standby.set_wanted(true);
+        assert!(!stand_by());
+        assert_eq!(looked.load(Ordering::SeqCst), 1);
+        assert!(pacer.may_stand_by(), "that was no standby for nothing");
+    }
+
+    #[test]
+    fn a_thread_that_has_stood_by_for_nothing_does_not_do_so_again_soon() {
+        let (flusher, pacer) = (Flusher::default(), Pacer::new(2));
+        flusher.standby.set_wanted(true);
+        let begun = Instant::now();
+        assert!(!flusher.stand_by(&pacer, || true));
+        assert!(begun.elapsed() >= STANDBY_TIME);
+        assert!(!pacer.may_stand_by());
     }
 
     #[tokio::test]

@@ -37,7 +37,7 @@ impl Shared {
     /// The end of a turn: all that was sent leaves.
     pub fn flush(&self) {
         if self.flusher.flush() {
-            self.notifier.on_send_or_connect();
+            self.pacer.on_send();
         }
     }
 
@@ -102,7 +102,7 @@ impl Shared {
         match outcome {
             Sent::Queued { is_much } => {
                 if self.flusher.add(peer) {
-                    self.notifier.on_send_or_connect();
+                    self.pacer.on_send();
                 } else if is_much {
                     self.flush();
                 }

@@ -1,5 +1,6 @@
-//! When the runtime's threads and the application's thread wake each other, and when they rather wait.
+//! How the runtime's threads and the application's thread wait for each other: [`worker_server_core::pacing`] decides, and what is here does it.
 
 pub mod notifier;
-pub mod rest;
+pub mod pacer;
 pub mod standby;
+mod sync;

@@ -2,19 +2,17 @@
 //!
 //! Waking a thread takes a system call, and being woken for each socket takes it many turns. So a wake that is due on a
 //! thread of the runtime waits until that thread has nothing left to do, or until it has waited for long: whatever else
-//! came in meanwhile is handed over with it. Where that is little, again and again, the thread rests: see [`rest`](super::rest).
+//! came in meanwhile is handed over with it. How long, and whether the thread rests afterwards, the [`Pacer`] says.
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::rest::{REST, Rests};
-
-/// A wake does not wait longer, however busy the runtime is.
-const MAX_DELAY: Duration = Duration::from_micros(100);
+use super::pacer::Pacer;
 
 thread_local! {
     /// Whether this thread calls [`Notifier::on_idle`].
@@ -26,7 +24,7 @@ pub struct Notifier {
     wake: Box<dyn Fn() + Send + Sync>,
     is_due: AtomicBool,
     due_since: Mutex<Option<Instant>>,
-    rests: Rests,
+    pacer: Arc<Pacer>,
 }
 
 impl fmt::Debug for Notifier {
@@ -37,13 +35,8 @@ impl fmt::Debug for Notifier {
 
 impl Notifier {
     /// One that calls `wake`, on any thread.
-    pub fn new(wake: impl Fn() + Send + Sync + 'static) -> Self {
-        Self {
-            wake: Box::new(wake),
-            is_due: AtomicBool::new(false),
-            due_since: Mutex::default(),
-            rests: Rests::default(),
-        }
+    pub fn new(pacer: Arc<Pacer>, wake: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { wake: Box::new(wake), is_due: AtomicBool::new(false), due_since: Mutex::default(), pacer }
     }
 
     /// This thread will call [`Notifier::on_idle`] whenever it has nothing left to do.
@@ -66,19 +59,13 @@ impl Notifier {
         if self.notify_if_due()
             && let Some(since) = self.due_since.lock().take()
         {
-            self.rests.after_wake(since);
+            self.pacer.rest_after_wake(since);
         }
-    }
-
-    /// Something was sent, or somebody connected: see [`Rests::interrupt`].
-    pub fn on_send_or_connect(&self) {
-        self.rests.interrupt();
     }
 
     /// A task has done a part of its work and goes on.
     pub fn on_progress(&self) {
-        let max_delay = || if self.rests.are_good() { REST } else { MAX_DELAY };
-        let is_late = || self.due_since.lock().is_some_and(|since| since.elapsed() > max_delay());
+        let is_late = || self.due_since.lock().is_some_and(|since| since.elapsed() > self.pacer.wake_delay());
         if self.is_due.load(Ordering::SeqCst) && is_late() {
             self.notify_if_due();
         }
@@ -95,7 +82,6 @@ impl Notifier {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::AtomicUsize;
     use std::thread;
 
@@ -107,7 +93,7 @@ mod tests {
         let wake = move || {
             counter.fetch_add(1, Ordering::SeqCst);
         };
-        (Notifier::new(wake), count)
+        (Notifier::new(Arc::new(Pacer::new(1)), wake), count)
     }
 
     #[test]
