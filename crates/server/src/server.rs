@@ -30,8 +30,9 @@ use worker_server_core::pacing::{POLL_TURN, Verdict};
 use worker_server_core::protocol::Closing;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
-/// Most threads for sockets. One serves many thousands of workers.
-const MAX_THREADS: usize = 4;
+/// Most threads for sockets where connections are encrypted: handshakes and ciphers are work for several. Without that there is one. It serves many
+/// thousands of workers, and several only wake each other, and more often, for fewer messages at a time (docs/EXPERIMENTS.md).
+const MAX_TLS_THREADS: usize = 4;
 /// How long the end of a runtime that has hardly begun is waited for.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -79,9 +80,11 @@ impl Server {
         let listener = listener::bind(config.host.as_deref(), config.port, config.reuse_port)?;
         let port = listener.local_addr()?.port();
         let (shared, gone) = Shared::new(config, metrics, wake);
+        let (shared, gone) = Shared::new(config, wake);
+        let max_threads = if secure_context.is_some() { MAX_TLS_THREADS } else { 1 };
         *shared.secure_context.write() = secure_context;
         let idle = Arc::clone(&shared);
-        let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, MAX_THREADS);
+        let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, max_threads);
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("worker-server")
