@@ -220,7 +220,7 @@ async fn another_id_on_the_same_socket_lets_the_first_worker_leave() {
 async fn take_until(server: &Server, mut is_done: impl FnMut(&[Event]) -> bool) -> Vec<Event> {
     let mut events = Vec::new();
     eventually(|| {
-        events.extend(server.drain(100, usize::MAX, false));
+        events.extend(server.drain(100, usize::MAX, false, false).0);
         is_done(&events)
     })
     .await;

@@ -206,7 +206,7 @@ impl Fleet {
     }
 
     fn drain(&mut self, max_events: usize) -> usize {
-        let events = self.server.drain(max_events, usize::MAX, false);
+        let (events, _) = self.server.drain(max_events, usize::MAX, false, false);
         let count = events.len();
         for event in events {
             match event {

@@ -57,18 +57,23 @@ impl Run {
 
     fn repeat(&mut self, times: u32, steps: &[Step]) -> Verdict {
         for _ in 0..times {
-            steps.iter().for_each(|&step| self.take(step));
+            for &step in steps {
+                self.take(step);
+            }
         }
         self.pacing.verdict(self.now)
     }
 }
+
+/// What happens, with how many processors, which steps how often, and the verdict on that.
+type Row<'a> = (&'a str, usize, &'a [(u32, &'a [Step])], Verdict);
 
 #[test]
 fn each_pattern_of_traffic_has_its_verdict() {
     let conversation = [Send, Events(30, 1)];
     let several = |peers: u64| (0..peers).flat_map(|peer| [Send, Events(30, peer)]).collect::<Vec<_>>();
     let streaming = [Wake(200)];
-    let table: &[(&str, usize, &[(u32, &[Step])], Verdict)] = &[
+    let table: &[Row] = &[
         ("nothing has happened", 2, &[], Verdict::Sleep),
         ("answers at once, but not often enough yet", 2, &[(16, &conversation)], Verdict::Sleep),
         ("answers at once, again and again", 2, &[(17, &conversation)], Verdict::Poll),
@@ -203,7 +208,9 @@ proptest! {
         talks in any::<bool>(),
     ) {
         let mut run = Run::new(2);
-        before.into_iter().for_each(|step| run.take(step));
+        for step in before {
+            run.take(step);
+        }
         run.repeat(40, &[Nothing(50_000)]);
         let (pattern, expected): (&[Step], _) = if talks {
             (&[Send, Events(30, 1)], Verdict::Poll)
