@@ -80,7 +80,6 @@ impl Server {
         let listener = listener::bind(config.host.as_deref(), config.port, config.reuse_port)?;
         let port = listener.local_addr()?.port();
         let (shared, gone) = Shared::new(config, metrics, wake);
-        let (shared, gone) = Shared::new(config, wake);
         let max_threads = if secure_context.is_some() { MAX_TLS_THREADS } else { 1 };
         *shared.secure_context.write() = secure_context;
         let idle = Arc::clone(&shared);
