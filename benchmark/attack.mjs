@@ -12,6 +12,7 @@ import { parseArgs } from 'node:util';
 
 const require = createRequire(import.meta.url);
 const { startProcess } = require('../__test__/support/fleet.js');
+const { certificates } = require('../__test__/support/certificates.js');
 const { cleanUp } = require('../__test__/support/cleanup.js');
 
 /** Connections of each attack. */
@@ -38,9 +39,12 @@ const SIZES = {
   'guessed tokens, many addresses': 50,
   'foreign origins': 50,
   "others' ids": 50,
+  'TLS: slow handshakes': 1000,
+  'TLS: garbage records': 50,
+  'TLS: handshakes on a loop': 20,
 };
 
-/** How the server is told to stand against the last four. The other one knows tokens only. */
+/** How the server is configured against the attacks at its door. The stand-in knows tokens only. */
 const DOOR_ATTACKS = ['guessed tokens', 'guessed tokens, many addresses', 'foreign origins', "others' ids"];
 const authToken = 'right';
 const DOOR = {
@@ -68,10 +72,13 @@ const number = (value, digits = 1) => (Number.isFinite(value) ? value.toFixed(di
 async function attack(name, size, standin) {
   const target = startProcess('../attackers/target-process.js');
   const isAtDoor = DOOR_ATTACKS.includes(name);
+  // The stand-in has no TLS.
+  const { ca, server: pair } = name.startsWith('TLS') ? certificates() : {};
+  const tls = pair && { cert: pair.cert, key: pair.key };
   const options = isAtDoor ? (standin ? { authToken } : DOOR) : {};
-  const port = await target.ask('start', { standin, ...options });
+  const port = await target.ask('start', { standin, tls, ...options });
   const witness = startProcess('../attackers/witness-process.js');
-  await witness.ask('open', { port, ...(isAtDoor && { authToken }) });
+  await witness.ask('open', { port, ca: ca?.cert, ...(isAtDoor && { authToken }) });
   await witness.ask('count', { echoes: 200, heartbeats: 200, pages: 20 });
   const before = await target.ask('sizes');
   const attacker = startProcess('../attackers/attacker-process.js');
@@ -120,7 +127,7 @@ console.log(
 );
 for (const [name, size] of Object.entries(SIZES)) {
   if (!name.includes(values.only)) continue;
-  for (const standin of values.ours ? [false] : [false, true])
+  for (const standin of values.ours || name.startsWith('TLS') ? [false] : [false, true])
     print(name, standin ? 'ws' : 'here', await attack(name, size, standin));
 }
 process.exit(0);

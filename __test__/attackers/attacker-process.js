@@ -3,7 +3,10 @@
 // One attack, in a process of its own.
 
 const obey = require('./obey');
-const { attacks } = require('./attacks');
+const { attacks: onAnyPort } = require('./attacks');
+const { attacks: onTls } = require('./tls-attacks');
+
+const attacks = { ...onAnyPort, ...onTls };
 
 let attack;
 

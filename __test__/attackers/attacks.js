@@ -348,4 +348,4 @@ const attacks = {
   },
 };
 
-module.exports = { attacks, MIB };
+module.exports = { attacks, connect, loops, opened, sleep, MIB };

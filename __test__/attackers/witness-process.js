@@ -4,6 +4,7 @@
 // and asks for a page on a new connection, and reports how long each took.
 
 const http = require('node:http');
+const https = require('node:https');
 const { once } = require('node:events');
 const WebSocket = require('ws');
 const obey = require('./obey');
@@ -11,6 +12,8 @@ const { registration } = require('../support/raw');
 
 let ws;
 let port;
+/** The authority of the server's certificate, where it has one. */
+let ca;
 let closed = null;
 const waiting = { echoed: [], heartbeat_ack: [] };
 
@@ -29,7 +32,8 @@ const heartbeat = () => ask('heartbeat_ack', { type: 'heartbeat', workerId: 'wit
 
 function page() {
   return new Promise((resolve, reject) => {
-    const req = http.get({ port, host: '127.0.0.1', agent: false }, (res) => {
+    const { get } = ca === undefined ? http : https;
+    const req = get({ port, host: '127.0.0.1', agent: false, ca }, (res) => {
       res.resume();
       res.on('end', resolve);
     });
@@ -45,9 +49,9 @@ const timed = async (what) => {
 
 obey({
   async open(options) {
-    ({ port } = options);
+    ({ port, ca } = options);
     const { authToken } = options;
-    ws = new WebSocket(`ws://127.0.0.1:${port}/`);
+    ws = new WebSocket(`${ca === undefined ? 'ws' : 'wss'}://127.0.0.1:${port}/`, { ca });
     ws.on('error', () => {});
     ws.on('close', (code) => {
       closed = code;

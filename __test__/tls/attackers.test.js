@@ -4,7 +4,7 @@
 
 const net = require('node:net');
 const { once } = require('node:events');
-const tls = require('node:tls');
+const { GARBAGE, clientHello } = require('../attackers/tls-attacks');
 const { certificates } = require('../support/certificates');
 const { onCleanup } = require('../support/cleanup');
 const { startServer, until } = require('../support/server');
@@ -42,20 +42,6 @@ async function open(count) {
 
 const allClosed = (sockets) => until(() => sockets.every((socket) => socket.destroyed));
 
-/** A client's first message, whole. */
-async function clientHello() {
-  const catcher = net.createServer().listen(0);
-  onCleanup(() => catcher.close());
-  await once(catcher, 'listening');
-  const client = tls.connect({ port: catcher.address().port, host: '127.0.0.1' });
-  client.on('error', () => {});
-  const [socket] = await once(catcher, 'connection');
-  const [hello] = await once(socket, 'data');
-  client.destroy();
-  socket.destroy();
-  return hello;
-}
-
 test('1,000 handshakes that go on a byte at a time are ended in time, and take little', async () => {
   const hello = await clientHello();
   const before = process.memoryUsage().rss;
@@ -81,22 +67,15 @@ test('handshakes that stop after the first message are ended in time', async () 
   await echo();
 });
 
-test.each([
+test.each(
   [
     'garbage behind a header of a record',
-    () => Buffer.concat([Buffer.from('1603010100', 'hex'), Buffer.alloc(256, 0xa5)]),
-  ],
-  ['a record that is too long', () => Buffer.concat([Buffer.from('160301ffff', 'hex'), Buffer.alloc(70_000)])],
-  [
-    'a message of a length without end',
-    () => Buffer.concat([Buffer.from('1603014000', 'hex'), Buffer.from('01ffffff', 'hex'), Buffer.alloc(16_380)]),
-  ],
-  [
-    'records without anything in them',
-    () => Buffer.concat(Array.from({ length: 5_000 }, () => Buffer.from('1603010000', 'hex'))),
-  ],
-  ['an alert', () => Buffer.from('15030100020100', 'hex')],
-])('%s costs the connection that sends it', async (_, bytes) => {
+    'a record that is too long',
+    'a message whose length is without end',
+    'records with nothing in them',
+    'an alert',
+  ].map((name, index) => [name, GARBAGE[index]]),
+)('%s costs the connection that sends it', async (_, bytes) => {
   const sockets = await open(50);
   for (const socket of sockets) socket.write(bytes());
   await allClosed(sockets);
