@@ -1,24 +1,13 @@
 'use strict';
 
+const abi = require('../../lib/native/abi.js');
 const { NativeServer } = require('../../lib/native/addon.js');
 const { MEMORY_IS_SHARED } = require('../../lib/native/shared-memory.js');
 
 const [TICKET, PLACE, POSITION, SIZE, LIMIT] = [0, 1, 2, 3, 4];
 const [WAITS, NO_WORKER, FULL, NEVER_WAITS, FORGOTTEN] = [1, 3, 4, 5, 6];
 
-const limits = {
-  maxMessageBytes: 1e6,
-  headTimeoutMs: 1e4,
-  maxHeadBytes: 16384,
-  registrationTimeoutMs: 3e4,
-  maxConnections: 1e3,
-  maxUnregistered: 100,
-  maxQueuedBytes: 1e6,
-  stallTimeoutMs: 3e4,
-  maxUnhandledBytes: 1e6,
-  maxUnhandledBytesTotal: 1e7,
-  stopGraceMs: 100,
-};
+const { limits } = abi.defaults;
 
 describe('requests, as they cross to the native side', () => {
   let server;
