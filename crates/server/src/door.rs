@@ -169,8 +169,10 @@ impl Server {
     /// The application does not let a peer in whose registration waits. False if it is not waited for any more.
     pub fn refuse(&self, id: PeerId, refusal: Refusal) -> bool {
         let Some(peer) = self.shared.peer(id).filter(|peer| peer.is_open() && peer.withdraw()) else { return false };
-        if refusal == Refusal::NotAuthentic {
-            self.shared.note_auth_failure(&peer);
+        match refusal {
+            Refusal::NotAuthentic => self.shared.note_auth_failure(&peer),
+            Refusal::Late => self.shared.metrics.limit_hit(LimitName::AuthTimeoutMs),
+            Refusal::IdInUse => {}
         }
         let (error, closing) = refusal.words();
         peer.outbox.send(registration_refusal(error).into());
