@@ -5,27 +5,25 @@ const { now } = require('../time/clock.js');
 const { outcomeOf } = require('./errors.js');
 const { Failures } = require('./failures.js');
 const { readRequestOptions } = require('./options.js');
-const { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, Request, SUSPENDED, WAITING } = require('./request.js');
+const { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, Request, SUSPENDED } = require('./request.js');
 const { pauseMs } = require('./pause.js');
 const { Schedule } = require('./schedule.js');
 const { Signals } = require('./signals.js');
-const { FULL, NEVER_WAITS, NO_WORKER, OWED, TAKEN, WAITS } = require('./outcomes.js');
 const { RequestStream, StreamSource } = require('./stream.js');
+const { Waiting } = require('./waiting.js');
 
 /**
  * The life of every request from the call to its end: it waits for a slot, runs on a worker, is tried again where that is
  * allowed, and its caller learns of the end exactly once.
  *
  * Which request is next, and which worker it gets, the native queue decides (`slots`); promises, signals and callbacks are here.
- * What is due when is in `schedule.js`, what workers say in `answers.js`, and what becomes of requests whose session ends in
- * `sessions.js`.
+ * How a request gets a slot or waits for one is in `waiting.js`, what is due when in `schedule.js`, what workers say in
+ * `answers.js`, and what becomes of requests whose session ends in `sessions.js`.
  */
 class Dispatcher {
   /** Requests under way by id. */
   #requests = new Map();
   #signals = new Signals((requests, reason) => this.#onAbort(requests, reason));
-  /** Those that wait, by the number that the native queue gave them. */
-  #waiting = new Map();
   /** How many callers have not got their end. */
   #unsettled = 0;
   #options;
@@ -33,6 +31,7 @@ class Dispatcher {
   #slots;
   #schedule;
   #failures;
+  #waiting;
   /** This server's part in a fleet of several: see `lib/server/fleet/fleet.js`. `null` without one. */
   #fleet = null;
 
@@ -47,12 +46,14 @@ class Dispatcher {
     this.#slots = host.slots;
     this.#schedule = new Schedule(this, host);
     this.#failures = new Failures(host.slots);
+    this.#waiting = new Waiting({ dispatcher: this, host, schedule: this.#schedule, failures: this.#failures });
   }
 
   /** From now on requests may go to other nodes, and come from them. */
   joinFleet(fleet) {
     this.#fleet = fleet;
     this.#failures.joinFleet(fleet);
+    this.#waiting.joinFleet(fleet);
   }
 
   get host() {
@@ -88,7 +89,7 @@ class Dispatcher {
 
   /** Whether somebody waits for a slot. */
   get hasWaiting() {
-    return this.#waiting.size > 0 || this.#fleet?.hasWants === true;
+    return this.#waiting.hasAny;
   }
 
   #read(payload, options, isStream) {
@@ -140,7 +141,7 @@ class Dispatcher {
   enterWith(request, slot) {
     this.#begun(request);
     this.#slots.giveKept(request, slot);
-    if (!this.#start(request)) this.submit(request);
+    if (!this.start(request)) this.submit(request);
   }
 
   #begun(request) {
@@ -155,98 +156,28 @@ class Dispatcher {
 
   /** A request, new or on its way to a further attempt, gets a free slot or waits for one. */
   submit(request) {
-    request.state = WAITING;
-    request.stateEndsAt = Infinity;
-    if (this.#fleet === null || request.isHosted) this.#submitHere(request, true);
-    else this.#fleet.submit(request, (mayWait) => this.#submitHere(request, mayWait));
-  }
-
-  /** It gets a slot of this server or, if it may, waits. False if there is no slot, and it may not. */
-  #submitHere(request, mayWait) {
-    for (;;) {
-      const outcome = this.#slots.submit(request, mayWait);
-      switch (outcome) {
-        case TAKEN:
-          if (this.#start(request)) return true;
-          // Its worker takes nothing at present: another one may.
-          break;
-        case OWED:
-          this.dispatch();
-          // A callback of one that got a slot may have ended this one.
-          if (request.state === DONE) return true;
-          break;
-        case WAITS:
-          this.#wait(request);
-          return true;
-        case NO_WORKER:
-          this.fail(request, this.#failures.noWorker(request));
-          return true;
-        case NEVER_WAITS:
-          if (!mayWait) return false;
-          this.fail(request, this.#failures.withoutSlot(request));
-          return true;
-        case FULL:
-          this.fail(request, this.#failures.fullQueue(request));
-          return true;
-      }
-    }
-  }
-
-  #wait(request) {
-    const isFirstWait = !request.hasWaited;
-    request.hasWaited = true;
-    request.stateEndsAt = now() + request.queueLeftMs;
-    this.#waiting.set(request.ticket, request);
-    this.#schedule.set(request);
-    this.#fleet?.onWait(request);
-    if (request.rejectedBy !== null) this.#schedule.setWake();
-    if (isFirstWait && request.options.onQueued !== undefined) {
-      this.call(request, 'onQueued', { position: this.#slots.position, size: this.#waiting.size });
-    }
-  }
-
-  /** It waits no longer. */
-  #leaveQueue(request) {
-    this.#waiting.delete(request.ticket);
-    this.#fleet?.onWaitEnd(request);
-    request.ticket = null;
-    request.queueLeftMs = Math.max(0, request.stateEndsAt - now());
-    request.stateEndsAt = Infinity;
+    this.#waiting.submit(request);
   }
 
   /** It leaves the queue without a slot. */
   withdraw(request) {
-    this.#slots.withdraw(request);
-    this.#leaveQueue(request);
+    this.#waiting.withdraw(request);
   }
 
   /** No slot became free for it in its queue time. */
   stopWaiting(request) {
-    this.withdraw(request);
-    this.fail(request, this.#failures.withoutSlot(request));
+    this.#waiting.end(request);
   }
 
   /** Gives free slots to those that wait, until there is none for any of them. To be called whenever a slot may be free. */
   dispatch() {
-    while (this.hasWaiting) {
-      const ticket = this.#slots.dispatchNext();
-      if (ticket === null) return;
-      const request = this.#waiting.get(ticket);
-      if (request === undefined) {
-        // Its turn has come of somebody who waits at another node.
-        this.#fleet.onGranted(ticket);
-        continue;
-      }
-      this.#leaveQueue(request);
-      this.#slots.give(request);
-      if (!this.#start(request)) this.submit(request);
-    }
+    this.#waiting.dispatch();
   }
 
   // ---- Running ----
 
   /** Sends a request to the worker whose slot it was given. False if the worker could not be sent to. */
-  #start(request) {
+  start(request) {
     const { granted: record } = request;
     const time = now();
     request.attempt += 1;

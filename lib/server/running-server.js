@@ -2,23 +2,10 @@
 
 const { Door } = require('./door.js');
 const { Drain, RETRY_AFTER_S } = require('./drain.js');
-const {
-  TEXTS,
-  MESSAGE,
-  REGISTER,
-  CLOSED,
-  CONNECTION,
-  SECURE_CONNECTION,
-  LOG,
-  STOPPED,
-  SLOTS,
-  BARRIER,
-  APPROVED,
-} = require('./event-batch.js');
 const { EventLoop } = require('./event-loop.js');
+const { EventRouter } = require('./event-router.js');
 const { Submissions } = require('./submissions.js');
-const { describeError, writeLine } = require('../workers/handlers.js');
-const { unknownWorkerInfo } = require('../workers/worker-info.js');
+const { describeError } = require('../workers/handlers.js');
 const { WorkerLifecycle } = require('../workers/worker-lifecycle.js');
 const { RequestHost } = require('./request-host.js');
 const { RequestSlots } = require('./request-slots.js');
@@ -28,15 +15,8 @@ const { WorkerChanges } = require('./worker-changes.js');
 const { WorkerRegistry } = require('./worker-registry.js');
 const { HttpFront } = require('./http-front.js');
 const { limitedLogger } = require('./limited-logger.js');
-const { listenError } = require('./listen-error.js');
-const { levels: LEVELS } = require('../native/abi.js');
-const native = require('../native/addon.js');
-const { parse } = require('./joined-texts.js');
-const { MEMORY_IS_SHARED, rowReader } = require('../native/shared-memory.js');
-const { ANSWER_TYPES } = require('../requests/wire.js');
-
-/** What a worker with the feature `request` says to the server, and to no handler. */
-const SERVER_TYPES = new Set([...ANSWER_TYPES, 'worker_status', 'worker_update']);
+const { bindNativeServer } = require('./native-server.js');
+const { rowReader } = require('../native/shared-memory.js');
 
 /** A `WorkerServer` between its start and its stop. */
 class RunningServer {
@@ -53,10 +33,12 @@ class RunningServer {
   /** Returns the state of one worker, as the native side has written it last. */
   #readRow;
   #events = new EventLoop({
-    handleEvent: (kind, batch) => this.#handleEvent(kind, batch),
+    handleEvent: (kind, batch) => this.#router.handle(kind, batch),
     onRow: (rows, at) => this.#registry.update(rows, at),
-    complain: (kind, thrown) => this.#complain(kind, thrown),
+    complain: (kind, thrown) => this.#router.complain(kind, thrown),
   });
+  /** Knows what each of those events is about. */
+  #router;
   #submissions;
   /** Ids that the application has tracked. */
   #tracked;
@@ -99,7 +81,11 @@ class RunningServer {
       getNative: () => this.#native,
     });
     try {
-      this.#bind(settings, metrics);
+      this.#native = bindNativeServer(settings, {
+        relayPort: relay?.port,
+        onEvents: () => this.#events.drain(),
+        counters: metrics.native,
+      });
       this.#readRow = rowReader(this.#native);
       this.#submissions = new Submissions(this.#native, options.limits.maxQueuedBytes);
       this.#tracked = new TrackedRequests(this.#native, this.#submissions);
@@ -117,26 +103,6 @@ class RunningServer {
       this.#native?.abandon();
       this.#front.close(0);
       throw error;
-    }
-  }
-
-  #bind({ tls, ...settings }, metrics) {
-    try {
-      this.#native = new native.NativeServer(
-        {
-          ...settings,
-          exactModels: settings.modelMatch === 'exact',
-          requestTypes: settings.requestTypes !== undefined,
-          authenticates: settings.authenticate !== undefined,
-          relayPort: this.#relay?.port,
-          sharesMemory: MEMORY_IS_SHARED,
-        },
-        () => this.#events.drain(),
-        tls,
-        metrics.native,
-      );
-    } catch (error) {
-      throw listenError(error, settings.host, settings.port);
     }
   }
 
@@ -175,6 +141,16 @@ class RunningServer {
       lifecycle: this.#lifecycle,
       limitedLogger: this.#limitedLogger,
       metrics,
+    });
+    this.#router = new EventRouter({
+      server: this,
+      eventLoop: this.#events,
+      registry: this.#registry,
+      changes: this.#changes,
+      host: this.#requests,
+      front: this.#front,
+      handlers: this.#handlers,
+      onStopped: () => this.#onStopped(),
     });
     if (options.cluster !== undefined) this.#prepareFleet(options, metrics);
   }
@@ -404,83 +380,6 @@ class RunningServer {
   #found(written) {
     return written ? (this.#registry.readRecord()?.toInfo() ?? null) : null;
   }
-
-  // ---- Events ----
-
-  /** Something went wrong with an event of that kind, or, if it is undefined, before there was an event. */
-  #complain(kind, thrown) {
-    const context = { error: describeError(thrown) };
-    if (kind === CONNECTION || kind === SECURE_CONNECTION) this.#logger.error('HTTP server error', context);
-    else this.#logger.error('Worker WebSocket error', context);
-  }
-
-  #handleEvent(kind, batch) {
-    if (kind === TEXTS) {
-      if (!this.stopping) this.#onMessage(batch.peer, batch.message, batch);
-      return;
-    }
-    const { peer, a, b, extras } = batch;
-    switch (kind) {
-      case MESSAGE:
-        if (!this.stopping) this.#onMessage(peer, parse(extras[a]), batch);
-        break;
-      case REGISTER:
-        if (!this.stopping) this.#registry.onRegister(peer, extras[a]);
-        break;
-      case CLOSED:
-        if (!this.stopping) this.#registry.onClosed(peer, a, extras[b]);
-        break;
-      case CONNECTION:
-        this.#front.acceptNumbered(a, extras[b]);
-        break;
-      case SECURE_CONNECTION:
-        this.#front.acceptNumbered(a, extras[b], certifiedPeer(extras, b + 1));
-        break;
-      case LOG:
-        writeLine(this.#logger, LEVELS[a], extras[b], extras[b + 1]);
-        break;
-      case STOPPED:
-        this.#onStopped();
-        break;
-      case SLOTS:
-        if (!this.stopping) this.giveSlots();
-        break;
-      case APPROVED:
-        if (!this.stopping) this.#registry.onApproved(peer);
-        break;
-      case BARRIER:
-        if (!this.stopping) this.#events.onBarrier(a);
-        break;
-    }
-  }
-
-  /** @param source What the message came in: its `byteLength` counts while the message is being handled. */
-  #onMessage(peer, message, source) {
-    if (message === undefined) {
-      this.#limitedLogger.warn('Invalid JSON message from worker');
-      return;
-    }
-    const record = this.#registry.ofPeer(peer);
-    if (this.#isForServer(peer, record, message, source)) return;
-    const getInfo = () => record?.toSharedInfo() ?? unknownWorkerInfo();
-    const taken = this.#handlers.message(message, getInfo, this.#limitedLogger);
-    if (taken && record === undefined) this.#registry.keepUnregistered(peer);
-  }
-
-  /** Handles a message if it is about requests, or about the worker itself. */
-  #isForServer(peer, record, message, source) {
-    if (record !== undefined && this.#requests.handle(record, message, source)) return true;
-    if (!this.#registry.isSpeaker(peer)) return false;
-    if (record?.speaksRequests === true) return this.#changes.handle(record, message);
-    // Its worker was replaced, or registered again without the feature.
-    return SERVER_TYPES.has(message.type);
-  }
-}
-
-/** Whose a connection is: the text at that place of the extras, and the certificates behind it. */
-function certifiedPeer(extras, at) {
-  const { certificates } = JSON.parse(extras[at]).security;
-  return [extras[at], extras.slice(at + 1, at + 1 + certificates)];
 }
 
 module.exports = { RunningServer };
