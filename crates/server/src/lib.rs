@@ -17,6 +17,7 @@
 //! | [`connection`] | what a worker's messages mean to the server |
 //! | [`connection_info`] | whence a connection came, and the request that opened it |
 //! | [`door`] | who may come in |
+//! | [`logging`] | what it logs, and how much of what peers can cause |
 //! | [`events`] | the queue of what the application's thread has to handle |
 //! | [`outbox`] | what waits to be sent to a peer, and its way into the socket |
 //! | [`wakeup`] | when the two threads wake each other |
@@ -31,6 +32,7 @@ mod end_guard;
 pub mod events;
 pub mod fleet;
 pub mod freed_slots;
+pub mod logging;
 pub mod membership;
 pub mod outbox;
 pub mod peer;

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::{MappedMutexGuard, Mutex, MutexGuard, RwLock};
-use serde_json::{Value, json};
-use tokio::sync::{Notify, mpsc, watch};
+use serde_json::json;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::accept::addresses::Origin;
@@ -17,6 +17,7 @@ use crate::connection_info::ConnectionInfo;
 use crate::door::Door;
 use crate::events::{Event, ServerEvents};
 use crate::fleet::Fleet;
+use crate::logging::LogLimits;
 use crate::outbox::buffered_amounts::BufferedAmounts;
 use crate::outbox::flusher::Flusher;
 use crate::peer::{Peer, PeerId};
@@ -25,7 +26,7 @@ use crate::wakeup::notifier::Notifier;
 use crate::wakeup::pacer::Pacer;
 use worker_server_core::clock::{Clock, Moment};
 use worker_server_core::config::ServerConfig;
-use worker_server_core::log::{Level, Line, LogLimiter};
+use worker_server_core::log::Line;
 use worker_server_core::metrics::{LimitName, Metrics};
 use worker_server_core::pool::{Finding, Pool};
 use worker_server_core::protocol::Closing;
@@ -67,17 +68,16 @@ pub struct Shared {
     pub relayed: Mutex<HashMap<u16, Arc<Origin>>>,
     /// What handshakes go by; `None` on a server without TLS.
     pub secure_context: RwLock<Option<SecureContext>>,
+    /// What limits the log lines that peers can cause.
+    pub log_limits: LogLimits,
     is_stopping: watch::Sender<bool>,
     peers: Mutex<Peers>,
     next_peer: AtomicU64,
     strangers: AtomicUsize,
     refusing: AtomicBool,
-    log_limiter: Mutex<LogLimiter>,
     suspension: Mutex<Suspension>,
     /// What it found last, as [`Moment::elapsed_ms`].
     awake_since_ms: AtomicU64,
-    /// Told when the limiter leaves a line out.
-    left_out: Notify,
 }
 
 /// The connections that the application's thread has not seen the end of.
@@ -141,6 +141,7 @@ impl Shared {
             endpoints: RwLock::default(),
             relayed: Mutex::default(),
             secure_context: RwLock::default(),
+            log_limits: LogLimits::default(),
             is_stopping: watch::Sender::new(false),
             peers: Mutex::new(Peers {
                 by_id: HashMap::new(),
@@ -151,10 +152,8 @@ impl Shared {
             next_peer: AtomicU64::new(0),
             strangers: AtomicUsize::new(0),
             refusing: AtomicBool::new(false),
-            log_limiter: Mutex::default(),
             suspension: Mutex::new(suspension),
             awake_since_ms: AtomicU64::new(0),
-            left_out: Notify::new(),
         };
         (Arc::new(shared), gone)
     }
@@ -361,82 +360,6 @@ impl Shared {
                     }
                 }
             }
-        }
-    }
-
-    /// Logs a line that no peer can cause at will.
-    pub fn log(&self, line: Line) {
-        if self.config.logging {
-            self.events.push(Event::Log { line, peer: None });
-        }
-    }
-
-    /// Logs a line that any peer can cause, unless there are too many of its kind.
-    pub fn log_limited(&self, line: Line) {
-        if self.admits_line(line.level, line.message) {
-            self.events.push(Event::Log { line, peer: None });
-        }
-    }
-
-    /// Logs a line that a peer caused, unless there are too many of its kind; it counts as something of the peer that is
-    /// not handled.
-    pub fn log_for(&self, peer: &Arc<Peer>, line: Line) {
-        if self.admits_line(line.level, line.message) {
-            self.events.push(Event::Log { line, peer: Some(Arc::clone(peer)) });
-        }
-    }
-
-    /// The same, with a context that is made only if the line is written.
-    pub fn log_for_with(&self, peer: &Arc<Peer>, mut line: Line, context: impl FnOnce() -> Value) {
-        if self.admits_line(line.level, line.message) {
-            line.context = context();
-            self.events.push(Event::Log { line, peer: Some(Arc::clone(peer)) });
-        }
-    }
-
-    /// Whether one more line that any peer can cause may be logged now. If not, it is counted.
-    pub fn admits_line(&self, level: Level, message: &str) -> bool {
-        if !self.config.logging {
-            return false;
-        }
-        let admitted = self.log_limiter.lock().admits(level, message, self.clock.now());
-        if !admitted {
-            self.metrics.log_line_suppressed();
-            self.left_out.notify_one();
-        }
-        admitted
-    }
-
-    /// Tells once a second how many lines were left out, if any were. Never ends.
-    pub async fn tell_what_is_left_out(&self) {
-        loop {
-            let due_ms = self.log_limiter.lock().due_ms();
-            let Some(due_ms) = due_ms else {
-                self.left_out.notified().await;
-                continue;
-            };
-            sleep(Duration::from_millis(due_ms.saturating_sub(self.clock.now().elapsed_ms))).await;
-            let lines = self.log_limiter.lock().summaries(self.clock.now());
-            for line in lines {
-                self.log(line);
-            }
-        }
-    }
-
-    /// Something was refused since as much waits for a peer as may. Logged once until there is room again.
-    pub fn log_full(&self, peer: &Arc<Peer>) {
-        if peer.outbox.note_full() {
-            self.metrics.limit_hit(LimitName::MaxQueuedBytes);
-            self.log_for(peer, Line::warn("Too much is waiting to be sent to worker", self.describe(peer)));
-        }
-    }
-
-    /// Names a peer's worker for the log.
-    pub fn describe(&self, peer: &Peer) -> Value {
-        let pool = self.pool();
-        match peer.worker().and_then(|key| pool.get(key)) {
-            Some(worker) => json!({ "workerId": *worker.id }),
-            None => json!({}),
         }
     }
 }
