@@ -16,8 +16,8 @@ const memberOf = (flag) => flag.replace(/-(\w)/g, (_, letter) => letter.toUpperC
 
 /**
  * @typedef {object} Flag
- * @property {(text: string) => unknown} [read] makes a value of the text, or throws an Error that says what is expected;
- *   a flag without it takes no value
+ * @property {(text: string) => unknown} [read] makes a value of the text, or throws an Error that says what is
+ *   expected; a flag without it takes no value
  * @property {boolean} [multiple] may be given several times: its value is a list
  * @property {boolean} [required]
  */

@@ -13,7 +13,7 @@ const { createHmac, timingSafeEqual } = require('node:crypto');
 const VERSION = 1;
 const SIGNED = 1;
 const MAC_BYTES = 32;
-/** A message has at most so many bytes; longer ones are split. What NATS takes by default is 1 MiB. */
+/** The most bytes of a message; longer ones are split. NATS takes 1 MiB by default. */
 const MAX_MESSAGE_BYTES = 512 * 1024;
 /** The fields in front of the data take less. */
 const MAX_PART_BYTES = MAX_MESSAGE_BYTES - 256;

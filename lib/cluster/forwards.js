@@ -2,7 +2,10 @@
 
 /** A request of this node's that another node was asked to take. */
 class Forward {
-  /** Where it is: asked for ('claimed'), on a worker there ('taken'), let go of and not confirmed ('cancelled'), or over. */
+  /**
+   * Where it is: asked for ('claimed'), on a worker there ('taken'), let go of and not confirmed ('cancelled'), or
+   * over.
+   */
   state = 'claimed';
 
   constructor(id, nodeId, listener) {
@@ -33,11 +36,11 @@ class Forwards {
   /**
    * Asks a node to take a request.
    *
-   * @param claim what it asks of a worker, and what the worker is told
+   * @param claim what it asks of a worker, and what the worker is sent
    * @param {string} [payloadText]
-   * @param listener is told what becomes of it, and last of all one of `onDeclined(why)`, `onRejected(workerId)`,
-   *   `onResult(text)`, `onError(error, dataText)`, `onFreed()` and `onLost()`; before that `onTaken(worker, attempt)`,
-   *   `onProgress(text)`, `onChunk(text, bytes)`, `onAway()` and `onBack(worker)`
+   * @param listener is notified of what becomes of it, last of all by one of `onDeclined(why)`,
+   *   `onRejected(workerId)`, `onResult(text)`, `onError(error, dataText)`, `onFreed()` and `onLost()`; before that by
+   *   `onTaken(worker, attempt)`, `onProgress(text)`, `onChunk(text, bytes)`, `onAway()` and `onBack(worker)`
    * @returns {Forward | null} `null` if that node is gone
    */
   claim(nodeId, claim, payloadText, listener) {

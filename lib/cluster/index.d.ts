@@ -14,8 +14,9 @@ export interface NatsConnectionLike {
 }
 
 /**
- * Carries a fleet's messages over NATS. The connection is the caller's own: it is never closed here, and may be used for other
- * things. Have it reconnect without end (`maxReconnectAttempts: -1`), since the servers wait for it to come back.
+ * Carries a fleet's messages over NATS. The connection is the caller's own: it is never closed here, and may be used
+ * for other things. Have it reconnect without end (`maxReconnectAttempts: -1`), since the servers wait for it to come
+ * back.
  *
  * @throws {TypeError} if it is no such connection
  */
@@ -35,16 +36,16 @@ export interface RedisSubscriberLike {
 }
 
 /**
- * Carries a fleet's messages over Redis' publish and subscribe. Both connections are the caller's own and are never closed here;
- * they must be two, since Redis lets a connection that has subscribed do nothing else.
+ * Carries a fleet's messages over Redis' publish and subscribe. Both connections are the caller's own and are never
+ * closed here; they must be two, since Redis lets a connection that has subscribed do nothing else.
  *
  * @throws {TypeError} if they are no such connections, or one and the same
  */
 export function redisAdapter(publisher: RedisPublisherLike, subscriber: RedisSubscriberLike): ClusterAdapter;
 
 /**
- * Carries a fleet's messages within a process, for tests: servers with the same adapter, or with adapters over the same `bus`, hear
- * each other.
+ * Carries a fleet's messages within a process, for tests: servers with the same adapter, or with adapters over the same
+ * `bus`, hear each other.
  *
  * @param bus `new EventEmitter()` if it is left out
  */

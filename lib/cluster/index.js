@@ -6,7 +6,7 @@ const { memoryAdapter } = require('./adapters/memory.js');
 const { natsAdapter } = require('./adapters/nats.js');
 const { redisAdapter } = require('./adapters/redis.js');
 
-// A literal of plain names, from which Node tells the named imports of ES modules.
+// A literal of plain names, from which Node reads the named exports for ES modules.
 module.exports = {
   memoryAdapter,
   natsAdapter,

@@ -72,7 +72,7 @@ class Link {
     const messages = [];
     const texts = [];
     for (const { message, text } of this.#unacknowledged.slice(from, from + count)) {
-      // Which of them have a text is told by the last member.
+      // The last member shows which of them have a text.
       messages.push(text === undefined ? [message] : [message, 1]);
       if (text !== undefined) texts.push(text);
     }

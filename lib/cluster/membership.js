@@ -26,8 +26,8 @@ class Peer {
 /**
  * Who is there. A node is known by its id and by its start, a random number for each of its lives. It counts when it
  * has sent back a nonce that was made up for it, so that nothing recorded can stand in for it; and until it says
- * goodbye, is silent for `timeoutMs`, or begins anew. Whoever took the other for dead begins anew as well, so that both
- * always agree on what of them is lost.
+ * goodbye, is silent for `timeoutMs`, or begins anew. A node that took another for dead begins anew as well, so that
+ * both always agree on what of them is lost.
  */
 class Membership {
   #settings;

@@ -10,7 +10,7 @@ const { FleetWorkers } = require('./workers.js');
 const LISTEN_MS = 500;
 
 /**
- * One node of a fleet, as a state machine: messages in, messages out, and time as an argument. Whoever drives it
+ * One node of a fleet, as a state machine: messages in, messages out, and time as an argument. Its driver
  * publishes what `takeOutgoing` returns after each call, and calls `tick` when `nextDueAt` has come.
  */
 class ClusterNode {
@@ -212,13 +212,14 @@ class ClusterNode {
     if (this.#state === 'joining' && this.#joinedAt <= now) this.#state = 'running';
     if (this.#beatAt > now) return;
     this.#beatAt = now + this.#settings.heartbeatMs;
-    // Who is not in yet only says that it is there.
+    // A node that is not in yet only says that it is there.
     this.#membership.broadcast(this.#state === 'running' ? { k: 'beat', ...this.#beat() } : { k: 'hello' });
     this.#noticeLoss(now);
   }
 
   /**
-   * Clients of brokers keep what can't be sent, and say nothing: that a connection is lost shows in not hearing oneself.
+   * Clients of brokers keep what can't be sent, and say nothing: that a connection is lost shows in not hearing
+   * oneself.
    */
   #noticeLoss(now) {
     const { heartbeatMs, timeoutMs } = this.#settings;

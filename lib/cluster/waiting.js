@@ -2,7 +2,7 @@
 
 /** How long a slot is kept for another node, in ms: beyond, somebody else gets it. */
 const OFFER_MS = 1_000;
-/** After somebody has begun to wait this is told at once, but no more often than this, in ms. */
+/** When a request has begun to wait, peers are notified at once, but no more often than this, in ms. */
 const TELL_MS = 20;
 /** Most kinds of requests that one heartbeat names. */
 const MAX_WANTS = 64;
@@ -19,7 +19,7 @@ class FleetWaiting {
   /** Slots that are kept, by number: { peer, slot, expiresAt }. */
   #offers = new Map();
   #lastOffer = 0;
-  /** When what waits here is told between two heartbeats. */
+  /** When peers are notified, between two heartbeats, of what waits here. */
   #tellAt = Infinity;
   #toldAt = -Infinity;
   #news = new Map();

@@ -1,7 +1,7 @@
 'use strict';
 
 /**
- * Which workers each node has. This node's own are told to every peer, one by one as they come, change and go, and
+ * Which workers each node has. Every peer is notified of this node's own, one by one as they come, change and go, and
  * their states with each heartbeat. One worker id is held by one node: a counter that each join raises above all that
  * its node has heard of decides, and of equal ones the node's id.
  */
@@ -18,9 +18,9 @@ class FleetWorkers {
   #remote = new Map();
 
   /**
-   * @param local `evict(workerId)`, `onWorkerElsewhere(workerId)`, `stateOf(workerId)`, and `directory`, which is told
-   *   of the others'
-   *   workers: `add(nodeId, entry)`, `remove(nodeId, workerId)`, `setState(nodeId, workerId, state)`, `forget(nodeId)`
+   * @param local `evict(workerId)`, `onWorkerElsewhere(workerId)`, `stateOf(workerId)`, and `directory`, which is
+   *   notified of the others' workers: `add(nodeId, entry)`, `remove(nodeId, workerId)`, `forget(nodeId)`,
+   *   `setState(nodeId, workerId, state)`
    */
   constructor(nodeId, membership, local) {
     this.#nodeId = nodeId;
@@ -30,7 +30,7 @@ class FleetWorkers {
 
   // ---- Own ----
 
-  /** A worker has joined this node. @param entry `{ id, … }`, whatever peers shall know of it */
+  /** A worker has joined this node. @param entry `{ id, … }`, all that peers shall know of it */
   join(entry) {
     this.#counter += 1;
     this.#own.delete(entry.id);
@@ -129,7 +129,7 @@ class FleetWorkers {
     for (const { workers } of this.#remote.values()) yield* workers.values();
   }
 
-  /** The worker of a node, as that node has told it. */
+  /** The worker of a node, as that node has described it. */
   entryOf(nodeId, workerId) {
     return this.#remote.get(nodeId)?.workers.get(workerId)?.entry;
   }

@@ -11,8 +11,9 @@ const { readPeerCertificate } = require('./peer-certificate.js');
 const { NotAuthentic: NOT_AUTHENTIC, Late: LATE, IdInUse: ID_IN_USE } = RefusalKind;
 
 /**
- * The application's part in who may come in: it judges registrations whose token and fields are right, and who has to give way
- * where two workers have one id. Registrations that it judges wait at the native side, and each goes on by itself.
+ * The application's part in who may come in: it judges registrations whose token and fields are right, and who has to
+ * give way where two workers have one id. Registrations that it judges wait at the native side, and each goes on by
+ * itself.
  */
 class Door {
   #native;
@@ -42,10 +43,10 @@ class Door {
     return this.#authenticate !== undefined;
   }
 
-  /** Has the application judge a registration. If it approves, the native side tells when it is the registration's turn. */
+  /** Has the application judge a registration. If it approves, `take` is called when it is the registration's turn. */
   judge(peer, message) {
     const info = this.#native.connectionInfo(peer);
-    // It is gone, and its end about to be told.
+    // It is gone, and its end about to be reported.
     if (info === null) return;
     const controller = new AbortController();
     const entry = { peer, message, credentials: credentialsOf(info, message), controller, stopTimer: undefined };
@@ -65,7 +66,7 @@ class Door {
       decision = readDecision(await this.#authenticate.call(undefined, credentials, controller.signal));
     } catch (thrown) {
       const isPending = this.#end(entry);
-      // Whoever was told to stop may say that it did.
+      // A hook that was aborted may reject because of that.
       if (isPending || !isAbort(thrown, controller.signal)) {
         this.#limitedLogger.error('Error in authenticate', { workerId, error: describeError(thrown) });
         this.#diagnostics.threw(thrown, 'authenticate');
@@ -109,7 +110,10 @@ class Door {
     return true;
   }
 
-  /** It is the turn of a registration that was approved: what came with it, `{ message, credentials, auth }`, if it still counts. */
+  /**
+   * It is the turn of a registration that was approved: what came with it, `{ message, credentials, auth }`, if it
+   * still counts.
+   */
   take(peer) {
     const entry = this.#pending.get(peer);
     this.#pending.delete(peer);
@@ -132,8 +136,8 @@ class Door {
   /**
    * Whether a registration has to give way to the worker that has its id; then it is refused.
    *
-   * @param rivalOf returns the record, up to date, of the worker that the registration would displace from another connection,
-   * if that one can be reached
+   * @param rivalOf returns the record, up to date, of the worker that the registration would displace from another
+   *   connection, if that one can be reached
    * @param credentials if the application has judged them
    */
   givesWay(peer, message, rivalOf, credentials) {
@@ -194,7 +198,7 @@ function readDecision(decision) {
   return { ok: ok === true, reason: typeof reason === 'string' ? reason : undefined, context };
 }
 
-/** Whether a hook that was told to stop says no more than that it did. */
+/** Whether a hook that was aborted has thrown only because of that. */
 function isAbort(thrown, { aborted, reason }) {
   try {
     return aborted && (thrown === reason || thrown?.name === 'AbortError');

@@ -36,7 +36,7 @@ function readNewTokens(token) {
 
 const isEmptyToken = (tokens) => tokens.length === 1 && tokens[0] === '';
 
-/** The value of the option is not in the warning, nor is anything else that the caller gave. */
+/** The value of the option is not in the warning, nor is anything else that the caller passed. */
 function warnOfEmptyToken(tokens, name) {
   if (tokens === undefined || !isEmptyToken(tokens)) return;
   process.emitWarning(`${name} is an empty string: workers are let in without a token`, {

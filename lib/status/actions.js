@@ -15,7 +15,8 @@ const ACTIONS = {
 };
 
 /**
- * Does what `{ "action": …, "workerId": … }` asks for. Another site's page can send neither JSON nor without an `Origin`.
+ * Does what `{ "action": …, "workerId": … }` asks for. Another site's page can send neither JSON nor without an
+ * `Origin`.
  *
  * @param {import('../../index.js').WorkerServer} server
  */

@@ -15,8 +15,8 @@ const METHODS = {
 const forgotten = new FinalizationRegistry((unsubscribeAll) => unsubscribeAll());
 
 /**
- * Has a listener hear of its `server`. The channels are the process', and would keep it, and so the server, for good: they
- * know it weakly.
+ * Has a listener hear of its `server`. The channels are the process', and would keep it, and so the server, for good:
+ * they know it weakly.
  */
 function listen(listener) {
   const known = new WeakRef(listener);

@@ -1,6 +1,7 @@
 'use strict';
 
-// What has to be kept to be shown later: requests under way, how those before them ended, and the workers that were lost.
+// What has to be kept to be shown later: requests under way, how those before them ended, and the workers that were
+// lost.
 
 const { listen } = require('./channels.js');
 const { History } = require('./history.js');
@@ -16,7 +17,8 @@ class Collector {
   /** The workers that were lost, the last one last. */
   losses = [];
   /**
-   * When each request under way began, by the context of its channel, which the server keeps up to date; the oldest first.
+   * When each request under way began, by the context of its channel, which the server keeps up to date; the oldest
+   * first.
    *
    * @type {Map<object, { startedAt: number, countedAttempts: number }>}
    */

@@ -6,8 +6,8 @@
 const SAME_MOMENT_MS = 2;
 
 /**
- * The members of `next` that `previous` did not have, for one that has `previous`. Of lists: the entries that are new, and the
- * changed members of the others with their key; under `gone` the keys of those that are no more.
+ * The members of `next` that `previous` did not have, for one that has `previous`. Of lists: the entries that are new,
+ * and the changed members of the others with their key; under `gone` the keys of those that are no more.
  *
  * @param previous As `Status.read` returns it, at the time `previousAt` in ms.
  * @returns {object} Empty: nothing has changed.
@@ -52,7 +52,7 @@ function listDifferences(list, key, previous, next, elapsedMs) {
   return found;
 }
 
-/** The members that differ, or null. Ages go by themselves: whoever has one of them can count on. */
+/** The members that differ, or null. Ages that grew with time alone are left out: the page counts them on. */
 function memberDifferences(previous, next, elapsedMs = 0) {
   let members = null;
   for (const name of Object.keys(next)) {

@@ -5,7 +5,7 @@
 const INTERVAL_MS = 5_000;
 const INTERVALS = 120;
 
-/** Durations are counted in steps that grow with them: a step is 1 / 16 of a doubling, so a quantile is right within 2.2 %. */
+/** Durations are counted in steps that grow with them, by 1 / 16 of a doubling: a quantile is right within 2.2 %. */
 const STEPS_A_DOUBLING = 16;
 /** From 1 / 16 ms to some 50 days. */
 const LOWEST_EXPONENT = -4;
@@ -47,7 +47,10 @@ class History {
     this.#failed += 1;
   }
 
-  /** @returns {{at: string, completed: number, failed: number, p50Ms: number | null, p95Ms: number | null}[]} the last is not over */
+  /**
+   * @returns {{at: string, completed: number, failed: number, p50Ms: number | null, p95Ms: number | null}[]} the last
+   *   is not over
+   */
   entries() {
     this.#advance();
     return [...this.#past, this.#entry()];

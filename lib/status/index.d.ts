@@ -13,8 +13,8 @@ export interface StatusPageOptions {
   path?: string | undefined;
   /**
    * Decides who gets in: with `true`, and nothing else. A no, and a throw, which is logged, is answered with 401 and
-   * `WWW-Authenticate: Basic`. Without it only this machine gets in: a loopback peer that sends no `X-Forwarded-For` and names
-   * a loopback `Host`; others are answered with 403.
+   * `WWW-Authenticate: Basic`. Without it only this machine gets in: a loopback peer that sends no `X-Forwarded-For`
+   * and names a loopback `Host`; others are answered with 403.
    */
   authenticate?: ((req: IncomingMessage) => boolean | Promise<boolean>) | undefined;
   /**
@@ -59,7 +59,7 @@ export interface StatusPageData {
     >;
     /** The ids of its models. */
     models: readonly string[];
-    /** How long ago it gave its last sign of life. */
+    /** How long ago it was last heard of, in milliseconds. */
     heartbeatAgeMs: number;
     /** When it registered. */
     connectedAt: string;
@@ -87,9 +87,14 @@ export interface StatusPageData {
     at: string;
     /** How many requests ended with a result. */
     completed: number;
-    /** How many ended with a `WorkerRequestError`, or because a signal's time was up. Those that were aborted otherwise don't count. */
+    /**
+     * How many ended with a `WorkerRequestError`, or because a signal's time was up. Those that were aborted otherwise
+     * don't count.
+     */
     failed: number;
-    /** How long those that completed took, from the call on: half of them at most that long; `null` if there were none. */
+    /**
+     * How long those that completed took, from the call on: half of them at most that long; `null` if there were none.
+     */
     p50Ms: number | null;
     /** The same of 95 in 100. */
     p95Ms: number | null;
@@ -131,8 +136,9 @@ export interface StatusPageData {
 }
 
 /**
- * An HTTP handler for {@link WorkerServer.addHttpHandler} that shows what a server does, on one page that keeps itself up to
- * date. It shows no payloads, results, session ids, tokens or metadata. Other requests are left to the next handler.
+ * An HTTP handler for {@link WorkerServer.addHttpHandler} that shows what a server does, on one page that keeps itself
+ * up to date. It shows no payloads, results, session ids, tokens or metadata. Other requests are left to the next
+ * handler.
  *
  * What the page shows of requests and lost workers is kept from this call on.
  *

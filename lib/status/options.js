@@ -45,7 +45,7 @@ function requireServer(server) {
  * Where the server logs, and since when it runs.
  *
  * @returns {{ logger: import('../../index.js').WorkerServerLogger, startedAt(): number }} `startedAt` is a time of
- *   `performance.now()`; of a server that doesn't tell, when it was asked first.
+ *   `performance.now()`; of a server that does not report it, when it was asked first.
  */
 function settingsOf(server) {
   const createdAt = performance.now();

@@ -38,8 +38,8 @@ require('${MAIN}');
 let page;
 
 /**
- * @returns {{ html: string, policy: string, hash: string }} With the `Content-Security-Policy` that lets its own script and style
- *   run, and nothing else; `hash` tells pages of different versions apart.
+ * @returns {{ html: string, policy: string, hash: string }} With the `Content-Security-Policy` that lets its own script
+ *   and style run, and nothing else; `hash` distinguishes pages of different versions.
  */
 function loadPage() {
   page ??= assemble();

@@ -8,20 +8,22 @@ const { HEADERS, sendError } = require('./answers.js');
 const { differences } = require('./differences.js');
 
 const MAX_VIEWERS = 100;
-/** How often it is looked whether the server stops, which nothing else tells; and how many of these make a second. */
+/**
+ * How often, in ms, it is checked whether the server stops, which no event reports; and how many checks make a second.
+ */
 const BEAT_MS = 200;
 const BEATS_AN_UPDATE = 5;
 /** How many updates in a row may come before a viewer has taken all of those before. */
 const MAX_UPDATES_BEHIND = 10;
-/** How much may wait for a viewer beyond what it got first. */
+/** How many bytes may wait for a viewer beyond what it got first. */
 const MAX_BYTES_BEHIND = 1024 * 1024;
-/** When a browser should come back that was cut off. */
+/** How long a browser that was cut off should wait before it comes back, in ms. */
 const RETRY_MS = 1_000;
 
 const EVENT_STREAM = Object.freeze({
   ...HEADERS,
   'Content-Type': 'text/event-stream',
-  // nginx keeps back what it is given, unless it is told.
+  // nginx buffers a response unless this header forbids it.
   'X-Accel-Buffering': 'no',
 });
 
@@ -93,7 +95,7 @@ class Viewers {
     this.#lastEvent = undefined;
   }
 
-  /** Whoever comes between two updates gets the state of the last one, to which the next is the difference. */
+  /** A viewer that comes between two updates gets the state of the last one, to which the next is the difference. */
   #wholeEvent() {
     this.#lastEvent ??= eventOf({ at: new Date(this.#lastAt).toISOString(), ...this.#last, ...this.#extras });
     return this.#lastEvent;

@@ -16,7 +16,7 @@ const CLEAR_LINE = '\u001b[2K';
  * @property {(job: object) => void} changed a job was sent, has another token, or is done
  * @property {(worker: string, jobs: object[]) => void} killed
  * @property {(worker: string) => void} connected
- * @property {(line: string) => void} note something else to tell
+ * @property {(line: string) => void} note something else to show
  * @property {() => void} end
  */
 

@@ -10,7 +10,9 @@ const LARGEST_BYTES = 8 * 1024 * 1024;
 /** Enough to see how the work is spread, and soon over. */
 const MOST_DOCUMENTS = 24;
 
-/** What is worth a summary, the first ones first: the package has the first line's, a checkout of the repository all. */
+/**
+ * What is worth a summary, the first ones first: the package has the first line's, a checkout of the repository all.
+ */
 const PLACES = [
   ['.', /^(README|CHANGELOG|CONTRIBUTING)\.md$/],
   ['docs', /\.md$/],
@@ -33,7 +35,8 @@ async function ownDocuments(root) {
 
 /**
  * @param {{ file: string, name: string }[]} files
- * @returns {Promise<{ documents: { name: string, text: string, words: number }[], leftOut: { name: string, reason: string }[] }>}
+ * @returns {Promise<{ documents: { name: string, text: string, words: number }[], leftOut: { name: string, reason:
+ *   string }[] }>}
  */
 async function readDocuments(files) {
   const documents = [];

@@ -7,7 +7,7 @@
 const MOST_SUBMITTED = 32;
 /** How often a document is sent at most, however many workers are lost with it. */
 const MOST_SENDINGS = 4;
-/** A worker is killed only when it has shown so many tokens. */
+/** A worker is killed only when it has shown this many tokens. */
 const TOKENS_BEFORE_KILL = 12;
 
 /**
@@ -75,8 +75,8 @@ class Show {
     do {
       Object.assign(job, { summary: '', tokens: 0, total: undefined, error: undefined });
       await this.#send(job);
-      // Once a chunk has come the server doesn't send a request again: only the caller knows that nothing speaks against
-      // doing this work twice.
+      // Once a chunk has come the server doesn't send a request again: only the caller knows that nothing speaks
+      // against doing this work twice.
     } while (job.isLost && job.workers.length < MOST_SENDINGS);
     job.done = true;
     this.#display.changed(job);
@@ -90,7 +90,7 @@ class Show {
       { path: '/chat/completions', body: { model: 'summary-1', stream: true, messages } },
       {
         model: 'summary-1',
-        // Whoever tries the server meanwhile comes first.
+        // A request of somebody who tries the server meanwhile comes first.
         priority: 'low',
         signal: this.#signal,
         timeoutMs: Infinity,

@@ -19,7 +19,7 @@ function adminGuard({ key, isOpen }) {
   };
 }
 
-/** The Bearer token, or the password of Basic, whoever the user is. */
+/** The Bearer token, or the password of Basic, with any user name. */
 function credentialOf(header = '') {
   const [, scheme, value] = /^(\S+) +(\S+) *$/.exec(header) ?? [];
   if (scheme?.toLowerCase() === 'bearer') return value;

@@ -4,8 +4,8 @@
 
 /**
  * @param {string} at host and port
- * @param {{ token?: object, apiKey?: object, adminKey?: object, isSecure?: boolean }} options the secrets as `readSecrets` returns
- *   them, of which those that were given are not printed, and whether the port is TLS
+ * @param {{ token?: object, apiKey?: object, adminKey?: object, isSecure?: boolean }} options the secrets as
+ *   `readSecrets` returns them, of which those that were given are not printed, and whether the port is TLS
  */
 function announcement(at, { token, apiKey, adminKey, isSecure = false } = {}) {
   const [webSocket, http] = isSecure ? ['wss', 'https'] : ['ws', 'http'];

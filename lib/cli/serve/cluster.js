@@ -73,12 +73,14 @@ async function connectIoredis({ Redis }, url) {
 async function connectRedis({ createClient }, url) {
   const connect = () => createClient({ url: url.href, socket: { reconnectStrategy: () => RECONNECT_MS } });
   const clients = [connect(), connect()];
-  // What is wrong is told as an event as well.
+  // The client emits the error as an event as well.
   for (const client of clients) client.connect().catch(() => {});
   return ready(clients, (client) => client.destroy());
 }
 
-/** Once both have connected; the first error ends that. Later errors are the clients' own matter, which connect again. */
+/**
+ * Once both have connected; the first error ends that. Later errors are the clients' own matter, which connect again.
+ */
 async function ready(clients, close) {
   const closeAll = async () => clients.forEach(close);
   try {

@@ -36,7 +36,7 @@ async function startServer({ port, host, tokens, apiKeys, adminKey, hasHome = fa
   if (hasHome) server.addHttpHandler(home);
   server.addHttpHandler(healthHandler(server));
   server.addHttpHandler(guardHandler(adminGuard({ key: adminKey, isOpen }), adminKey !== undefined));
-  // Who gets as far as this was let in by the guard.
+  // A request that gets as far as this was let in by the guard.
   server.addHttpHandler(statusPage(server, { path: '/status', authenticate: () => true, actions: true }));
   server.addHttpHandler(metricsHandler(server));
   server.addHttpHandler(openaiGateway(server, { path: '/v1', apiKeys }));
@@ -49,7 +49,9 @@ async function startServer({ port, host, tokens, apiKeys, adminKey, hasHome = fa
   return server;
 }
 
-/** The status page at `/`, with what it asks for beside its own path: the handlers after this one see its other path. */
+/**
+ * The status page at `/`, with what it asks for beside its own path: the handlers after this one see its other path.
+ */
 function home(req) {
   const [, path, query] = /^\/((?:events|explain|actions)?)(\?.*)?$/.exec(req.url) ?? [];
   if (path !== undefined) req.url = `/status${path === '' ? '' : `/${path}`}${query ?? ''}`;
@@ -73,7 +75,9 @@ function loggerToStderr(isOn) {
   return { debug: nothing, info: nothing, warn: line('warn'), error: line('error') };
 }
 
-/** The host and port under which others reach the server: of all interfaces, the first that leads out of this machine. */
+/**
+ * The host and port under which others reach the server: of all interfaces, the first that leads out of this machine.
+ */
 function reachableAt(server, host) {
   const isWildcard = host === undefined || host === '0.0.0.0' || host === '::';
   const name = isWildcard ? outwardAddress() : host;

@@ -29,7 +29,10 @@ function inFlags(error) {
   return error.message.replace(/^options\.tls\.(cert|key) /, '--tls-$1: the file ');
 }
 
-/** Has the server go by the files as they are by then at each SIGHUP; if they can't be used, it goes on with what it has. */
+/**
+ * Has the server go by the files as they are by then at each SIGHUP; if they can't be used, it goes on with what it
+ * has.
+ */
 function reloadAtHangup(server, readTls) {
   process.on('SIGHUP', () => {
     try {

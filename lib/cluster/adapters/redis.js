@@ -20,7 +20,7 @@ function redisAdapter(publisher, subscriber) {
   return { publish, subscribe: isIoredis(subscriber) ? ioredisSubscribe(subscriber) : redisSubscribe(subscriber) };
 }
 
-/** ioredis emits messages as events; `redis` gives them to the subscription's own listener. */
+/** ioredis emits messages as events; `redis` passes them to the subscription's own listener. */
 const isIoredis = (client) => typeof client.pSubscribe !== 'function';
 
 function ioredisSubscribe(client) {

@@ -13,7 +13,7 @@ const STOP_MS = 500;
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms).unref());
 
 /**
- * Runs a node of a cluster on a broker: what it says is published, what comes is given to it, and it is called when
+ * Runs a node of a cluster on a broker: what it says is published, what comes is passed to it, and it is called when
  * something is due.
  */
 class Broker {

@@ -155,7 +155,7 @@ class Fleet {
     this.#owner.onGranted(ticket);
   }
 
-  /** This server gives nothing more to other nodes. */
+  /** Other nodes get nothing more from this server. */
   onDraining() {
     this.#owner.dropWants();
   }

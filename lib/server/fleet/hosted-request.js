@@ -36,7 +36,7 @@ class ForwardedChunks {
 
 /**
  * A request of another node's on a worker of this server. It runs here as every request does, but never waits, and is
- * tried once: all that becomes of it is told to its origin.
+ * tried once: its origin is notified of all that becomes of it.
  */
 class HostedRequest extends Request {
   isHosted = true;
@@ -47,7 +47,7 @@ class HostedRequest extends Request {
   /**
    * @param claim what the origin asks for: see `claimOf` in `origin.js`
    * @param {string} [payloadText]
-   * @param hosted tells the origin: see `lib/cluster/hosting.js`
+   * @param hosted notifies the origin: see `lib/cluster/hosting.js`
    * @param node the cluster's, which forgets it
    * @param {() => boolean} hasRoom whether more chunks may be said to the origin
    */
@@ -127,7 +127,7 @@ class HostedRequest extends Request {
     }
   }
 
-  /** Its origin has let go of it: nothing but that its slot is free again is told. */
+  /** Its origin has let go of it, and is notified only that its slot is free again. */
   letGo() {
     this.#isOver = true;
   }

@@ -4,7 +4,7 @@ const { now } = require('../../time/clock.js');
 const { DONE, ELSEWHERE, HELD } = require('../../requests/request.js');
 const { RemoteWorker } = require('./remote-worker.js');
 
-/** After so many refusals a request waits. */
+/** After how many refusals a request waits. */
 const MAX_DECLINES = 3;
 
 /** The requests of this server's callers that go to other nodes. */
@@ -20,7 +20,8 @@ class Origin {
   #declined = new Map();
 
   /**
-   * @param fleet `preferred(demand, affinity, avoid)`, `freeHere(demand)` and `flush()`, after which what was said leaves
+   * @param fleet `preferred(demand, affinity, avoid)`, `freeHere(demand)` and `flush()`, after which what was said
+   *   leaves
    * @param takeChunk takes a chunk of a stream in, as if it had come from a worker of this server
    */
   constructor({ fleet, dispatcher, slots, node, remoteWorkers, preferLocal, takeChunk }) {
@@ -50,7 +51,7 @@ class Origin {
     submitHere(true);
   }
 
-  /** The nodes with room for a request, as far as their heartbeats and their refusals tell. */
+  /** The nodes with room for a request, as far as their heartbeats and their refusals show. */
   #roomsFor(request) {
     if (request.declines >= MAX_DECLINES) return [];
     const demand = this.#slots.demandTextOf(request);
@@ -210,7 +211,7 @@ function freerOfTwo(rooms) {
   return rooms[first].free >= rooms[second].free ? rooms[first] : rooms[second];
 }
 
-/** What another node is told of a request. Members without a value are left out. */
+/** What another node is sent of a request. Members without a value are left out. */
 function claimOf(request, workerId, offer) {
   const { options, rejectedBy, triedOn } = request;
   const time = now();

@@ -6,7 +6,7 @@ const { OWED, TAKEN, WAITS } = require('../../requests/outcomes.js');
 const { HostedRequest } = require('./hosted-request.js');
 const { entryOf, stateOf } = require('./remote-worker.js');
 
-/** Of so many streams as much as a reader may lag behind may wait for a node that is away. */
+/** For a node that is away as much may wait as the readers of this many streams may lag behind. */
 const MAX_BACKLOG_STREAMS = 16;
 
 /**

@@ -20,7 +20,7 @@ function takesOf(record, takesObjects) {
   return takesObjects ? 'objects' : 'nothing';
 }
 
-/** How a worker of this server is at the moment, as the origin of a request is told. */
+/** The state of a worker of this server at the moment, as it is sent to the origin of a request. */
 function stateOf(record) {
   return {
     id: record.id,

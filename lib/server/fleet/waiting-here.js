@@ -2,12 +2,12 @@
 
 const { now } = require('../../time/clock.js');
 
-/** Points in time with the number of the request that arrived then: so many are remembered. */
+/** How many points in time are remembered, each with the number of the request that arrived then. */
 const MAX_ARRIVALS = 4_096;
 const PRIORITIES = 3;
 
 /**
- * The requests that wait at this server, as other nodes are told of them: by what they ask of a worker, and by
+ * The requests that wait at this server, as other nodes are notified of them: by what they ask of a worker, and by
  * priority.
  */
 class WaitingHere {
@@ -15,7 +15,7 @@ class WaitingHere {
   /** By the text of the demand: a set for each priority, in the order in which they began to wait. */
   #groups = new Map();
   #size = 0;
-  /** When requests arrived, and which numbers the native queue gave them, oldest first: { at, arrival }. */
+  /** When requests arrived, and which numbers the native queue assigned to them, oldest first: { at, arrival }. */
   #arrivals = [];
 
   constructor(slots) {
@@ -55,7 +55,7 @@ class WaitingHere {
     if (group.every(({ size }) => size === 0)) this.#groups.delete(key);
   }
 
-  /** What waits, the highest priority first and there the oldest, at most so many kinds. */
+  /** What waits, the highest priority first and there the oldest: at most `most` kinds. */
   wants(most) {
     const wants = [];
     const time = now();
@@ -83,7 +83,9 @@ class WaitingHere {
     return firstWant !== undefined && firstWant[1] <= priority ? first : undefined;
   }
 
-  /** The number that the native queue gave to the last request that had arrived by then; 0 if it knows none. */
+  /**
+   * The number that the native queue assigned to the last request that had arrived by then; 0 if none is remembered.
+   */
   arrivalAt(time) {
     let [from, to] = [0, this.#arrivals.length];
     while (from < to) {
@@ -96,8 +98,8 @@ class WaitingHere {
 }
 
 /**
- * Requests of one demand and priority, as others are told of them. Who has waited half of its time counts one class
- * higher.
+ * Requests of one demand and priority, as others are notified of them. One that has waited half of its time counts one
+ * class higher.
  */
 function wantOf(key, requests, time) {
   const [oldest] = requests;

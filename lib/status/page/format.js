@@ -20,7 +20,7 @@ const formatNumber = (value) => numbers.format(value);
 /** A count with its word: `1 worker`, `2 workers`. */
 const formatCount = (count, word) => `${formatNumber(count)} ${word}${count === 1 ? '' : 's'}`;
 
-/** `12`, `3.4`, `0.25`: two digits or more that tell something. */
+/** `12`, `3.4`, `0.25`: a whole number from 10 on, else with at most two decimals. */
 function formatRate(value) {
   if (value >= 10) return formatNumber(Math.round(value));
   return String(Math.round(value * 100) / 100);
@@ -35,7 +35,7 @@ function formatDuration(ms) {
   return formatAge(Math.round(ms / 1_000) * 1_000);
 }
 
-/** How old something is, in whole units, of two of them while there are few: `0 s`, `47 s`, `3 min 5 s`, `22 h`, `4 d 3 h`. */
+/** How old something is, in whole units, in two of them while there are few: `47 s`, `3 min 5 s`, `22 h`, `4 d 3 h`. */
 function formatAge(ms) {
   if (!Number.isFinite(ms)) return '–';
   const seconds = Math.max(0, Math.floor(ms / 1_000));

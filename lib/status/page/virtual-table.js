@@ -29,10 +29,11 @@ class VirtualTable {
   /**
    * @param {HTMLElement} scroll With a `table` for the rows and a `.nothing` for what to say if there are none.
    * @param {object} parts
-   * @param {string} parts.key The member of a row that tells it from others.
+   * @param {string} parts.key The member of a row that identifies it.
    * @param {{ name: string, className: string }[]} parts.columns
    * @param {(row: object) => HTMLElement} parts.createRow
-   * @param {(element: HTMLElement, row: object) => void} parts.updateRow Called for each row that can be seen, at each change.
+   * @param {(element: HTMLElement, row: object) => void} parts.updateRow Called for each row that can be seen, at each
+   *   change.
    */
   constructor(scroll, { key, columns, createRow, updateRow }) {
     this.#scroll = scroll;
