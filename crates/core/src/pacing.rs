@@ -1,11 +1,12 @@
 //! How the application's thread and the runtime's wait for each other.
 //!
-//! Waking a thread takes a system call, often an interrupt of another processor, and finds caches cold; a thread that looks instead of sleeping
-//! is there at once and uses up a processor. What is better depends on what is going on, which shows only in what has happened. This is the
-//! one place that decides. It is told what happens, at what time, and has a [`Verdict`]; both threads obey it.
+//! Waking a thread takes a system call, often an interrupt of another processor, and finds caches cold; a thread that
+//! looks instead of sleeping is there at once and uses up a processor. What is better depends on what is going on,
+//! which shows only in what has happened. This is the one place that decides. It is notified of what happens, and when,
+//! and returns a [`Verdict`], which both threads obey.
 //!
-//! Where a quota or the affinity leaves the process one processor, nobody looks: the other thread could do nothing meanwhile, and the time
-//! that is used up is missing later.
+//! Where a quota or the affinity leaves the process one processor, nobody looks: the other thread could do nothing
+//! meanwhile, and the time that is used up is missing later.
 
 #[cfg(test)]
 mod tests;
@@ -14,18 +15,20 @@ use std::time::{Duration, Instant};
 
 /// How long the application looks for the next events, before it sleeps.
 pub const POLL_TIME: Duration = Duration::from_micros(100);
-/// How much of that in one turn of its event loop: others have something for that, too.
+/// How much of [`POLL_TIME`] it spends in one turn of its event loop, which has other work to do, too.
 pub const POLL_TURN: Duration = Duration::from_micros(50);
 /// How long the runtime's thread stands by for what the application answers.
 pub const STANDBY_TIME: Duration = Duration::from_micros(50);
-/// How long the runtime's thread rests after a wake, while messages only stream in. What comes meanwhile waits for the end of that.
+/// How long the runtime's thread rests after a wake, while messages only stream in. What comes meanwhile waits for the
+/// end of that.
 pub const REST_TIME: Duration = Duration::from_millis(1);
 /// A wake does not wait longer for the runtime's thread to have nothing left to do.
 pub const MAX_WAKE_DELAY: Duration = Duration::from_micros(100);
-/// With how many peers a conversation may be for which the application looks. Among more, the next event is mostly another one's, and comes soon
-/// whether or not anybody looks: then those that come while a thread is woken are handled together, for less.
+/// With how many peers a conversation may be for which the application looks. Among more, the next event is mostly
+/// another one's, and comes soon whether or not anybody looks: then those that come while a thread is woken are handled
+/// together, for less.
 pub const MAX_POLLED_PEERS: usize = 6;
-/// After it has stood by for nothing, the runtime's thread lets so many occasions pass.
+/// How many times the runtime's thread does not stand by after it has stood by in vain.
 pub const SKIPPED_STANDBYS: u32 = 16;
 
 /// What a thread does that has nothing to do.
@@ -34,12 +37,13 @@ pub enum Verdict {
     /// It sleeps, and is woken as soon as there is something for it.
     #[default]
     Sleep,
-    /// Messages only stream in, one shortly after the other, and nobody waits for an answer. After each wake of the application the runtime's
-    /// thread rests, and then takes together what came meanwhile. Network cards do the same with their interrupts, which is called
-    /// interrupt moderation.
+    /// Messages only stream in, one shortly after the other, and nobody waits for an answer. After each wake of the
+    /// application the runtime's thread rests, and then takes together what came meanwhile. Network cards do the same
+    /// with their interrupts, which is called interrupt moderation.
     Coalesce,
-    /// Peers and application answer each other at once. The application looks for the next events, turn after turn of its event loop, and the
-    /// runtime's thread stands by to write what it answers. Network stacks call it busy polling.
+    /// Peers and application answer each other at once. The application looks for the next events, turn after turn of
+    /// its event loop, and the runtime's thread stands by to write what it answers. Network stacks call it busy
+    /// polling.
     Poll,
 }
 
@@ -63,7 +67,8 @@ impl Score {
     }
 }
 
-/// Decides for one server. All times are of one clock that does not go back; one that does costs no more than a verdict that does not fit.
+/// Decides for one server. All times are of one clock that does not go back; one that does costs no more than a verdict
+/// that does not fit.
 #[derive(Clone, Debug)]
 pub struct Pacing {
     has_several_processors: bool,
@@ -85,7 +90,8 @@ pub struct Pacing {
 }
 
 impl Pacing {
-    /// Decides for a process that has so many processors, or the time of so many, as `std::thread::available_parallelism` tells.
+    /// Decides for a process that may use `processors` processors, or the time of this many, as
+    /// `std::thread::available_parallelism` counts them.
     pub fn new(processors: usize) -> Self {
         Self {
             has_several_processors: processors > 1,
@@ -118,7 +124,7 @@ impl Pacing {
         }
     }
 
-    /// It got some, for which it had asked at `now`, the first of them from `peer`.
+    /// The application got events, for which it had asked at `now`, the first of them from `peer`.
     pub fn on_events(&mut self, now: Instant, peer: u64) {
         let has_sent = std::mem::take(&mut self.has_sent);
         let is_familiar = self.note_peer(peer);
@@ -134,7 +140,7 @@ impl Pacing {
         place.is_some()
     }
 
-    /// It has sent something: a rest that there is ends, and none begins soon.
+    /// The application has sent something: a current rest ends, and none begins soon.
     pub fn on_send(&mut self) {
         self.has_sent = true;
         self.stream = Score::default();
@@ -145,7 +151,8 @@ impl Pacing {
         self.stream = Score::default();
     }
 
-    /// The runtime's thread has woken the application, at `now`, for something that came at `came_at`. Returns how long it rests.
+    /// The runtime's thread has woken the application, at `now`, for something that came at `came_at`. Returns how long
+    /// it rests.
     pub fn on_wake(&mut self, came_at: Instant, now: Instant) -> Option<Duration> {
         self.stream.note(was_within(REST_TIME, self.woken_at, came_at));
         self.woken_at = Some(now);
@@ -162,15 +169,15 @@ impl Pacing {
         if self.stream.is_enough() { REST_TIME } else { MAX_WAKE_DELAY }
     }
 
-    /// Whether the runtime's thread stands by, on an occasion that the verdict gives it.
+    /// Whether the runtime's thread stands by, where the verdict lets it.
     pub fn may_stand_by(&mut self) -> bool {
         let may = self.standbys_to_skip == 0;
         self.standbys_to_skip = self.standbys_to_skip.saturating_sub(1);
         may
     }
 
-    /// It has stood by. For nothing: the application answers late, or both threads share a processor, and waiting only keeps others from
-    /// their work.
+    /// The runtime's thread has stood by in vain: the application answers late, or both threads share a processor, and
+    /// waiting only keeps others from their work.
     pub fn on_vain_standby(&mut self) {
         self.standbys_to_skip = SKIPPED_STANDBYS;
     }

@@ -1,7 +1,7 @@
 //! Whose connection it is that a proxy has passed on, by its field `X-Forwarded-For`.
 //!
 //! Each proxy adds the address that it was called from at the end of the list, and what stands before that is whatever
-//! it was told. So the list is read from its end, as far as proxies can be believed.
+//! its caller sent. So the list is read from its end, as far as proxies can be believed.
 
 use std::net::{IpAddr, SocketAddrV4, SocketAddrV6};
 

@@ -20,7 +20,7 @@ pub struct DoorConfig {
 }
 
 impl DoorConfig {
-    /// Whether workers come in by this path, which is given without its query.
+    /// Whether workers come in by this path, which is passed without its query.
     pub fn is_worker_path(&self, path: &str) -> bool {
         self.worker_paths.as_ref().is_none_or(|paths| paths.iter().any(|allowed| allowed == path))
     }

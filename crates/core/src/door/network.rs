@@ -36,7 +36,7 @@ impl Network {
         })
     }
 
-    /// Whether an address is one of these. An IPv4 address must be given as one: see [`IpAddr::to_canonical`].
+    /// Whether an address is one of these. An IPv4 address must be passed as one: see [`IpAddr::to_canonical`].
     pub fn contains(&self, address: IpAddr) -> bool {
         let shared = match (self.address, address) {
             (IpAddr::V4(own), IpAddr::V4(other)) => (own.to_bits() ^ other.to_bits()).leading_zeros(),

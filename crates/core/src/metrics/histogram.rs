@@ -17,7 +17,7 @@ pub struct Histogram {
 /// What a histogram shows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
-    /// For each of [`BOUNDS`] how many took at most so long.
+    /// For each of [`BOUNDS`] how many took at most that long.
     pub up_to: [u64; BOUNDS.len()],
     /// How many there were.
     pub count: u64,
@@ -26,7 +26,7 @@ pub struct Distribution {
 }
 
 impl Histogram {
-    /// Something took so long.
+    /// Counts something that took this long.
     pub fn observe(&self, duration: Duration) {
         let seconds = duration.as_secs_f64();
         let bucket = BOUNDS.partition_point(|&bound| bound < seconds);

@@ -154,13 +154,13 @@ label! {
         MaxStreamBytes: "maxStreamBytes",
         /// The application took too long to decide about a worker.
         AuthTimeoutMs: "authTimeoutMs",
-        /// An address has given too many wrong tokens.
+        /// An address has sent too many wrong tokens.
         MaxAuthFailures: "maxAuthFailures",
     }
 }
 
-/// Close codes that are counted by themselves: those of RFC 6455, section 7.4.1, and this package's. All others count as
-/// one.
+/// Close codes that are counted by themselves: those of RFC 6455, section 7.4.1, and this package's. All others count
+/// as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseCode(usize);
 
@@ -228,7 +228,7 @@ impl<L: Label> Default for Counters<L> {
 }
 
 impl<L: Label> Counters<L> {
-    /// So many more.
+    /// Adds `count` to the counter of a value.
     pub fn add(&self, value: L, count: u64) {
         self.counts[value.place()].fetch_add(count, Ordering::Relaxed);
     }

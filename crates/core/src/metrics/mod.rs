@@ -68,7 +68,7 @@ impl Default for Metrics {
 impl Metrics {
     // ---- Requests ----
 
-    /// A request was sent to a worker. `waited`: how long it had waited for that, if it is its first time.
+    /// A request was sent to a worker. `waited`: how long it had waited, if it was sent for the first time.
     pub fn request_sent(&self, model: ModelLabel, reason: AttemptReason, waited: Option<Duration>) {
         self.attempts.add(reason, 1);
         if let Some(waited) = waited {
@@ -76,7 +76,7 @@ impl Metrics {
         }
     }
 
-    /// The first chunk of a stream has come, so long after the call.
+    /// The first chunk of a stream has come, this long `after` the call.
     pub fn first_chunk(&self, model: ModelLabel, after: Duration) {
         self.by_model[model.place()].first_chunk.observe(after);
     }
@@ -90,7 +90,7 @@ impl Metrics {
         }
     }
 
-    /// A worker has said something about no attempt that it has.
+    /// A worker has sent a message about an attempt that it does not have.
     pub fn answer_was_stale(&self) {
         self.stale_answers.fetch_add(1, Ordering::Relaxed);
     }
@@ -107,13 +107,13 @@ impl Metrics {
         self.disconnects.add(code.into(), 1);
     }
 
-    /// Messages went to workers or came from them, with so many bytes of text.
+    /// `count` messages went to workers or came from them, with `bytes` bytes of text in all.
     pub fn messages(&self, direction: Direction, count: u64, bytes: usize) {
         self.messages.add(direction, count);
         self.bytes.add(direction, bytes as u64);
     }
 
-    /// A worker gave a wrong token, or the application did not let it in.
+    /// A worker sent a wrong token, or the application did not let it in.
     pub fn auth_failed(&self) {
         self.auth_failures.fetch_add(1, Ordering::Relaxed);
     }

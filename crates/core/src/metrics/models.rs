@@ -1,4 +1,4 @@
-//! Which models are labels: names come from strangers, and each label costs whoever keeps them.
+//! Which models are labels: names come from strangers, and each label costs memory wherever metrics are stored.
 
 use std::collections::HashMap;
 

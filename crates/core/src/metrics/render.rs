@@ -14,7 +14,8 @@ use crate::rules::Status;
 const PREFIX: &str = "worker_server_";
 
 impl Metrics {
-    /// All metrics as text, with the state that the server is in. `lag_seconds`: how late the application's event loop was.
+    /// All metrics as text, with the state that the server is in. `lag_seconds`: how late the application's event loop
+    /// was.
     pub fn render(&self, gauges: &Gauges, lag_seconds: f64) -> String {
         let mut text = Text::default();
         let models = self.shown_models(gauges);

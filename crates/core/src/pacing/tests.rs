@@ -5,13 +5,13 @@ use super::*;
 /// What happens to a [`Pacing`]. Times are since what happened before, in microseconds.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The application takes events of a peer, so long after it has handled the last ones, and handles them in no time.
+    /// The application takes events of a peer, this long after it handled the last ones, and handles them in no time.
     Events(u64, u64),
     /// It takes none.
     Nothing(u64),
     Send,
     Connect,
-    /// The runtime's thread wakes it, for something that came just now, and rests as long as it is told.
+    /// The runtime's thread wakes it, for something that came just now, and rests as long as `on_wake` returns.
     Wake(u64),
 }
 

@@ -1,8 +1,9 @@
 //! The two halves of a worker's encrypted connection: its task reads one, and any thread may write to the other.
 //!
-//! To an [`Outbox`](crate::outbox::Outbox) the write half is like a socket: bytes count as taken when the system has taken
-//! the records that they are in, and nothing more is encrypted before. So what waits in an outbox is all that waits, limits and
-//! deadlines count the same for both kinds of connection, and no more than [`MAX_IN_FLIGHT`] is held a second time, encrypted.
+//! To an [`Outbox`](crate::outbox::Outbox) the write half is like a socket: bytes count as taken when the system has
+//! taken the records that they are in, and nothing more is encrypted before. So what waits in an outbox is all that
+//! waits, limits and deadlines count the same for both kinds of connection, and no more than [`MAX_IN_FLIGHT`] is held
+//! a second time, encrypted.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
@@ -58,8 +59,8 @@ impl TlsReadHalf {
         &mut self.tcp
     }
 
-    /// Reads what there is into `out`, which must have room for [`SCRATCH_BYTES`] and a record; nothing at the end. Returns whether more
-    /// waits.
+    /// Reads what there is into `out`, which must have room for [`SCRATCH_BYTES`] and a record; nothing at the end.
+    /// Returns whether more waits.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         // The handshake may have read on.
         if let Err(error) = self.decrypt(&[], out) {
@@ -101,14 +102,14 @@ impl TlsReadHalf {
             }
             connection.read_tls(&mut input)?;
             if connection.process_new_packets().is_err() {
-                // What came before is good. The write half tells the peer when it is dropped.
+                // What came before is good. The write half notifies the peer when it is dropped.
                 self.has_ended = true;
             }
         }
     }
 }
 
-/// The half that is written. Dropped, it tells the peer that nothing more comes.
+/// The half that is written. When it is dropped, it notifies the peer that nothing more comes.
 pub struct TlsWriteHalf {
     tcp: OwnedWriteHalf,
     session: Arc<Mutex<Session>>,
@@ -125,7 +126,7 @@ impl TlsWriteHalf {
         self.session.lock().in_flight
     }
 
-    /// As that of a socket, with one difference: what it did not take must be given again, unless it is more than
+    /// As that of a socket, with one difference: what it did not take must be passed again, unless it is more than
     /// [`TlsWriteHalf::in_flight`] from the beginning.
     ///
     /// # Errors
@@ -140,7 +141,7 @@ impl TlsWriteHalf {
         session.take(&flushed)
     }
 
-    /// Gives the system as many records as it takes.
+    /// Writes as many records as the system takes.
     fn flush(&self, session: &mut Session) -> io::Result<Flushed> {
         let mut bytes = 0;
         while session.connection.wants_write() {

@@ -16,7 +16,7 @@ pub const HANDSHAKE_RECORD: u8 = 0x16;
 /// Why there is no encrypted connection.
 #[derive(Debug)]
 pub enum NoHandshake {
-    /// The peer went away, or did not agree with this side. It has been told.
+    /// The peer went away, or did not agree with this side. It was sent an alert, if it is still there.
     Failed(io::Error),
     /// The peer does not speak TLS.
     Plain(TcpStream),

@@ -49,7 +49,7 @@ impl MinVersion {
     }
 }
 
-/// What holds where a member of the material is not given.
+/// What holds where a member of the material is missing.
 pub mod defaults {
     /// [`Material::request_cert`](super::Material::request_cert).
     pub const REQUEST_CERT: bool = false;
@@ -65,7 +65,8 @@ pub struct Material {
     pub ca: Option<Vec<u8>>,
     /// Whether clients are asked for a certificate. Then `ca` must be there.
     pub request_cert: bool,
-    /// Whether clients without a certificate are refused, where one is asked for. One that is shown must verify in any case.
+    /// Whether clients without a certificate are refused, where one is asked for. One that is shown must verify in any
+    /// case.
     pub reject_unauthorized: bool,
     /// The oldest version that is accepted.
     pub min_version: MinVersion,
@@ -76,7 +77,8 @@ pub struct Material {
 /// Why material can't be used. Never holds any of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadMaterial {
-    /// The member of the material that is wrong, as the option `tls` names it: `cert`, `key`, `ca`, `sni["a.example"].key`.
+    /// The member of the material that is wrong, as the option `tls` names it: `cert`, `key`, `ca`,
+    /// `sni["a.example"].key`.
     pub member: String,
     /// What is wrong: completes a sentence that begins with the member.
     pub problem: &'static str,
@@ -88,7 +90,8 @@ impl BadMaterial {
     }
 }
 
-/// What handshakes go by. Cheap to clone. It has ticket keys of its own, so a session of another context is not resumed.
+/// What handshakes go by. Cheap to clone. It has ticket keys of its own, so a session of another context is not
+/// resumed.
 #[derive(Clone)]
 pub struct SecureContext(pub(super) Arc<ServerConfig>);
 
@@ -128,7 +131,8 @@ impl SecureContext {
     }
 }
 
-/// Who judges the certificates of clients, if they are asked for one. Authorities that can't be used are found in any case.
+/// Who judges the certificates of clients, if they are asked for one. Authorities that can't be used are found in any
+/// case.
 fn client_verifier(
     material: &Material,
     provider: Arc<CryptoProvider>,
