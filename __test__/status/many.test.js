@@ -20,7 +20,7 @@ async function startThousand() {
   return started;
 }
 
-/** Workers get a request, or lose it, so many times a second. */
+/** How many times a second workers get a request, or lose it. */
 function keepChanging(server) {
   const random = randomFrom(1);
   const tracked = new Set();
@@ -37,7 +37,9 @@ function keepChanging(server) {
   onCleanup(() => clearInterval(timer));
 }
 
-/** The processor time of each task of the pages' main threads, in ms: what the machine does beside them does not count. */
+/**
+ * The processor time of each task of the pages' main threads, in ms: what the machine does beside them does not count.
+ */
 function tasksIn(trace) {
   const { traceEvents } = JSON.parse(trace.toString());
   const keyOf = ({ pid, tid }) => `${pid} ${tid}`;

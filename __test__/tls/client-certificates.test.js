@@ -1,6 +1,6 @@
 'use strict';
 
-// Certificates that clients show: who is let in, and what of them is told.
+// Certificates that clients show: who is let in, and what of them is reported.
 
 const { X509Certificate } = require('node:crypto');
 const https = require('node:https');

@@ -1,6 +1,6 @@
 'use strict';
 
-// The socket of an encrypted request: what it tells, how it slows down, and how it ends.
+// The socket of an encrypted request: what it reports, how it slows down, and how it ends.
 
 const express = require('express');
 const https = require('node:https');

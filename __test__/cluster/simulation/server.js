@@ -111,7 +111,7 @@ class SimulatedServer {
     return undefined;
   }
 
-  /** Something begins on a worker. `owner` is told what becomes of it. */
+  /** Something begins on a worker. `owner` is notified of what becomes of it. */
   #run(session, requestId, owner) {
     const world = this.#world;
     const run = { requestId, owner, session, isOver: false, isCancelled: false, isReserved: false };
@@ -294,7 +294,7 @@ class SimulatedServer {
 
   onRoom() {}
 
-  /** Free slots go to whoever has waited longest in the highest class, here or elsewhere. */
+  /** Free slots go to the request that has waited longest in the highest class, here or elsewhere. */
   dispatch() {
     for (const session of this.#sessions.values()) {
       while (session.runs.size < session.worker.max && this.#giveSlot(session));

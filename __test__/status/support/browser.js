@@ -36,8 +36,8 @@ async function launch() {
 if (typeof afterAll === 'function') afterAll(() => browser?.close());
 
 /**
- * A page of its own, with the status page in it, once it is live. `page.complaints` has what it wrote to the console and what it
- * threw: a violation of its policy, say.
+ * A page of its own, with the status page in it, once it is live. `page.complaints` has what it wrote to the console
+ * and what it threw: a violation of its policy, say.
  *
  * @param {object} [options] Of the browser's context.
  */
