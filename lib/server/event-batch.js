@@ -21,7 +21,10 @@ const NO_MESSAGES = [];
 
 /** Events that were taken from the native side together, and how far they are handled. */
 class Batch {
-  /** What was taken last: from which connection, its message if it is one of several, else what the native side says of it. */
+  /**
+   * What was taken last: from which connection, its message if it is one of several, else what the native side says of
+   * it.
+   */
   peer = 0;
   message = undefined;
   a = 0;

@@ -5,14 +5,17 @@ const { now } = require('../time/clock.js');
 
 /** How often it is looked, in ms. */
 const INTERVAL_MS = 100;
-/** The present period of this length counts, and the one before it, in ms: a scraper that comes every 15 s misses nothing. */
+/**
+ * The present period of this length counts, and the one before it, in ms: a scraper that comes every 15 s misses
+ * nothing.
+ */
 const PERIOD_MS = 15_000;
-/** Nobody has asked for so long, in ms: then it is looked no more. */
+/** The lag is measured no more once nobody has asked for this long, in ms. */
 const UNWATCHED_MS = 60_000;
 
 /**
- * How late this thread's event loop is, measured by how late a timer is. There is one only while somebody asks, so that nobody
- * else pays for it, and it keeps no process alive.
+ * How late this thread's event loop is, measured by how late a timer is. There is one only while somebody asks, so that
+ * nobody else pays for it, and it keeps no process alive.
  */
 class EventLoopLag {
   #timer = null;

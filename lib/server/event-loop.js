@@ -9,7 +9,7 @@ const { BATCH_FIELDS, PacingVerdict, ROW_FIELDS, VERDICT_FIELD } = require('../n
 
 /** How long events are handled before Node's event loop has its turn. */
 const SLICE_MS = 1;
-/** After so many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
+/** After this many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
 const BUSY_EVENTS = 64;
 /** Events in one turn: at least, to begin with, and at most. */
 const MIN_QUOTA = 8;
@@ -71,9 +71,10 @@ class EventLoop {
   }
 
   /**
-   * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned. The native
-   * side calls it once, and again only after it was told that nobody will come by itself: not while its verdict is that this one looks again by itself. When
-   * it `looks`, the native side waits a moment for the first of them.
+   * Handles events until there are none, or until it is the event loop's turn; then it goes on when that has turned.
+   * The native side calls it once, and again only after it was notified that nobody will come by itself: not while its
+   * verdict is that this one looks again by itself. When it `looks`, the native side waits a moment for the first of
+   * them.
    *
    * The native side counts on it: whatever goes wrong, it is gone on.
    */
@@ -122,8 +123,8 @@ class EventLoop {
   }
 
   /**
-   * Learns from the last turn how many events fit into one. What handlers do after an `await` comes when they have returned, and
-   * is seen only by how long the whole turn took.
+   * Learns from the last turn how many events fit into one. What handlers do after an `await` comes when they have
+   * returned, and is seen only by how long the whole turn took.
    */
   #learn({ begun, handled }) {
     const took = now() - begun;

@@ -23,8 +23,8 @@ const { unknownWorkerInfo } = require('../workers/worker-info.js');
 const SERVER_TYPES = new Set([...ANSWER_TYPES, 'worker_status', 'worker_update']);
 
 /**
- * Passes each event of the native side to the part of a running server that handles its kind, and each message of a worker to
- * the server's own parts or to the application's handlers.
+ * Passes each event of the native side to the part of a running server that handles its kind, and each message of a
+ * worker to the server's own parts or to the application's handlers.
  */
 class EventRouter {
   #server;

@@ -21,8 +21,8 @@ const NUMBER = Symbol('number');
 const PASSED_OVER = Symbol('passedOver');
 
 /**
- * A handler that has answered has handled it. An answer that was begun is not ended by anyone else, not even after a throw:
- * something may be piped into it still, and nobody but the handler can know.
+ * A handler that has answered has handled it. An answer that was begun is not ended by anyone else, not even after a
+ * throw: something may be piped into it still, and nobody but the handler can know.
  */
 const isAnswered = (res) => res.headersSent || res.writableEnded || res.destroyed;
 
@@ -73,7 +73,9 @@ class HttpFront {
   #sockets = new Set();
   #closing = false;
   #onEmpty = NO_OP;
-  /** The same functions for every response, which is `this` in them: one made for each would cost more than calling it. */
+  /**
+   * The same functions for every response, which is `this` in them: one made for each would cost more than calling it.
+   */
   #onResponseClosed;
   #onResponseError;
 
@@ -81,7 +83,8 @@ class HttpFront {
    * @param handlers the HTTP handlers, a live list
    * @param endpoints the endpoints by path, each a handler and its `perMessageDeflate`, a live map
    * @param limitedLogger for lines that any peer can cause
-   * @param getNative returns the native side, which hands over sockets and takes those back that turned out to be workers'
+   * @param getNative returns the native side, which hands over sockets and takes those back that turned out to be
+   *   workers'
    */
   constructor({ handlers, endpoints, limits, logger, limitedLogger, diagnostics, getNative }) {
     this.#handlers = handlers;
@@ -111,8 +114,8 @@ class HttpFront {
     });
     this.#server = http.createServer({
       ...httpOptions(limits),
-      // Where Node knows of it (24.9), it may read a body before it hands the socket over. So requests for other upgrades that
-      // have one are left to it.
+      // Where Node knows of it (24.9), it may read a body before it hands the socket over. So requests for other
+      // upgrades that have one are left to it.
       shouldUpgradeCallback: (req) => asksForWebSocket(req) || !hasBody(req),
     });
     // A head has a limit of its own, and what is beyond one of their number is left out without a word.
@@ -124,7 +127,10 @@ class HttpFront {
     this.#server.emit('listening');
   }
 
-  /** Serves the connection that the native side has under a number, and what was read of it. `peer` is for `showPeer`, if it is needed. */
+  /**
+   * Serves the connection that the native side has under a number, and what was read of it. `peer` is for `showPeer`,
+   * if it is needed.
+   */
   acceptNumbered(number, head, peer) {
     const fd = this.#getNative().takeSocket(number);
     // The native side has closed them all.
@@ -319,8 +325,8 @@ class HttpFront {
       socket.off('close', onClose);
       if (!socket.destroyed) proceed();
     };
-    // So that a peer that is gone is noticed meanwhile. Not `read`: Node's server may have stopped the reading behind the
-    // stream's back, which believes that it goes on.
+    // So that a peer that is gone is noticed meanwhile. Not `read`: Node's server may have stopped the reading behind
+    // the stream's back, which believes that it goes on.
     socket._read(0);
   }
 
@@ -344,8 +350,8 @@ class HttpFront {
   }
 
   /**
-   * Serves a request that asks for an upgrade to what there is not, such as HTTP/2, as any other. Node's server would do so
-   * by itself if it had no `upgrade` listener, but for the requests behind it, which it would lose.
+   * Serves a request that asks for an upgrade to what there is not, such as HTTP/2, as any other. Node's server would
+   * do so by itself if it had no `upgrade` listener, but for the requests behind it, which it would lose.
    */
   #serveWithoutUpgrade(req, socket, head) {
     if (this.#closing || !socket.writable) {

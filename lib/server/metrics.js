@@ -16,8 +16,8 @@ const DROPS = places(metricLabels.clusterDrops);
 const MAX_MODELS = 1_024;
 
 /**
- * What a `WorkerServer` counts, from its construction on. The counters are the native side's. What only this side sees is
- * noted in an array, which crosses when it is full or somebody asks: counting takes no call.
+ * What a `WorkerServer` counts, from its construction on. The counters are the native side's. What only this side sees
+ * is noted in an array, which crosses when it is full or somebody asks: counting takes no call.
  */
 class ServerMetrics {
   /** What servers that are started count in. */
@@ -40,7 +40,7 @@ class ServerMetrics {
     this.#note(MetricNoteKind.Sent, model, REASONS[reason], reason === 'first' ? waitedMs : NaN);
   }
 
-  /** The first chunk of a stream has come, so long after the call. */
+  /** The first chunk of a stream has come, `afterMs` after the call. */
   firstChunk(model, afterMs) {
     this.#note(MetricNoteKind.FirstChunk, model, 0, afterMs);
   }

@@ -163,7 +163,7 @@ function readTime(from, defaults, name, prefix) {
   return value === 0 && SWITCHED_OFF_BY_0.has(name) ? Infinity : withoutSign(Math.ceil(value));
 }
 
-/** Workers are told it as it is, in JSON, which has no `Infinity`. */
+/** Workers are sent it as it is, in JSON, which has no `Infinity`. */
 function readInterval(value) {
   const interval = value ?? DEFAULTS.heartbeatIntervalMs;
   if (!Number.isFinite(interval) || interval < 0) {

@@ -21,7 +21,10 @@ function endsOf({ remoteAddress, remotePort, localAddress, localPort }) {
   };
 }
 
-/** What Node's `tls.TLSSocket` tells of its peer. All is true already when the first request comes, so nothing waits for `secure`. */
+/**
+ * What Node's `tls.TLSSocket` reports of its peer. All is true already when the first request comes, so nothing waits
+ * for `secure`.
+ */
 function securityOf({ protocol, serverName, hasAlpn }, certificates) {
   // Parsed when somebody asks: most don't.
   const chain = () => certificates.map((der) => new X509Certificate(der));
@@ -59,13 +62,14 @@ function showPeer(socket, text, certificates) {
 }
 
 /**
- * Has a socket of a pair fail as one of TCP does when its peer breaks off, behind all that had come: a pair knows no reset, and only ends.
+ * Has a socket of a pair fail as one of TCP does when its peer breaks off, behind all that had come: a pair knows no
+ * reset, and only ends.
  *
  * @param number the socket's, by which the native side knows it
  */
 function noticeLoss(socket, number, native) {
   const { push } = socket;
-  // What comes, and at last `null`, is pushed, whoever reads it.
+  // What comes, and at last `null`, is pushed, however the socket is read.
   socket.push = function pushOrFail(chunk, encoding) {
     if (chunk !== null || !native.isPeerLost(number)) return push.call(this, chunk, encoding);
     this.destroy(Object.assign(new Error('read ECONNRESET'), { errno: -constants.errno.ECONNRESET, ...RESET }));

@@ -7,8 +7,8 @@ const { showPeer } = require('./peer-socket.js');
 const NO_OP = () => {};
 
 /**
- * The other way for connections to come to Node, where they can't as descriptors: the native side connects to a loopback
- * port for each of them and passes the bytes on.
+ * The other way for connections to come to Node, where they can't as descriptors: the native side connects to a
+ * loopback port for each of them and passes the bytes on.
  */
 class Relay {
   #server;
@@ -42,8 +42,8 @@ class Relay {
   }
 
   /**
-   * @param accept called with each socket, which tells the real addresses
-   * @param endsOf tells whose connection is relayed from a loopback port, if one is: see `showPeer`
+   * @param accept called with each socket, which shows the real addresses
+   * @param endsOf returns whose connection is relayed from a loopback port, if one is: see `showPeer`
    * @param onError called with what goes wrong when a socket is accepted
    */
   deliver(accept, endsOf, onError) {

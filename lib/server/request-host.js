@@ -9,8 +9,8 @@ const { Sessions } = require('../requests/sessions.js');
 const { ANSWER_TYPES, cancelText, requestText } = require('../requests/wire.js');
 
 /**
- * What `lib/requests/` needs of a running server: workers' records, their slots, their sockets, and what was received. It keeps
- * no state of its own.
+ * What `lib/requests/` needs of a running server: workers' records, their slots, their sockets, and what was received.
+ * It keeps no state of its own.
  */
 class RequestHost {
   slots;
@@ -30,7 +30,8 @@ class RequestHost {
   #server;
 
   /**
-   * @param server `isRunning`, `stopping`, `afterReceived(callback)` and `onLess()`, which is called when a request is under way no more
+   * @param server `isRunning`, `stopping`, `afterReceived(callback)` and `onLess()`, which is called when a request is
+   *   under way no more
    * @param options those of the server: `queue`, `modelMatch`, `requestTypes`, `limits`
    */
   constructor({ server, slots, submissions, tracked, logger, limitedLogger, diagnostics, metrics, options }) {

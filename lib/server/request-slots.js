@@ -114,12 +114,14 @@ class RequestSlots {
     request.granted = this.#findRecord();
   }
 
-  /** Gives one free slot away to somebody who waits: the ticket of that request; `null` if there is none to give. */
+  /** Assigns one free slot to a request that waits, and returns its ticket; `null` if there is none. */
   dispatchNext() {
     return this.#native.dispatch() ? this.#fields()[TICKET] : null;
   }
 
-  /** The worker of the slot could not be sent to: the slot is free again, and the worker full until its outbox has room. */
+  /**
+   * The worker of the slot could not be sent to: the slot is free again, and the worker full until its outbox has room.
+   */
   giveBack(request) {
     this.#native.giveBack(request.granted.key, request.limitPlace, request.arrival);
   }
@@ -208,7 +210,9 @@ class RequestSlots {
 
   // ---- Demands ----
 
-  /** What the native side answers about a demand. It forgets demands that nobody waits with, and then answers `null`. */
+  /**
+   * What the native side answers about a demand. It forgets demands that nobody waits with, and then answers `null`.
+   */
   #ask(getDemand, ask) {
     for (;;) {
       const answer = ask(getDemand());

@@ -2,8 +2,8 @@
 
 /**
  * The key under which a server shows its logger, its limits, when it started and the workers of its fleet's other nodes
- * to what is added to it, such as the gateway, so that their lines go where its own go, and their peers have its limits.
- * Registered, so that it is the same in every copy of the package.
+ * to what is added to it, such as the gateway, so that their lines go where its own go, and their peers have its
+ * limits. Registered, so that it is the same in every copy of the package.
  */
 const SETTINGS = Symbol.for('@hardlydifficult/worker-server.settings');
 

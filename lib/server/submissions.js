@@ -15,8 +15,8 @@ const MAX_SHORT = 4 * 1024;
 /** What a frame adds to a short text, in bytes. */
 const HEADER_BYTES = 4;
 /**
- * After a turn with fewer messages they are taken one by one: there it costs little, and heartbeats that workers send meanwhile are
- * acknowledged behind them.
+ * After a turn with fewer messages they are taken one by one: there it costs little, and heartbeats that workers send
+ * meanwhile are acknowledged behind them.
  */
 const SEVERAL_MESSAGES = 3;
 /** More than that in one turn are always taken together. */
@@ -24,16 +24,19 @@ const MANY_MESSAGES = 64;
 /** What UTF-8 takes at most for a UTF-16 unit, in bytes. */
 const MAX_UNIT_BYTES = 3;
 
-/** Writes a string as UTF-8. Node's own part of `Buffer.prototype.write`, which takes as long again to look at its arguments. */
+/**
+ * Writes a string as UTF-8. Node's own part of `Buffer.prototype.write`, which takes as long again to look at its
+ * arguments.
+ */
 const { utf8Write = Buffer.prototype.write } = Buffer.prototype;
 /** As it was when this was loaded: tests replace it. */
 const { nextTick } = process;
 
 /**
- * What is sent in one turn of the event loop, which leaves together when the running code is done. A call into the addon costs
- * more than a short message, so messages are written into memory that both sides see, and published there by a count. Should the turn be
- * long, or nothing may say that it ends (a test may have replaced `process.nextTick`), the native side takes them by itself. Whether a worker can
- * be sent to is read from such memory, too.
+ * What is sent in one turn of the event loop, which leaves together when the running code is done. A call into the
+ * addon costs more than a short message, so messages are written into memory that both sides see, and published there
+ * by a count. Should the turn be long, or nothing may say that it ends (a test may have replaced `process.nextTick`),
+ * the native side takes them by itself. Whether a worker can be sent to is read from such memory, too.
  */
 class Submissions {
   #native;
@@ -68,7 +71,10 @@ class Submissions {
     this.#forgetExit = onProcessExit(() => this.onExit());
   }
 
-  /** Sends a text, or the pieces of one (`serializer.js`), to a worker. False if its socket is not open, or too much waits for it. */
+  /**
+   * Sends a text, or the pieces of one (`serializer.js`), to a worker. False if its socket is not open, or too much
+   * waits for it.
+   */
   send(record, text) {
     this.#sent += 1;
     if (typeof text !== 'string' || text.length > MAX_SHORT) return this.#sendAlone(record, text);
@@ -77,7 +83,8 @@ class Submissions {
     record.bufferedAmountPage ??= this.#bufferedAmountPage(
       Math.floor(record.bufferedAmountIndex / BUFFERED_AMOUNT_PAGE_SLOTS),
     );
-    // What was published since the last time may be among what the native side shows, if it has taken that early. Then it counts twice.
+    // What was published since the last time may be among what the native side shows, if it has taken that early. Then
+    // it counts twice.
     const departing = (record.departingSince === this.#taken ? record.departing : 0) + bytes + HEADER_BYTES;
     if (record.bufferedAmountPage[record.bufferedAmountSlot] + departing > this.#maxQueuedBytes)
       return this.#sendAlone(record, text);
@@ -168,7 +175,10 @@ class Submissions {
     }
   }
 
-  /** The process exits. What was sent has left, as far as the sockets take it, when this returns; and so it is from now on. */
+  /**
+   * The process exits. What was sent has left, as far as the sockets take it, when this returns; and so it is from now
+   * on.
+   */
   onExit() {
     this.#isExiting = true;
     this.#writeAll();

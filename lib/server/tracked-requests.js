@@ -7,15 +7,21 @@ const { RequestHolders } = require('../workers/request-holders.js');
 const { Tracked: TRACKED, Released: RELEASED, Completed: COMPLETED } = NoteKind;
 
 /**
- * The requests that the application has tracked on the workers of a server. Their ids stay here; the native side learns only whose count changes, and
- * that by notes in memory which both sides see: it takes them when it is next asked for workers, at the latest at the end
- * of the turn.
+ * The requests that the application has tracked on the workers of a server. Their ids stay here; the native side learns
+ * only whose count changes, and that by notes in memory which both sides see: it takes them when it is next asked for
+ * workers, at the latest at the end of the turn.
  */
 class TrackedRequests {
   #native;
-  /** How many notes there are, and the notes. Where memory is not shared each note is passed by a call, and there is null. */
+  /**
+   * How many notes there are, and the notes. Where memory is not shared each note is passed by a call, and there is
+   * null.
+   */
   #notes;
-  /** A worker's set of pending requests is public, and may lack what it holds. Keys grow from registration to registration. */
+  /**
+   * A worker's set of pending requests is public, and may lack what it holds. Keys grow from registration to
+   * registration.
+   */
   #holders = new RequestHolders({ isHolder: (record) => record.peer !== null, orderOf: (record) => record.key });
   #submissions;
 

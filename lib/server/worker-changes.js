@@ -45,7 +45,9 @@ class WorkerChanges {
     if (this.#drain(record, true, status === 'draining')) this.#onStatusChanged(record);
   }
 
-  /** Sets or takes away one of the two marks. Returns whether the worker drains now and did not, or the other way round. */
+  /**
+   * Sets or takes away one of the two marks. Returns whether the worker drains now and did not, or the other way round.
+   */
   #drain(record, isByApplication, drains) {
     const result = this.#native.setDraining(record.key, isByApplication, drains);
     record.update(this.#readRow(), 0);

@@ -42,11 +42,17 @@ class WorkerRecord {
     this.peer = peer;
     this.formerPeer = null;
     this.key = row[KEY];
-    /** Where the native side shows its buffered amount: over all pages, and in its own, which is looked up when it is needed. */
+    /**
+     * Where the native side shows its buffered amount: over all pages, and in its own, which is looked up when it is
+     * needed.
+     */
     this.bufferedAmountIndex = bufferedAmountIndex;
     this.bufferedAmountPage = undefined;
     this.bufferedAmountSlot = bufferedAmountIndex % BUFFERED_AMOUNT_PAGE_SLOTS;
-    /** Bytes that were published for it since everything published was last taken, and which time that was: see `Submissions`. */
+    /**
+     * Bytes that were published for it since everything published was last taken, and which time that was: see
+     * `Submissions`.
+     */
     this.departing = 0;
     this.departingSince = -1;
     /** The places in the native side's list of the categories that it limits; null while nobody has asked. */

@@ -30,11 +30,15 @@ class WorkerRegistry {
   #byPeer = new Map();
   /** Connections that were let stay though they did not register. */
   #kept = new Set();
-  /** Connections that have registered with the feature `request`: what it brought with it is the server's there for good. */
+  /**
+   * Connections that have registered with the feature `request`: what it brought with it is the server's there for
+   * good.
+   */
   #speakers = new Set();
 
   /**
-   * @param server `stopping`, `giveSlots()`, `tellDraining(record)`, `fleet` and `onLess()`, which is called when less may be under way
+   * @param server `stopping`, `giveSlots()`, `tellDraining(record)`, `fleet` and `onLess()`, which is called when less
+   *   may be under way
    * @param {() => Float64Array} readRow returns the state of one worker, as the native side has written it last
    * @param limitedLogger for lines that any peer can cause
    */
@@ -86,7 +90,9 @@ class WorkerRegistry {
     return this.#workers.values();
   }
 
-  /** Whether a connection has registered with the feature `request`, be it that its worker has been replaced meanwhile. */
+  /**
+   * Whether a connection has registered with the feature `request`, be it that its worker has been replaced meanwhile.
+   */
   isSpeaker(peer) {
     // In most fleets there are none.
     return this.#speakers.size > 0 && this.#speakers.has(peer);

@@ -106,7 +106,8 @@ class WorkerServer {
     const options = { ...this.#options };
     let relay;
     try {
-      // Processes of a cluster share their ports, where the system lets them. Asked for where it does not, it is an error.
+      // Processes of a cluster share their ports, where the system lets them. Asked for where it does not, it is an
+      // error.
       options.reusePort ||= cluster.isWorker && process.platform !== 'win32';
       if (options.host !== undefined) options.host = (await dns.lookup(options.host)).address;
       if (Relay.isNeeded()) relay = await Relay.listen();
