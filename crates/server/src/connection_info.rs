@@ -1,7 +1,8 @@
-//! What is known of a worker's connection from the moment that it was let in: whence it came, and the request that opened it.
+//! What is known of a worker's connection from the moment that it was let in: whence it came, and the request that
+//! opened it.
 //!
-//! The head is kept as it came, and is read again when somebody asks: most connections are never asked about, and the text takes a
-//! fraction of what its fields would.
+//! The head is kept as it came, and is read again when somebody asks: most connections are never asked about, and the
+//! text takes a fraction of what its fields would.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -15,9 +16,10 @@ use worker_server_core::door::network::Network;
 /// One connection's origin, as it was when it was upgraded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionInfo {
-    /// The other end of the socket: the peer, or a proxy. An IPv4 address is one, never an IPv6 address that stands for it.
+    /// The other end of the socket: the peer, or a proxy. An IPv4 address is one, never an IPv6 address that stands for
+    /// it.
     pub remote: SocketAddr,
-    /// Whose connection it is, as far as that is known. It counts wherever peers are told apart by their addresses.
+    /// Whose connection it is, as far as that is known. It counts wherever peers are distinguished by their addresses.
     pub address: IpAddr,
     /// Whether the connection is encrypted up to this process.
     pub encrypted: bool,
@@ -30,8 +32,8 @@ pub struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
-    /// A connection from `remote` that was opened by a request with this head, which is whole. If that is one of the `trusted` proxies, what it
-    /// says of the address is believed.
+    /// A connection from `remote` that was opened by a request with this head, which is whole. If that is one of the
+    /// `trusted` proxies, what it says of the address is believed.
     pub fn new(remote: SocketAddr, head: &[u8], connected_at: Moment, trusted: &[Network]) -> Self {
         let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
         let mut info = Self {
@@ -61,8 +63,8 @@ impl ConnectionInfo {
         self.read(|request| latin1(origin_form(request.path.unwrap_or_default()).as_bytes())).unwrap_or_default()
     }
 
-    /// The request's header fields, names in lower case, in the order of their first appearance. Fields of one name are one, with a list of their
-    /// values, as Node has them.
+    /// The request's header fields, names in lower case, in the order of their first appearance. Fields of one name are
+    /// one, with a list of their values, as Node has them.
     pub fn headers(&self) -> Vec<(String, String)> {
         let collect = |request: &httparse::Request<'_, '_>| {
             let mut fields: Vec<(String, String)> = Vec::with_capacity(request.headers.len());

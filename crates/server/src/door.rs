@@ -25,7 +25,7 @@ use worker_server_core::worker::Snapshot;
 /// What changes, while a server runs, in who may come in.
 #[derive(Debug)]
 pub struct Door {
-    /// The tokens of which a worker must give one. `None`: none is asked for.
+    /// The tokens of which a worker must send one. `None`: none is asked for.
     auth_tokens: RwLock<Option<Arc<[String]>>>,
     accepts_unregistered: AtomicBool,
     /// Who has failed too often, if that is limited.
@@ -59,7 +59,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the worker is told, and how it is closed.
+    /// What the worker is sent, and how it is closed.
     fn words(self) -> (&'static str, Closing) {
         match self {
             Self::NotAuthentic | Self::Late => ("Invalid authentication token", Closing::AUTHENTICATION_FAILED),
@@ -69,7 +69,7 @@ impl Refusal {
 }
 
 impl Door {
-    /// As the server was told when it started.
+    /// As the server was configured when it started.
     pub fn new(config: &ServerConfig) -> Self {
         let auth_tokens = config.auth_tokens.clone();
         Self {
@@ -156,8 +156,9 @@ impl Shared {
 }
 
 impl Server {
-    /// The application lets a peer in that it has judged. [`Event::Approved`] tells when it is the turn of its registration: behind all that
-    /// the connection has sent which it displaces. False if it is not waited for any more.
+    /// The application lets a peer in that it has judged. [`Event::Approved`] comes when it is the turn of its
+    /// registration: behind all that the connection has sent which it displaces. False if it is not waited for any
+    /// more.
     pub fn approve(&self, id: PeerId) -> bool {
         let Some(peer) = self.shared.peer(id) else { return false };
         let Some(worker_id) = peer.proposed_id() else { return false };
@@ -180,8 +181,8 @@ impl Server {
         true
     }
 
-    /// The worker that a registration which waits would displace from another connection, if that worker can be reached: neither is its
-    /// connection closing, nor is it unhealthy.
+    /// The worker that a registration which waits would displace from another connection, if that worker can be
+    /// reached: neither is its connection closing, nor is it unhealthy.
     pub fn rival(&self, id: PeerId) -> Option<Snapshot> {
         let peer = self.shared.peer(id).filter(|peer| peer.is_open())?;
         let worker_id = peer.proposed_id()?;
@@ -193,7 +194,7 @@ impl Server {
         is_rival.then(|| Snapshot::of(key, rival))
     }
 
-    /// From now on a worker must give one of these tokens; with `None` it needs none. Workers that are there stay.
+    /// From now on a worker must send one of these tokens; with `None` it needs none. Workers that are there stay.
     pub fn set_auth_tokens(&self, auth_tokens: Option<Vec<String>>) {
         let Shared { config, door, .. } = &*self.shared;
         let accepts_unregistered = config.accepts_unregistered(auth_tokens.as_deref());

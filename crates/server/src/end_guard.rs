@@ -4,7 +4,8 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::shared::Admission;
 
-/// However a connection's task ends, a panic included, the application is notified of the end when this is dropped, if not before.
+/// However a connection's task ends, a panic included, the application is notified of the end when this is dropped, if
+/// not before.
 pub struct EndGuard<'a> {
     admission: &'a Admission,
     code: u16,

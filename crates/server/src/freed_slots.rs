@@ -19,7 +19,7 @@ impl Shared {
         self.change_pool(|pool| pool.heartbeat(worker_id, now))
     }
 
-    /// The peer's worker, if any, gave a sign of life.
+    /// The peer's worker, if any, was heard of.
     pub fn touch(&self, peer: &Peer) {
         if let Some(key) = peer.worker() {
             self.change_pool(|pool| pool.touch(key, self.clock.now()));

@@ -29,8 +29,8 @@ pub struct Registered {
 /// What a worker that registers was found to know of this server's features.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Features<'a> {
-    /// It takes requests of `request()`: all that it says is a sign of life from now on, and heartbeats that name its active requests
-    /// are told to the application.
+    /// It takes requests of `request()`: all that it says is a sign of life from now on, and heartbeats that name its
+    /// active requests are reported to the application.
     pub takes_requests: bool,
     /// Members of the ack behind the usual ones, as JSON text, each with a comma before it.
     pub ack_members: &'a str,
@@ -111,7 +111,8 @@ impl Server {
         self.shared.peer(id).map(|peer| peer.connection.clone())
     }
 
-    /// The application is being notified of the end of a connection: takes its worker out. The snapshot is the worker's last.
+    /// The application is being notified of the end of a connection: takes its worker out. The snapshot is the worker's
+    /// last.
     pub fn depart(&self, id: PeerId) -> Option<Snapshot> {
         let peer = self.shared.forget(id)?;
         let key = peer.worker()?;

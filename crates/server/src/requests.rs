@@ -48,8 +48,9 @@ impl Server {
         fleet.requests.withdraw(&mut fleet.pool, ticket)
     }
 
-    /// A request that got a slot could not be sent: see [`Requests::refuse`]. Once the worker's outbox would take it, the worker takes
-    /// requests again, and [`Event::Slots`] says so. If that is the case already it takes them at once.
+    /// A request that got a slot could not be sent: see [`Requests::refuse`]. Once the worker's outbox would take it,
+    /// the worker takes requests again, and [`Event::Slots`] says so. If that is the case already it takes them at
+    /// once.
     pub fn give_back(&self, key: WorkerKey, limit: Option<usize>, place: Place) {
         let fleet = &mut *self.shared.fleet.lock();
         let Some(worker) = fleet.pool.get(key) else { return };
@@ -62,7 +63,8 @@ impl Server {
         }
     }
 
-    /// How long until [`Server::dispatch`] should be called although nothing happened, in ms. `None`: nothing is waited for but events.
+    /// How long until [`Server::dispatch`] should be called although nothing happened, in ms. `None`: nothing is waited
+    /// for but events.
     pub fn next_wake_ms(&self) -> Option<u64> {
         let next = self.shared.fleet.lock().requests.next_wake()?;
         Some(next.saturating_sub(self.shared.clock.now().elapsed_ms))
@@ -103,8 +105,8 @@ impl Server {
         Some((change, Snapshot::of(key, pool.get(key)?)))
     }
 
-    /// Replaces what a worker can do by the `capabilities` of an update message. `active_in` returns how many of its requests are of a
-    /// category. `None` if there is no such worker, else its state afterwards.
+    /// Replaces what a worker can do by the `capabilities` of an update message. `active_in` returns how many of its
+    /// requests are of a category. `None` if there is no such worker, else its state afterwards.
     ///
     /// # Errors
     /// The first field that is missing or mistyped. Then nothing has changed.
@@ -123,8 +125,9 @@ impl Server {
         Ok(pool.get(key).map(|worker| Snapshot::of(key, worker)))
     }
 
-    /// Closes a worker's connection. It is closing from now on, and leaves when the application is notified of its end. What was published before must have been
-    /// taken: see [`Server::take_submissions`]. False if there is no such worker.
+    /// Closes a worker's connection. It is closing from now on, and leaves when the application is notified of its end.
+    /// What was published before must have been taken: see [`Server::take_submissions`]. False if there is no such
+    /// worker.
     pub fn disconnect(&self, key: WorkerKey, code: u16, reason: &str) -> bool {
         let Some(peer) = self.shared.peer_with(key) else { return false };
         self.shared.shut(&peer);
@@ -132,13 +135,14 @@ impl Server {
         true
     }
 
-    /// While this is set no more workers are let in, and those that try are asked to come again after this many seconds.
+    /// While this is set no more workers are let in, and those that try are asked to come again after this many
+    /// seconds.
     pub fn set_retry_after(&self, seconds: Option<u32>) {
         *self.shared.retry_after.lock() = seconds;
     }
 
-    /// Puts an [`Event::Barrier`] behind all that waits to be drained, one in each lane that has something. Returns how many lanes that
-    /// were: when as many have been drained, so has all that was received before.
+    /// Puts an [`Event::Barrier`] behind all that waits to be drained, one in each lane that has something. Returns how
+    /// many lanes that were: when as many have been drained, so has all that was received before.
     pub fn barrier(&self, number: u64) -> usize {
         self.shared.events.push_behind_each(|lane| Event::Barrier { number, lane })
     }

@@ -1,4 +1,4 @@
-//! A connection, plain or encrypted. Whoever has one need not know which.
+//! A connection, plain or encrypted. Its user need not know which.
 
 use std::fmt;
 use std::io::{self, IoSlice};
@@ -121,7 +121,7 @@ impl ReadHalf {
     }
 }
 
-/// The half of a connection that is written. Dropped, it tells the peer that nothing more comes.
+/// The half of a connection that is written. When it is dropped, it notifies the peer that nothing more comes.
 pub enum WriteHalf {
     /// Of a plain one.
     Plain(OwnedWriteHalf),
@@ -158,7 +158,8 @@ impl WriteHalf {
         }
     }
 
-    /// Writes as much as is taken without waiting. What was not taken, of what is [in flight](Self::in_flight), must be given again.
+    /// Writes as much as is taken without waiting. What was not taken, of what is [in flight](Self::in_flight), must be
+    /// passed again.
     ///
     /// # Errors
     /// [`io::ErrorKind::WouldBlock`], or what the socket says.

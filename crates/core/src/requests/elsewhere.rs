@@ -1,5 +1,5 @@
-//! Workers of other nodes of a fleet, as far as their nodes have told: what a request may hope for there. What such a
-//! worker gets is decided by its own node alone.
+//! Workers of other nodes of a fleet, as far as their nodes have announced them: what a request may hope for there.
+//! What such a worker gets is decided by its own node alone.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub enum Choice {
     },
 }
 
-/// The workers of other nodes, by node, in the order in which these have told of them.
+/// The workers of other nodes, by node, in the order in which these have announced them.
 #[derive(Debug, Default)]
 pub struct Elsewhere {
     nodes: BTreeMap<Arc<str>, Pool<()>>,
@@ -81,8 +81,8 @@ impl Elsewhere {
         self.nodes.iter().flat_map(|(node, pool)| pool.iter().map(move |(_, worker)| (node, worker)))
     }
 
-    /// The nodes with free slots for a demand, without the workers that it is to avoid. With loose matching those that have
-    /// the exact name come first: if there are such, the others are not named.
+    /// The nodes with free slots for a demand, without the workers that it is to avoid. With loose matching those that
+    /// have the exact name come first: if there are such, the others are not named.
     pub fn rooms(&self, demand: &Demand, avoid: &[String]) -> Vec<Room> {
         let (mut exact, mut loose) = (Vec::new(), Vec::new());
         for (node, worker) in self.workers() {
@@ -111,8 +111,8 @@ impl Elsewhere {
             .collect()
     }
 
-    /// The worker that gets a request with an affinity, of those here (`own`) and elsewhere: as [`affinity::choose`] has
-    /// it over all of them. `None` if none has a free slot.
+    /// The worker that gets a request with an affinity, of those here (`own`) and elsewhere: as [`affinity::choose`]
+    /// has it over all of them. `None` if none has a free slot.
     pub fn preferred<P>(&self, own: &Pool<P>, demand: &Demand, affinity: Affinity, avoid: &[String]) -> Option<Choice> {
         let mut total = Total::default();
         let mut free = Vec::new();

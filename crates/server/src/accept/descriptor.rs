@@ -29,7 +29,7 @@ mod unix {
             Self(end.into())
         }
 
-        /// Gives the file descriptor, for `new net.Socket({ fd })`. Whoever takes it must close it.
+        /// Returns the file descriptor, for `new net.Socket({ fd })`. Its new owner must close it.
         pub fn into_raw(self) -> RawFd {
             self.0.into_raw_fd()
         }
@@ -41,8 +41,9 @@ mod unix {
         }
     }
 
-    /// A file descriptor that someone may have taken over, or not. Dropped, it is closed if it still is open: whoever had taken it
-    /// over must have closed it by then. Another file may have got its number meanwhile, which is left alone.
+    /// A file descriptor that someone may have taken over, or not. When this is dropped, it is closed if it still is
+    /// open: a new owner must have closed it by then. Another file may have got its number meanwhile, which is left
+    /// alone.
     #[derive(Debug)]
     pub struct Lent {
         fd: RawFd,
@@ -55,7 +56,7 @@ mod unix {
             self.fd
         }
 
-        /// Whoever has it will close it.
+        /// Its owner will close it.
         pub fn give_away(mut self) {
             self.identity = None;
         }
@@ -70,7 +71,7 @@ mod unix {
         }
     }
 
-    /// What tells a socket from another that has got the number of its descriptor.
+    /// What distinguishes a socket from another that has got the number of its descriptor.
     #[derive(Debug, PartialEq, Eq)]
     struct Identity {
         file: (u64, u64),
@@ -216,7 +217,8 @@ mod tests {
         let number = lent.number();
         // SAFETY: it was lent for this.
         drop(unsafe { OwnedFd::from_raw_fd(number) });
-        // Tests run beside each other, and any of them may get the number: then this proves nothing, and nothing is wrong.
+        // Tests run beside each other, and any of them may get the number: then this proves nothing, and nothing is
+        // wrong.
         let (second, mut peer) = pair();
         drop(lent);
         // SAFETY: it is this test's own.

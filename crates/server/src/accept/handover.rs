@@ -1,8 +1,10 @@
-//! The one seam where the operating system matters: giving an accepted connection to Node, and (see [`super::descriptor`]) taking one back.
+//! The one seam where the operating system matters: giving an accepted connection to Node, and (see
+//! [`super::descriptor`]) taking one back.
 //!
-//! On Unix its file descriptor changes hands, and this server has nothing more to do with it; of an encrypted one that of a socket
-//! whose other end this server keeps, see [`super::socket_pair`]. Where Node can't be given one (Windows), the connection stays here and its
-//! bytes are relayed to a loopback port on which Node listens for them; Node asks for the real addresses by the port that the relay came from.
+//! On Unix its file descriptor changes hands, and this server has nothing more to do with it; of an encrypted one that
+//! of a socket whose other end this server keeps, see [`super::socket_pair`]. Where Node can't be given one (Windows),
+//! the connection stays here and its bytes are relayed to a loopback port on which Node listens for them; Node asks for
+//! the real addresses by the port that the relay came from.
 
 use std::io;
 use std::net::Ipv4Addr;
@@ -20,7 +22,7 @@ use crate::events::Event;
 use crate::shared::Shared;
 use crate::stream::Stream;
 
-/// Gives a connection to Node, with what was read of it. Returns when this server has no more part in it.
+/// Hands a connection over to Node, with what was read of it. Returns when this server has no more part in it.
 ///
 /// # Errors
 /// If the connection can't be given; it is lost then.

@@ -1,4 +1,4 @@
-//! The listening socket, and the way of each connection to whoever serves it.
+//! The listening socket, and the way of each connection to the part that serves it.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -28,14 +28,14 @@ use worker_server_core::metrics::{LimitName, UpgradeResult};
 const BACKLOG: i32 = 511;
 /// After a failure to accept, such as too many open files, how long to let things settle.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Silence after which the operating system probes whether a peer's machine is still there, and how often: it gives up after
-/// about nine probes, three minutes in all.
+/// Silence after which the operating system probes whether a peer's machine is still there, and how often: it gives up
+/// after about nine probes, three minutes in all.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Binds to `host`, an IP address, or to all interfaces: IPv6 and IPv4 on one socket, or IPv4 alone where there is no
-/// IPv6, as Node's `listen(port)`. With `reuse_port` other processes of this user that have it too may listen there as well, and
-/// each connection goes to one of them.
+/// IPv6, as Node's `listen(port)`. With `reuse_port` other processes of this user that have it too may listen there as
+/// well, and each connection goes to one of them.
 ///
 /// # Errors
 /// Those of the operating system; [`io::ErrorKind::Unsupported`] if it lets no processes share a port.
@@ -78,7 +78,8 @@ fn share_port(_: &Socket) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Lets the operating system notice that a peer's machine is gone, which otherwise nothing would tell while nothing is sent.
+/// Lets the operating system notice that a peer's machine is gone, which otherwise nothing would show while nothing is
+/// sent.
 fn keep_alive(stream: &TcpStream) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE_INTERVAL);
     SockRef::from(stream).set_tcp_keepalive(&keepalive).ok();
@@ -126,7 +127,7 @@ fn is_peers_fault(error: &io::Error) -> bool {
     )
 }
 
-/// Serves a connection that was just accepted: its first request tells whose it is.
+/// Serves a connection that was just accepted: its first request shows whose it is.
 async fn serve(shared: Arc<Shared>, stream: TcpStream, remote: SocketAddr) {
     // As Node's http server does: small messages are not held back.
     stream.set_nodelay(true).ok();
@@ -181,7 +182,7 @@ pub async fn serve_worker(shared: Arc<Shared>, stream: TcpStream, mut read: Byte
     }
 }
 
-/// The connection as it is or, on a server with TLS, after its handshake. A peer that does not speak TLS there is told.
+/// The connection as it is or, on a server with TLS, after its handshake. A peer that speaks no TLS gets an answer.
 async fn secure(shared: &Shared, stream: TcpStream, deadline: &mut HeadDeadline<'_>) -> Option<Stream> {
     if shared.secure_context.read().is_none() {
         return Some(Stream::Plain(stream));
@@ -214,7 +215,7 @@ fn remote_address(stream: &TcpStream) -> Option<String> {
     stream.peer_addr().ok().map(|address| address.ip().to_canonical().to_string())
 }
 
-/// Reads a request head within its limits. A peer that crosses them is told.
+/// Reads a request head within its limits. A peer that crosses them gets an answer.
 async fn read_head(
     shared: &Shared,
     stream: &mut Stream,
@@ -244,7 +245,8 @@ async fn read_head(
     None
 }
 
-/// Until when a request head must have come, and the handshake before it. Time in which this process did not run does not count.
+/// Until when a request head must have come, and the handshake before it. Time in which this process did not run does
+/// not count.
 struct HeadDeadline<'a> {
     shared: &'a Shared,
     since: Instant,
@@ -273,8 +275,8 @@ impl<'a> HeadDeadline<'a> {
     }
 }
 
-/// Finds out whether there is room for a worker whose handshake is answered with `response`. With an error, which answers it
-/// instead, there is none.
+/// Finds out whether there is room for a worker whose handshake is answered with `response`. With an error, which
+/// answers it instead, there is none.
 fn let_in(
     shared: &Arc<Shared>,
     path: &str,
@@ -291,8 +293,8 @@ fn let_in(
     Ok((response, admission))
 }
 
-/// Lets a worker in, if its handshake is right and there is room for one more. A task of its own runs the connection to its
-/// end: this one, with all that it needed to find out whose the connection is, need not live as long.
+/// Lets a worker in, if its handshake is right and there is room for one more. A task of its own runs the connection to
+/// its end: this one, with all that it needed to find out whose the connection is, need not live as long.
 async fn connect(
     shared: &Arc<Shared>,
     mut stream: Stream,

@@ -8,8 +8,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::tls::handshake::HANDSHAKE_RECORD;
 
-/// Header fields that there is room for at first. Few heads have more, and then the room grows: the size of a head is limited, but
-/// not how many fields it has.
+/// Header fields that there is room for at first. Few heads have more, and then the room grows: the size of a head is
+/// limited, but not how many fields it has.
 const USUAL_HEADERS: usize = 64;
 
 /// Why there is no head.
@@ -125,8 +125,8 @@ pub fn origin_form(target: &str) -> String {
     format!("{path}{query}")
 }
 
-/// Path and query of a request target, which may be in absolute form (RFC 9112, section 3.2.2). If that has a query and no path, the
-/// query comes second; else all comes first.
+/// Path and query of a request target, which may be in absolute form (RFC 9112, section 3.2.2). If that has a query and
+/// no path, the query comes second; else all comes first.
 fn path_and_query(target: &str) -> (&str, &str) {
     match target.split_once("://") {
         Some((scheme, rest)) if is_scheme(scheme) => match rest.find(['/', '?']) {
@@ -144,8 +144,8 @@ fn is_scheme(scheme: &str) -> bool {
         && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
 }
 
-/// The answer to a WebSocket handshake. The first subprotocol on offer is chosen, and no extension. What is wrong is looked for in
-/// the order of npm's `ws`, which answers the handshakes of endpoints.
+/// The answer to a WebSocket handshake. The first subprotocol on offer is chosen, and no extension. What is wrong is
+/// looked for in the order of npm's `ws`, which answers the handshakes of endpoints.
 fn switch_protocols(key: Option<&str>, version: Option<&str>, protocols: Option<&str>) -> Result<String, String> {
     let Some(key) = key.map(str::trim).filter(|key| is_key(key)) else {
         return Err(response("400 Bad Request", "", "Missing or invalid Sec-WebSocket-Key header"));

@@ -1,9 +1,9 @@
-//! An encrypted connection that is Node's: Node gets one end of a pair of sockets, and this server carries what comes between the other
-//! end and the peer.
+//! An encrypted connection that is Node's: Node gets one end of a pair of sockets, and this server carries what comes
+//! between the other end and the peer.
 //!
-//! Each direction holds one buffer and reads no further before that is written, so a side that reads slowly slows the other down, through
-//! the buffers of the sockets. An end of either side is passed on as what it is: the end of what it sends, or of the connection. That a peer
-//! is lost, Node asks for when its socket ends: a pair knows no reset.
+//! Each direction holds one buffer and reads no further before that is written, so a side that reads slowly slows the
+//! other down, through the buffers of the sockets. An end of either side is passed on as what it is: the end of what it
+//! sends, or of the connection. That a peer is lost, Node asks for when its socket ends: a pair knows no reset.
 
 use std::io::{self, ErrorKind};
 use std::net::Shutdown;
@@ -34,12 +34,12 @@ const LOOK: Duration = Duration::from_millis(200);
 /// How long a peer may take nothing of what Node left for it when it closed its end.
 const LEFT_BEHIND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Gives Node one end of a pair, and carries until the connection is over.
+/// Hands one end of a pair over to Node, and carries until the connection is over.
 ///
 /// # Errors
 /// If there are no sockets for a pair, or the peer is gone already.
 pub async fn give(shared: &Arc<Shared>, stream: Stream, head: Bytes) -> io::Result<()> {
-    // `stop` waits until what Node has sent has left. A server that stops gives Node nothing more.
+    // `stop` waits until what Node has sent has left. A server that stops hands nothing more to Node.
     let Some(alive) = shared.alive() else { return Ok(()) };
     let origin = Origin::of(&stream)?;
     let is_lost = Arc::new(AtomicBool::new(false));
@@ -94,8 +94,8 @@ async fn carry_both(node: &UnixStream, from_peer: &mut ReadHalf<Stream>, to_peer
         tokio::select! {
             end = &mut inbound, if !peer_has_ended => match end {
                 End::Lost => return Over::Lost,
-                // The peer may have asked something, and wait for the answer; or Node reads nothing more, and what it sends is carried to
-                // its end.
+                // The peer may have asked something, and wait for the answer; or Node reads nothing more, and what it
+                // sends is carried to its end.
                 End::Source | End::Target => peer_has_ended = true,
             },
             end = &mut outbound => {
@@ -173,7 +173,7 @@ fn has_left(node: &UnixStream) -> bool {
     matches!(polled, Poll::Ready(Ok(ready)) if ready.is_write_closed())
 }
 
-/// This server's end of the pair. Both directions use it at once, and whoever looks after it.
+/// This server's end of the pair. Both directions use it at once, and so does what watches over them.
 struct NodeEnd<'a>(&'a UnixStream);
 
 impl AsyncRead for NodeEnd<'_> {

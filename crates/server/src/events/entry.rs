@@ -23,7 +23,7 @@ pub trait Entry {
     /// Whether it is dropped when this many entries are waiting.
     fn may_be_left_out(&self, waiting: usize) -> bool;
 
-    /// Whether it is still wanted. Asked once, as it is put in, and of one entry at a time: so whoever was told to be
+    /// Whether it is still wanted. Asked once, as it is put in, and of one entry at a time: so a peer that was reported
     /// gone can't be heard of afterwards, whichever thread speaks of it.
     fn admit(&self) -> bool {
         true

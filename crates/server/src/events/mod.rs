@@ -26,8 +26,8 @@ pub type ServerEvents = EventQueue<Event>;
 
 /// The lane of what is no peer's.
 const SERVER_LANE: PeerId = 0;
-/// While this many events wait, log lines on nobody's account are left out. Health is judged however long the application is
-/// busy, and nothing else would bound the lines about it.
+/// While this many events wait, log lines on nobody's account are left out. Health is judged however long the
+/// application is busy, and nothing else would bound the lines about it.
 const MAX_EVENTS_BEFORE_SILENCE: usize = 100_000;
 
 /// The text in a value, in bytes: peers may write much of it.
@@ -52,7 +52,8 @@ pub enum Event {
         /// The connection whose worker it displaces: what that one has sent is delivered before.
         replaces: Option<PeerId>,
     },
-    /// The application has judged a registration and wants it, and it is its turn: its [`Peer::proposal`] waits to be settled.
+    /// The application has judged a registration and wants it, and it is its turn: its [`Peer::proposal`] waits to be
+    /// settled.
     Approved {
         /// Whose.
         peer: Arc<Peer>,

@@ -1,10 +1,11 @@
 //! The way of the application's messages into the sockets.
 //!
 //! What the application sends in one turn is only put into the outboxes, and leaves when the turn ends: many messages
-//! for one peer take one system call. To one or two peers it is written right there, on the application's thread, or by a
-//! thread of the runtime if one stands by for that, see [`standby`](crate::wakeup::standby); to more it is left to a task, so that
-//! the application does not wait for their sockets. Peers are written in the order of the first message that waits for each, and all
-//! that waits for one leaves together, be it with an ack that its connection's task writes before.
+//! for one peer take one system call. To one or two peers it is written right there, on the application's thread, or by
+//! a thread of the runtime if one stands by for that, see [`standby`](crate::wakeup::standby); to more it is left to a
+//! task, so that the application does not wait for their sockets. Peers are written in the order of the first message
+//! that waits for each, and all that waits for one leaves together, be it with an ack that its connection's task writes
+//! before.
 
 use std::collections::VecDeque;
 use std::hint;
@@ -24,11 +25,11 @@ use crate::wakeup::pacer::Pacer;
 use crate::wakeup::standby::Standby;
 use worker_server_core::pacing::STANDBY_TIME;
 
-/// To so many peers the application's thread writes by itself.
+/// To at most this many peers the application's thread writes by itself.
 const MAX_DIRECT_PEERS: usize = 2;
 /// But not as much as this, which takes the system long to copy.
 const MAX_DIRECT_BYTES: usize = 64 << 10;
-/// After so many sockets other tasks have their turn.
+/// After this many sockets other tasks have their turn.
 const PEERS_A_TURN: usize = 32;
 
 /// The peers that the application has sent something to, in the order of the first message to each.
@@ -42,7 +43,7 @@ pub struct Flusher {
     left: Mutex<VecDeque<Arc<Peer>>>,
     /// How many of them are not written yet.
     unwritten: AtomicUsize,
-    /// Held by whoever writes some of them, so that another one does not overtake.
+    /// Held by a thread that writes some of them, so that another one does not overtake.
     writing: Mutex<()>,
     ready: Notify,
     /// How often the application came to the end of a turn.
@@ -53,17 +54,18 @@ pub struct Flusher {
     pub(super) watch: Notify,
     /// What the application has sent, and no call has handed over yet.
     pub submissions: Submissions,
-    /// Whoever writes to one or two peers for the application, if somebody does.
+    /// The thread that writes to one or two peers for the application, if one does.
     pub standby: Standby,
     /// Memory of what was written, for what is sent next.
     pub buffer_pool: BufferPool,
 }
 
 impl Flusher {
-    /// Something was put into a peer's outbox. It leaves at the end of the turn, but for the first of a turn that nobody watches: that is
-    /// written at once, so that an application that sends one now and then causes no watch. Gives whether it was.
+    /// Something was put into a peer's outbox. It leaves at the end of the turn, but for the first of a turn that
+    /// nobody watches: that is written at once, so that an application that sends one now and then causes no watch.
+    /// Returns whether it was.
     pub fn add(&self, peer: &Arc<Peer>) -> bool {
-        // Whoever is in a batch already is written after this, at the latest then.
+        // A peer that is in a batch already is written after this, at the latest then.
         if peer.set_flush_pending() {
             return false;
         }
@@ -114,8 +116,9 @@ impl Flusher {
         true
     }
 
-    /// A thread of the runtime has nothing left to do. It may stand by, without sleeping, as long as `may_come` says that there may be something to
-    /// write, and write that: see [`standby`](crate::wakeup::standby). Returns whether it has.
+    /// A thread of the runtime has nothing left to do. It may stand by, without sleeping, as long as `may_come` says
+    /// that there may be something to write, and write that: see [`standby`](crate::wakeup::standby). Returns whether
+    /// it has.
     pub fn stand_by(&self, pacer: &Pacer, may_come: impl Fn() -> bool) -> bool {
         if !self.standby.is_wanted() || !may_come() || !pacer.may_stand_by() || !self.standby.begin() {
             return false;
@@ -270,7 +273,7 @@ pub(super) mod tests {
             flusher.flush();
         }
         assert!(!flusher.submissions.are_watched());
-        // Nobody was told to look.
+        // Nobody was notified to look.
         assert!(timeout(Duration::ZERO, flusher.watch.notified()).await.is_err());
     }
 

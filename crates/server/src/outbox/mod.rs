@@ -1,8 +1,8 @@
 //! What waits to be sent to one peer, and its way into the socket.
 //!
 //! Messages are framed as they are put in, one behind the other. [`Outbox::write`] then hands all that waits to the
-//! socket in one system call, on whatever thread it is called, and never waits: what the socket does not take is left to
-//! the task that owns the connection.
+//! socket in one system call, on whatever thread it is called, and never waits: what the socket does not take is left
+//! to the task that owns the connection.
 pub mod buffer_pool;
 pub mod buffered_amounts;
 pub mod flusher;
@@ -94,8 +94,8 @@ impl Outbox {
         queue.fail();
     }
 
-    /// Shows in `buffered_amount` how much waits, from now on, and no longer in the one before. The peer is a worker, or with `None` no
-    /// more.
+    /// Shows in `buffered_amount` how much waits, from now on, and no longer in the one before. The peer is a worker,
+    /// or with `None` no more.
     pub fn publish_in(&self, buffered_amount: Option<BufferedAmount>) {
         let mut queue = self.queue.lock();
         queue.buffered_amount = buffered_amount;
@@ -124,8 +124,8 @@ impl Outbox {
         })
     }
 
-    /// Queues a text message, in UTF-8, for which there was room when the application looked. Nothing becomes of it if the connection is
-    /// closing.
+    /// Queues a text message, in UTF-8, for which there was room when the application looked. Nothing becomes of it if
+    /// the connection is closing.
     pub fn send_promised(&self, text: &[u8], spares: &mut Vec<SpareBuffer>) -> Sent {
         let header = text_header(text.len());
         self.queue.lock().admit(0, usize::MAX, |queue| {
@@ -144,7 +144,8 @@ impl Outbox {
         })
     }
 
-    /// Queues a control frame of this side: a ping, or the decoder's answer to a ping. Dropped if the connection is closing.
+    /// Queues a control frame of this side: a ping, or the decoder's answer to a ping. Dropped if the connection is
+    /// closing.
     pub fn send_control(&self, frame: &[u8]) {
         let mut queue = self.queue.lock();
         if queue.is_closed() {
@@ -156,8 +157,8 @@ impl Outbox {
         }
     }
 
-    /// Queues the close frame behind what waits, and alerts the connection's task. Nothing can be queued after it. False if
-    /// that was so already.
+    /// Queues the close frame behind what waits, and alerts the connection's task. Nothing can be queued after it.
+    /// False if that was so already.
     pub fn close(&self, closing: Closing) -> bool {
         self.close_as(closing.code, closing.reason)
     }
@@ -238,8 +239,8 @@ impl Outbox {
         self.queue.lock().bytes
     }
 
-    /// Writes what waits, as far as the socket takes it. The connection's task is alerted if it does not take all. Returns memory
-    /// that is no longer needed.
+    /// Writes what waits, as far as the socket takes it. The connection's task is alerted if it does not take all.
+    /// Returns memory that is no longer needed.
     pub fn write(&self) -> SpareBuffer {
         let mut queue = self.queue.lock();
         if queue.blocked_since.is_some() {
@@ -298,8 +299,8 @@ impl Outbox {
         if !queue.write_buffer.is_empty() {
             queue.blocked_since.get_or_insert_with(Instant::now);
         }
-        // Only at the change, or the connection's task would be kept busy by its own writing. It ends when all has left that was
-        // to be sent before the connection closes, and it may be somebody else who wrote the last of that.
+        // Only at the change, or the connection's task would be kept busy by its own writing. It ends when all has left
+        // that was to be sent before the connection closes, and it may be somebody else who wrote the last of that.
         let is_blocked = queue.blocked_since.is_some() && !was_blocked;
         let is_finished = queue.closed_at.is_some() && queue.bytes == 0 && total > 0;
         let has_room = queue.room == Room::Awaited && queue.has_room(self.max_bytes);

@@ -21,7 +21,7 @@ pub enum Room {
     NotAwaited,
     /// See [`super::Outbox::await_room`].
     Awaited,
-    /// It is there, and whoever waits has not been told.
+    /// It is there, and what waits for it has not been notified.
     Found,
 }
 
@@ -85,7 +85,8 @@ impl Queue {
         self.bytes = self.write_buffer.cut(socket.map_or(0, |socket| socket.in_flight()));
     }
 
-    /// Puts something in if there is room for so much more. A message larger than the bound still passes when nothing else waits.
+    /// Puts something in if there is room for `length` bytes more. A message larger than the bound still passes when
+    /// nothing else waits.
     pub fn admit(&mut self, length: usize, max_bytes: usize, put: impl FnOnce(&mut Self)) -> Sent {
         if self.is_closed() {
             Sent::Closed
@@ -115,14 +116,15 @@ impl Queue {
         }
     }
 
-    /// Whether what was refused last would be taken now, and there is much room. Not at the first gap, or it would be full again at once.
+    /// Whether what was refused last would be taken now, and there is much room. Not at the first gap, or it would be
+    /// full again at once.
     pub fn has_room(&self, max_bytes: usize) -> bool {
         let fits = || self.bytes <= max_bytes / 2 && self.bytes + self.refused <= max_bytes;
         !self.is_closed() && !self.shut && (self.bytes == 0 || fits())
     }
 
-    /// Whether more waits by now than should be put off to the end of the turn. While somebody writes, or nothing can be
-    /// written, there is nothing that could be done about it.
+    /// Whether more waits by now than should be put off to the end of the turn. While somebody writes, or nothing can
+    /// be written, there is nothing that could be done about it.
     pub fn is_much(&self) -> bool {
         !self.writing && self.blocked_since.is_none() && self.bytes > MUCH_BYTES
     }

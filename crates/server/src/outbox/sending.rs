@@ -29,7 +29,8 @@ impl Shared {
         self.count_sent(sent as u64, sent * text.len());
     }
 
-    /// Puts what the application has published into the outboxes. On its own thread, which publishes from the start again afterwards.
+    /// Puts what the application has published into the outboxes. On its own thread, which publishes from the start
+    /// again afterwards.
     pub fn take_submissions(&self) {
         self.put_out_promised(|submissions, each| submissions.take_all(each));
     }
@@ -41,16 +42,16 @@ impl Shared {
         }
     }
 
-    /// Puts what the application has published into the outboxes, before something that this server says by itself: a peer that
-    /// was sent a message before it asked gets the answer after it. On a thread of the runtime.
+    /// Puts what the application has published into the outboxes, before something that this server says by itself: a
+    /// peer that was sent a message before it asked gets the answer after it. On a thread of the runtime.
     pub fn take_submissions_early(&self) {
         if self.flusher.submissions.are_there() {
             self.put_out_promised(|submissions, each| submissions.take_published(each));
         }
     }
 
-    /// A turn takes long: what was sent in it leaves before it is over, on a thread of the runtime. That is what was there at the last
-    /// look.
+    /// A turn takes long: what was sent in it leaves before it is over, on a thread of the runtime. That is what was
+    /// there at the last look.
     pub fn flush_early(&self) {
         self.put_out_promised(|submissions, each| submissions.take_seen(each));
         self.flush();
@@ -63,7 +64,8 @@ impl Shared {
         self.flusher.write_all();
     }
 
-    /// Puts messages into the outboxes for which the application has seen that the worker's socket was open and had room.
+    /// Puts messages into the outboxes for which the application has seen that the worker's socket was open and had
+    /// room.
     fn put_out_promised(&self, take: impl FnOnce(&Submissions, &mut dyn FnMut(WorkerKey, &[u8]))) {
         let Flusher { submissions, buffer_pool, .. } = &*self.flusher;
         let mut kept = None;

@@ -1,7 +1,7 @@
 //! Watches the application's turns, so that what was sent in a long one leaves before the turn ends.
 //!
-//! An application says when its turns end ([`Shared::flush`]). One that sends something and then computes for long, or that
-//! never says when a turn ends, would keep back what it sent. While something is sent, a task looks every few ms.
+//! An application says when its turns end ([`Shared::flush`]). One that sends something and then computes for long, or
+//! that never says when a turn ends, would keep back what it sent. While something is sent, a task looks every few ms.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,8 +19,8 @@ const QUIET_LOOKS: u32 = 2;
 /// And when nothing was sent for as long as this after that, memory is given back.
 const SPARES_KEPT: Duration = Duration::from_secs(1);
 
-/// Sees to it that an application that sends something and then computes for long does not keep it back, nor one that does not say
-/// when its turns end. Sleeps when nothing is sent.
+/// Sees to it that an application that sends something and then computes for long does not keep it back, nor one that
+/// does not say when its turns end. Sleeps when nothing is sent.
 pub async fn watch_turns(shared: Arc<Shared>) {
     let flusher = &shared.flusher;
     loop {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 /// A piece of memory for short frames grows no further.
 const CHUNK_BYTES: usize = 64 << 10;
-/// By at least so much one grows when a second frame comes.
+/// By at least this many bytes one grows when a second frame comes.
 const GROWTH_BYTES: usize = 3 << 10;
 /// Pieces that are handed to the socket at once.
 const SLICES: usize = 16;
@@ -62,8 +62,8 @@ impl WriteBuffer {
         self.queue.is_empty()
     }
 
-    /// Copies a short frame, given in parts, to the end. If nothing waits, it goes into memory that was used before, if there is some.
-    /// Gives the bytes of the frame.
+    /// Copies a short frame, given in parts, to the end. If nothing waits, it goes into memory that was used before, if
+    /// there is some. Returns the bytes of the frame.
     pub fn copy(&mut self, parts: &[&[u8]], spares: &mut Vec<SpareBuffer>) -> usize {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         if self.is_empty()
@@ -102,8 +102,8 @@ impl WriteBuffer {
         self.queue.append(&mut others.queue);
     }
 
-    /// Drops all chunks of which nothing was taken, nor is among the next `in_flight` bytes, and whose frame has not begun before. Gives
-    /// the bytes that are left.
+    /// Drops all chunks of which nothing was taken, nor is among the next `in_flight` bytes, and whose frame has not
+    /// begun before. Returns the bytes that are left.
     pub fn cut(&mut self, in_flight: usize) -> usize {
         let begun = self.written + in_flight;
         let (mut chunks, mut bytes) = (0, 0);
@@ -118,8 +118,8 @@ impl WriteBuffer {
         bytes - self.written
     }
 
-    /// Writes as much as the socket takes, and removes what was taken. Gives the bytes of that, and in `spare` what memory is no longer
-    /// needed.
+    /// Writes as much as the socket takes, and removes what was taken. Returns the bytes of that, and in `spare` the
+    /// memory that is no longer needed.
     pub fn write(&mut self, socket: &WriteHalf, spare: &mut SpareBuffer) -> (usize, Result<(), ErrorKind>) {
         let mut total = 0;
         while !self.queue.is_empty() {
@@ -163,7 +163,8 @@ impl WriteBuffer {
 mod tests {
     use super::*;
 
-    /// Two short frames, the header of a third with its payload, and a fourth that others hold too: 6, 2 + 10 and 8 bytes.
+    /// Two short frames, the header of a third with its payload, and a fourth that others hold too: 6, 2 + 10 and 8
+    /// bytes.
     fn waiting() -> WriteBuffer {
         let mut buffer = WriteBuffer::default();
         buffer.copy(&[b"one"], &mut Vec::new());

@@ -1,4 +1,5 @@
-//! How the runtime's threads and the application's thread wait for each other: [`worker_server_core::pacing`] decides, and what is here does it.
+//! How the runtime's threads and the application's thread wait for each other: [`worker_server_core::pacing`] decides,
+//! and what is here does it.
 
 pub mod notifier;
 pub mod pacer;

@@ -23,7 +23,7 @@ impl Default for Pacer {
 }
 
 impl Pacer {
-    /// One for so many processors.
+    /// One for this many processors.
     pub fn new(processors: usize) -> Self {
         Self { pacing: Mutex::new(Pacing::new(processors)), rest_ended: Condvar::new() }
     }
@@ -52,8 +52,8 @@ impl Pacer {
         self.rest_ended.notify_all();
     }
 
-    /// This thread has woken the application for something that came at `came_at`: see [`Pacing::on_wake`]. It rests, if it should, until that
-    /// is over or somebody waits for an answer.
+    /// This thread has woken the application for something that came at `came_at`: see [`Pacing::on_wake`]. It rests,
+    /// if it should, until that is over or somebody waits for an answer.
     pub fn rest_after_wake(&self, came_at: Instant) {
         let mut pacing = self.pacing.lock();
         if let Some(rest) = pacing.on_wake(came_at, Instant::now()) {

@@ -1,9 +1,10 @@
 //! The place of a thread of the runtime that stands by while the application handles what it got.
 //!
-//! Where a few peers and the application answer each other at once, most of a round's time goes into waking threads: the system
-//! interrupts a processor for that, and one that sleeps comes back slowly. While the application looks for messages instead of
-//! sleeping, a thread that has just got some for it does not sleep either, and writes the answer itself. The application need not wait for the
-//! socket then, and the same thread is there for what the peer says to it.
+//! Where a few peers and the application answer each other at once, most of a round's time goes into waking threads:
+//! the system interrupts a processor for that, and one that sleeps comes back slowly. While the application looks for
+//! messages instead of sleeping, a thread that has just got some for it does not sleep either, and writes the answer
+//! itself. The application need not wait for the socket then, and the same thread is there for what the peer says to
+//! it.
 //!
 //! `tests/loom_standby.rs` runs this file, as it is, through every interleaving of the two threads.
 

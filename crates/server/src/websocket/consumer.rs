@@ -1,4 +1,4 @@
-//! Whoever the messages of a [`WebSocket`](super::socket::WebSocket) are for.
+//! The receiver of the messages of a [`WebSocket`](super::socket::WebSocket).
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -6,15 +6,15 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::decoder::Violation;
 
-/// Whoever a connection's messages are for. Its methods are called by the connection's task and must not wait.
+/// The receiver of a connection's messages. Its methods are called by the connection's task and must not wait.
 pub trait Consumer {
     /// Whether it can take one more message. If not it is asked again when the outbox is alerted.
     fn is_ready(&mut self) -> bool {
         true
     }
 
-    /// Whether, while it is not ready, control frames are answered all the same and the peer's end is noticed. Messages that come in
-    /// between are kept for it, a few KiB at most; what comes behind them stays unread.
+    /// Whether, while it is not ready, control frames are answered all the same and the peer's end is noticed. Messages
+    /// that come in between are kept for it, a few KiB at most; what comes behind them stays unread.
     fn looks_ahead(&self) -> bool {
         false
     }

@@ -78,7 +78,7 @@ impl Inbound {
         None
     }
 
-    /// Takes bytes of the peer, and gives the messages in them until the consumer is not ready for more.
+    /// Takes bytes of the peer, and passes the messages in them on until the consumer is not ready for more.
     pub fn feed(&mut self, mut input: &[u8], outbox: &Outbox, consumer: &mut impl Consumer) -> Option<Closing> {
         let mut answer = Vec::new();
         let violation = loop {

@@ -1,7 +1,8 @@
-//! A WebSocket connection: one task owns its socket from the upgrade to the last byte, and tells a [`Consumer`] what comes.
+//! A WebSocket connection: one task owns its socket from the upgrade to the last byte, and passes what comes to a
+//! [`Consumer`].
 //!
-//! The task sleeps until there is something to read, until its outbox wants attention, or until a deadline. What it reads
-//! goes through memory that all connections of a thread share, so that an idle one has no buffer of its own.
+//! The task sleeps until there is something to read, until its outbox wants attention, or until a deadline. What it
+//! reads goes through memory that all connections of a thread share, so that an idle one has no buffer of its own.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -26,7 +27,8 @@ use worker_server_core::protocol::Closing;
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is read at once.
 const SCRATCH_BYTES: usize = 64 << 10;
-/// How often it is read after a write failed. What had come by then fits into that; who goes on sending is not listened to.
+/// How often it is read after a write failed. What had come by then fits into that; who goes on sending is not listened
+/// to.
 const LAST_READS: u32 = 128;
 
 thread_local! {
@@ -49,7 +51,7 @@ pub enum End {
     Closed(u16, Utf8Bytes),
     /// It was lost, or given up.
     Lost,
-    /// The peer broke the protocol. It is to be told by [`WebSocket::say_goodbye`].
+    /// The peer broke the protocol. [`WebSocket::say_goodbye`] is to notify it.
     Broken(Closing),
 }
 
@@ -72,7 +74,7 @@ impl<'a> WebSocket<'a> {
         Self { reader, inbound, outbox, limits, timer: Timer::default() }
     }
 
-    /// Gives what comes to `consumer` until the connection is over.
+    /// Passes what comes to `consumer` until the connection is over.
     pub async fn run(&mut self, consumer: &mut impl Consumer) -> End {
         let outbox = self.outbox;
         let mut attention = pin!(outbox.attention());
@@ -100,8 +102,8 @@ impl<'a> WebSocket<'a> {
         }
     }
 
-    /// Does what can be done without waiting. Gives whether the socket takes nothing, and when something must be done if
-    /// nothing happens before. Once a write has failed it counts how often more is read.
+    /// Does what can be done without waiting. Returns whether the socket takes nothing, and when something must be done
+    /// if nothing happens before. Once a write has failed it counts how often more is read.
     fn prepare(
         &mut self,
         consumer: &mut impl Consumer,
@@ -138,8 +140,8 @@ impl<'a> WebSocket<'a> {
         Ok((outgoing.blocked_since.is_some(), deadlines.into_iter().flatten().min()))
     }
 
-    /// Waits for whatever comes next; if `is_last`, takes only what is there. What this needs it has at hand: futures, which would be kept for each connection, take
-    /// much more memory.
+    /// Waits for whatever comes next; if `is_last`, takes only what is there. What this needs it has at hand: futures,
+    /// which would be kept for each connection, take much more memory.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -251,7 +253,7 @@ enum Read {
     Broken(Closing),
 }
 
-/// Gives the consumer what there is to read.
+/// Passes what there is to read to the consumer.
 fn poll_read(
     reader: &mut ReadHalf,
     inbound: &mut Inbound,
