@@ -8,6 +8,7 @@
 pub mod abi;
 pub mod batch;
 pub mod door;
+pub mod handover;
 pub mod metrics;
 pub mod notes;
 pub mod options;

@@ -5,13 +5,13 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use napi::Status;
-use napi::bindgen_prelude::{Buffer, Float64Array, Float64ArraySlice, Function, Latin1String, Result};
+use napi::bindgen_prelude::{Float64Array, Float64ArraySlice, Function, Latin1String, Result};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 use parking_lot::Mutex;
 
 use super::abi::{MAX_BYTES, MAX_EVENTS, PacingVerdict, REQUEST_FIELDS, VERDICT_FIELD};
-use super::batch::{Batch, Extra, Row, Sockets, origin_text, rows};
+use super::batch::{Batch, Extra, Row, Sockets, rows};
 use super::metrics::NativeMetrics;
 use super::notes::Notes;
 use super::options::{NativeOptions, whole};
@@ -28,7 +28,7 @@ use worker_server_core::worker::WorkerKey;
 type Wake = ThreadsafeFunction<(), (), (), Status, false>;
 
 /// An operating system's error, its code as Node names it (or its number, where the name is not known here).
-fn system_error(error: &io::Error) -> napi::Error<String> {
+pub(super) fn system_error(error: &io::Error) -> napi::Error<String> {
     let code = match (error.raw_os_error(), error.kind()) {
         // Node's numbers are the system's own.
         (Some(number), _) if cfg!(unix) => number.to_string(),
@@ -62,7 +62,7 @@ pub struct NativeServer {
     /// What became of a request: see [`RequestField`](crate::abi::RequestField).
     pub(super) request_fields: Doubles<REQUEST_FIELDS>,
     notes: Notes,
-    sockets: Mutex<Sockets>,
+    pub(super) sockets: Mutex<Sockets>,
     extras: Mutex<Vec<Extra>>,
     shares_memory: bool,
 }
@@ -190,37 +190,6 @@ impl NativeServer {
     #[napi(catch_unwind)]
     pub fn take_extras(&self) -> Vec<Extra> {
         std::mem::take(&mut *self.extras.lock())
-    }
-
-    /// Takes the descriptor of a connection for Node. Then either [`Self::confirm_socket`] or [`Self::return_socket`] must be
-    /// called; if neither is, since the thread was terminated, the descriptor is closed with the server.
-    #[napi(catch_unwind)]
-    pub fn take_socket(&self, number: u32) -> Option<i32> {
-        self.sockets.lock().take(number)
-    }
-
-    /// See [`Sockets::is_peer_lost`].
-    #[napi(catch_unwind)]
-    pub fn is_peer_lost(&self, number: u32) -> bool {
-        self.sockets.lock().is_peer_lost(number)
-    }
-
-    /// See [`Sockets::forget_peer`].
-    #[napi(catch_unwind)]
-    pub fn forget_peer(&self, number: u32) {
-        self.sockets.lock().forget_peer(number);
-    }
-
-    /// Node has made a socket of the descriptor, and will close it.
-    #[napi(catch_unwind)]
-    pub fn confirm_socket(&self, number: u32) {
-        self.sockets.lock().confirm(number);
-    }
-
-    /// Node could not make a socket of the descriptor, which is closed.
-    #[napi(catch_unwind)]
-    pub fn return_socket(&self, number: u32) {
-        self.sockets.lock().put_back(number);
     }
 
     /// See [`Server::admits_line`]. `level` is the place in [`Level::ALL`].
@@ -360,35 +329,10 @@ impl NativeServer {
         rows(self.informed().workers()).into()
     }
 
-    /// See [`Server::add_endpoint`].
-    #[napi(catch_unwind)]
-    pub fn add_endpoint(&self, path: String) {
-        self.server.add_endpoint(&path);
-    }
-
-    /// See [`Server::relayed_from`]: the text of [`origin_text`], and the certificates behind it.
-    #[napi(catch_unwind)]
-    pub fn relayed_from(&self, relay_port: u16) -> Option<(String, Vec<Buffer>)> {
-        let origin = self.server.relayed_from(relay_port)?;
-        let certificates = origin.security.iter().flat_map(|security| &security.certificates);
-        Some((origin_text(&origin), certificates.map(|certificate| certificate.clone().into()).collect()))
-    }
-
     /// See [`Server::set_secure_context`].
     #[napi(catch_unwind)]
     pub fn set_secure_context(&self, context: &NativeSecureContext) -> bool {
         self.server.set_secure_context(context.0.clone())
-    }
-
-    /// See [`Server::take_back`]. An encrypted connection is named by its number too.
-    ///
-    /// # Errors
-    /// Throws if the descriptor can't be duplicated.
-    #[napi(catch_unwind)]
-    pub fn take_back(&self, fd: i32, head: &[u8], number: Option<u32>) -> Result<(), String> {
-        let origin = number.and_then(|number| self.sockets.lock().origin(number));
-        // SAFETY: JavaScript waits in this call, and holds the socket whose descriptor it passed.
-        unsafe { self.server.take_back(fd, head, origin) }.map_err(|error| system_error(&error))
     }
 
     /// See [`Server::stop`].
