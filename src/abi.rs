@@ -1,6 +1,7 @@
 //! Every number and layout that both languages know, defined here (or in the layers below) and exported as `abi`.
 //!
-//! JavaScript reads them through `lib/native/abi.js` and writes none of them down itself. Kinds cross as numbers of their enumeration,
+//! JavaScript reads them through `lib/native/abi.js` and writes none of them down itself. Kinds cross as numbers of
+//! their enumeration,
 //! what stands in memory as doubles, at the places that the enumerations of fields name.
 
 pub mod tables;
@@ -30,12 +31,15 @@ pub enum EventKind {
     Register,
     /// A closed connection; `a`: its close code, `b`: the place of its reason.
     Closed,
-    /// A connection for Node; `a`: its number in the [`Sockets`](crate::batch::Sockets), `b`: the place of what was read.
+    /// A connection for Node; `a`: its number in the [`Sockets`](crate::batch::Sockets), `b`: the place of what was
+    /// read.
     Connection,
-    /// The same, encrypted: behind what was read stand whose it is, as [`origin_text`](crate::batch::origin_text) has it, and the certificates of the
+    /// The same, encrypted: behind what was read stand whose it is, as [`origin_text`](crate::batch::origin_text) has
+    /// it, and the certificates of the
     /// peer.
     SecureConnection,
-    /// A log line; `a`: its level, `b`: the place of its message. Its context follows as JSON text, empty if it has none.
+    /// A log line; `a`: its level, `b`: the place of its message. Its context follows as JSON text, empty if it has
+    /// none.
     Log,
     /// The server has stopped.
     Stopped,
@@ -69,7 +73,8 @@ impl From<Verdict> for PacingVerdict {
     }
 }
 
-/// Doubles before the first event of a batch: where the events end, where the rows behind them end, how many extras there are, and a
+/// Doubles before the first event of a batch: where the events end, where the rows behind them end, how many extras
+/// there are, and a
 /// [`PacingVerdict`].
 #[napi(namespace = "abi")]
 pub const HEAD_FIELDS: u32 = 4;
@@ -84,7 +89,8 @@ pub const EVENT_FIELDS: u32 = 4;
 pub const MAX_EVENTS: usize = 512;
 /// See [`MAX_EVENTS`].
 pub const MAX_BYTES: usize = 1 << 20;
-// The joined texts of a batch make one string, and V8 holds none of 2^28 characters where addresses have 32 bits. What is drained exceeds its
+// The joined texts of a batch make one string, and V8 holds none of 2^28 characters where addresses have 32 bits. What
+// is drained exceeds its
 // bound by one event at most.
 const _: () = assert!(MAX_BYTES + MAX_JOINED * (text_batch::MAX_JOINED_BYTES + 2) < 1 << 27);
 
@@ -147,7 +153,8 @@ pub enum NoteKind {
 /// As many of its notes as cross at once.
 #[napi(namespace = "abi")]
 pub const MAX_METRIC_NOTES: u32 = 256;
-/// Doubles for each: its kind, the place of a model's label, that of another label's value, and a time in ms. What a kind does not need
+/// Doubles for each: its kind, the place of a model's label, that of another label's value, and a time in ms. What a
+/// kind does not need
 /// counts for nothing.
 #[napi(namespace = "abi")]
 pub const METRIC_NOTE_FIELDS: u32 = 4;
@@ -244,7 +251,8 @@ pub enum SubmitOutcome {
     Forgotten,
 }
 
-/// What [`NativeServer::set_draining`](crate::server::NativeServer::set_draining) returns, bit by bit: the worker drains now.
+/// What [`NativeServer::set_draining`](crate::server::NativeServer::set_draining) returns, bit by bit: the worker
+/// drains now.
 #[napi(namespace = "abi")]
 pub const DRAINS: u32 = 1;
 /// The same: it did not before, or no longer does.

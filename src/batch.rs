@@ -1,6 +1,7 @@
 //! Events, packed so that many cross to JavaScript for the price of one.
 //!
-//! Short ASCII texts travel as one string of JSON arrays that JavaScript slices, everything else in a list beside it; what the events are and
+//! Short ASCII texts travel as one string of JSON arrays that JavaScript slices, everything else in a list beside it;
+//! what the events are and
 //! where their parts are stands in an array of doubles that JavaScript owns: see [`crate::abi`].
 
 use std::collections::HashMap;
@@ -106,7 +107,8 @@ impl Row {
     }
 }
 
-/// Whose a connection is, as JSON that JavaScript reads; `security` only if it is encrypted. Its certificates are not in it, but how many
+/// Whose a connection is, as JSON that JavaScript reads; `security` only if it is encrypted. Its certificates are not
+/// in it, but how many
 /// there are.
 pub fn origin_text(origin: &Origin) -> String {
     let Addresses { remote, local } = origin.addresses;
@@ -160,7 +162,8 @@ impl Sockets {
         self.last
     }
 
-    /// Lends the descriptor of a socket to Node. Its thread may be terminated at any time, and then nobody else would close it.
+    /// Lends the descriptor of a socket to Node. Its thread may be terminated at any time, and then nobody else would
+    /// close it.
     pub fn take(&mut self, number: u32) -> Option<i32> {
         let socket = self.waiting.remove(&number)?.lend();
         let fd = socket.number();
@@ -206,7 +209,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Packs events into `fields`: the head, the events, and the rows of the workers that sent messages, as they are now. The
+    /// Packs events into `fields`: the head, the events, and the rows of the workers that sent messages, as they are
+    /// now. The
     /// sockets among them wait in `sockets` to be taken.
     pub fn pack(server: &Server, sockets: &mut Sockets, events: Vec<Event>, fields: &mut [f64]) -> Self {
         let workers = Vec::with_capacity(events.len());

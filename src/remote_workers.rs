@@ -37,14 +37,15 @@ fn read_demand(text: &str) -> Result<Demand> {
 
 #[napi]
 impl NativeRemoteWorkers {
-    /// No node has told of any.
-    #[napi(constructor)]
+    /// Begins with no worker of another node.
+    #[napi(constructor, catch_unwind)]
     #[allow(clippy::new_without_default, reason = "JavaScript makes them")]
     pub fn new() -> Self {
         Self(Mutex::default())
     }
 
-    /// See [`Elsewhere::add`]. `capabilities` is JSON text, and `takes` one of `anything`, `objects` and `nothing`. Returns what is wrong with it, or `null`.
+    /// See [`Elsewhere::add`]. `capabilities` is JSON text, and `takes` one of `anything`, `objects` and `nothing`.
+    /// Returns what is wrong with it, or `null`.
     #[napi(catch_unwind)]
     pub fn add(&self, node: String, id: String, capabilities: String, takes: String) -> Option<String> {
         let takes = match &*takes {
@@ -103,7 +104,8 @@ impl NativeRemoteWorkers {
         Ok(self.0.lock().could_meet(&read_demand(&demand)?))
     }
 
-    /// Explains a demand for this server's workers, whose ids and reasons are given, and for all others behind them. `nodes` names
+    /// Explains a demand for this server's workers, whose ids and reasons are given, and for all others behind them.
+    /// `nodes` names
     /// the nodes of the latter.
     ///
     /// # Errors

@@ -163,7 +163,8 @@ impl NativeServer {
         self.write_outcome(server.submit(&submission, now))
     }
 
-    /// Requests that wait at another node ask for a slot: see [`Submission::is_want`]. `place` is where they stand among those that
+    /// Requests that wait at another node ask for a slot: see [`Submission::is_want`]. `place` is where they stand
+    /// among those that
     /// wait here. What becomes of them is written as by [`NativeServer::submit`].
     #[napi(catch_unwind)]
     pub fn submit_want(&self, demand: f64, priority: u32, place: f64) -> SubmitOutcome {
@@ -175,7 +176,8 @@ impl NativeServer {
         self.write_outcome(self.informed().submit(&submission, self.server.now()))
     }
 
-    /// See [`Server::dispatch`](worker_server::Server::dispatch). Writes the row of the worker, and ticket, place and category's place of the
+    /// See [`Server::dispatch`](worker_server::Server::dispatch). Writes the row of the worker, and ticket, place and
+    /// category's place of the
     /// request, if one got a slot.
     #[napi(catch_unwind)]
     pub fn dispatch(&self) -> bool {
@@ -205,7 +207,8 @@ impl NativeServer {
         self.server.next_wake_ms().map_or(f64::INFINITY, |ms| ms as f64)
     }
 
-    /// See [`Server::has_no_worker`](worker_server::Server::has_no_worker). `null` if the demand's number counts no longer.
+    /// See [`Server::has_no_worker`](worker_server::Server::has_no_worker). `null` if the demand's number counts no
+    /// longer.
     #[napi(catch_unwind)]
     pub fn has_no_worker(&self, demand: f64) -> Option<bool> {
         self.informed().has_no_worker(demand_id(demand))
@@ -251,8 +254,10 @@ impl NativeServer {
         (u32::from(change.drains) * DRAINS) | (u32::from(change.is_changed) * DRAINING_CHANGED)
     }
 
-    /// See [`Server::update_capabilities`](worker_server::Server::update_capabilities): the whole message, and how many requests of which
-    /// categories are active. Returns what is wrong with it, or `null`, and then writes the worker's row, if there is one.
+    /// See [`Server::update_capabilities`](worker_server::Server::update_capabilities): the whole message, and how many
+    /// requests of which
+    /// categories are active. Returns what is wrong with it, or `null`, and then writes the worker's row, if there is
+    /// one.
     #[napi(catch_unwind)]
     pub fn update_capabilities(
         &self,

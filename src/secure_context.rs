@@ -36,7 +36,8 @@ pub struct NativeSecureContext(pub(super) SecureContext);
 #[napi]
 impl NativeSecureContext {
     /// # Errors
-    /// Throws if any of the material can't be used: the code is the member of the option `tls` that is wrong, the message what is wrong with it.
+    /// Throws if any of the material can't be used: the code is the member of the option `tls` that is wrong, the
+    /// message what is wrong with it.
     #[napi(constructor, catch_unwind)]
     pub fn new(material: NativeMaterial) -> Result<Self, String> {
         let pair = |cert: Buffer, key: Buffer| PemPair { cert: cert.into(), key: key.into() };

@@ -167,7 +167,8 @@ impl NativeServer {
         &self.server
     }
 
-    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of [`BATCH_FIELDS`](crate::abi::BATCH_FIELDS) doubles, and returns the
+    /// See [`Server::drain`] and [`crate::batch`]: writes what there is into `fields`, of
+    /// [`BATCH_FIELDS`](crate::abi::BATCH_FIELDS) doubles, and returns the
     /// joined texts. `null` when there is nothing; the verdict is written nevertheless.
     #[napi(catch_unwind)]
     pub fn drain(&self, returns: bool, looks: bool, mut fields: Float64ArraySlice<'_>) -> Option<Latin1String> {
@@ -205,7 +206,8 @@ impl NativeServer {
         rows(self.informed().displace(whole(peer))).into()
     }
 
-    /// See [`Server::register_with`]: whether the worker takes requests, and the ack's further members. Writes the new worker's row.
+    /// See [`Server::register_with`]: whether the worker takes requests, and the ack's further members. Writes the new
+    /// worker's row.
     #[napi(catch_unwind)]
     pub fn register(
         &self,
@@ -263,7 +265,8 @@ impl NativeServer {
         self.server.write_all();
     }
 
-    /// See [`Server::buffered_amount_page`]. Where memory is not shared the slots show that there is no room, so that this side is asked for each
+    /// See [`Server::buffered_amount_page`]. Where memory is not shared the slots show that there is no room, so that
+    /// this side is asked for each
     /// message.
     ///
     /// # Errors

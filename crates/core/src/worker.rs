@@ -179,7 +179,8 @@ impl<P> Worker<P> {
         self.limits.iter().position(|limit| *limit.category == *category)
     }
 
-    /// What selection saw of it when it was entered in the index, of requests without a category and of those that `limit`
+    /// What selection saw of it when it was entered in the index, of requests without a category and of those that
+    /// `limit`
     /// is for.
     pub fn entered_slots(&self, limit: Option<&Limit>) -> Slots {
         let (status, active) = self.entered;

@@ -40,7 +40,8 @@ pub struct Setup {
 
 /// Upgrades a connection that was let in and runs it to its end.
 ///
-/// What this future holds is held for each connection: so it is written as a block, since an `async fn` would hold its arguments
+/// What this future holds is held for each connection: so it is written as a block, since an `async fn` would hold its
+/// arguments
 /// twice, and what is needed only at the beginning is in a future of its own, or in a box.
 #[allow(clippy::manual_async_fn, reason = "for its size")]
 pub fn run(admission: Admission, setup: Box<Setup>) -> impl Future<Output = ()> + Send {
@@ -150,7 +151,8 @@ impl<'a> WorkerConsumer<'a> {
         }
     }
 
-    /// All that a worker says which takes requests is a sign of life. Noted once for all that is read at once, and before the application
+    /// All that a worker says which takes requests is a sign of life. Noted once for all that is read at once, and
+    /// before the application
     /// sees any of it (I3).
     fn show_life(&mut self) {
         if self.life == Life::Heard {
@@ -198,7 +200,8 @@ impl<'a> WorkerConsumer<'a> {
         }
     }
 
-    /// Whether the application hears of what this peer says: where a token is asked for, only of those who have given it.
+    /// Whether the application hears of what this peer says: where a token is asked for, only of those who have given
+    /// it.
     fn is_heard(&self) -> bool {
         self.peer.has_registered() || self.shared.door.accepts_unregistered()
     }
@@ -262,7 +265,8 @@ impl Consumer for WorkerConsumer<'_> {
                     self.deliver(text);
                 }
             }
-            // A connection that is being closed can't be acknowledged, and what it says from now on is of a session that
+            // A connection that is being closed can't be acknowledged, and what it says from now on is of a session
+            // that
             // never begins.
             Action::Register(_) if !peer.is_open() => peer.dismiss(),
             Action::Register(registration) => {

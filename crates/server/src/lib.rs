@@ -1,6 +1,7 @@
 //! The server: sockets and tasks on a tokio runtime of its own, without Node.
 //!
-//! A connection comes in at [`accept`], shows by its request head whose it is, and is either handed over to Node or becomes
+//! A connection comes in at [`accept`], shows by its request head whose it is, and is either handed over to Node or
+//! becomes
 //! a [`connection`], whose task owns its socket to the end. The application's thread learns of everything through the
 //! [`events`] queue, and it alone lets workers into the pool and out of it. What it sends goes through each peer's
 //! [`outbox`].

@@ -40,7 +40,8 @@ impl Shared {
         }
     }
 
-    /// Logs a line that a peer caused, unless there are too many of its kind; it counts as something of the peer that is
+    /// Logs a line that a peer caused, unless there are too many of its kind; it counts as something of the peer that
+    /// is
     /// not handled.
     pub fn log_for(&self, peer: &Arc<Peer>, line: Line) {
         if self.admits_line(line.level, line.message) {

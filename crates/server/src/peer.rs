@@ -139,7 +139,8 @@ impl Peer {
         self.registering.store(true, Ordering::SeqCst);
     }
 
-    /// Begins to settle the registration that waits. If the connection is closing there is nothing to settle: nobody should
+    /// Begins to settle the registration that waits. If the connection is closing there is nothing to settle: nobody
+    /// should
     /// make room for a worker that is gone, and what the peer says behind its registration is nobody's.
     pub fn begin_settling(&self) -> Option<Registration> {
         if !self.is_open() {
@@ -169,7 +170,8 @@ impl Peer {
         }
     }
 
-    /// A registration that waits will not be settled: the connection is closing, or about to be closed. False if none waits.
+    /// A registration that waits will not be settled: the connection is closing, or about to be closed. False if none
+    /// waits.
     pub fn withdraw(&self) -> bool {
         let mut proposal = self.proposal.lock();
         let Proposal::Made { .. } = &*proposal else { return false };

@@ -30,8 +30,10 @@ use worker_server_core::pacing::{POLL_TURN, Verdict};
 use worker_server_core::protocol::Closing;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
-/// Most threads for sockets where connections are encrypted: handshakes and ciphers are work for several. Without that there is one. It serves many
-/// thousands of workers, and several only wake each other, and more often, for fewer messages at a time (docs/EXPERIMENTS.md).
+/// Most threads for sockets where connections are encrypted: handshakes and ciphers are work for several. Without that
+/// there is one. It serves many
+/// thousands of workers, and several only wake each other, and more often, for fewer messages at a time
+/// (docs/EXPERIMENTS.md).
 const MAX_TLS_THREADS: usize = 4;
 /// How long the end of a runtime that has hardly begun is waited for.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
@@ -110,11 +112,14 @@ impl Server {
         self.port
     }
 
-    /// Takes events: see [`EventQueue::drain`](crate::events::event_queue::EventQueue::drain). Also returns the verdict on what the application
-    /// does when it gets none, unless it `returns` anyhow: at [`Verdict::Poll`] it comes again by itself, too, after a turn of its event loop, and
+    /// Takes events: see [`EventQueue::drain`](crate::events::event_queue::EventQueue::drain). Also returns the verdict
+    /// on what the application
+    /// does when it gets none, unless it `returns` anyhow: at [`Verdict::Poll`] it comes again by itself, too, after a
+    /// turn of its event loop, and
     /// `looks` then.
     ///
-    /// When it looks, this waits for messages, without sleeping, for [`POLL_TURN`] at most. What else there may be to drain does not end that.
+    /// When it looks, this waits for messages, without sleeping, for [`POLL_TURN`] at most. What else there may be to
+    /// drain does not end that.
     pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool, looks: bool) -> (Vec<Event>, Verdict) {
         let Shared { pacer, events: queue, flusher, .. } = &*self.shared;
         let asked_at = Instant::now();
@@ -164,13 +169,15 @@ impl Server {
         self.shared.flusher.submissions.memory()
     }
 
-    /// Takes what was published, and lets the application publish from the start again. It leaves with [`Server::flush`], or by
+    /// Takes what was published, and lets the application publish from the start again. It leaves with
+    /// [`Server::flush`], or by
     /// itself if that does not come soon.
     pub fn take_submissions(&self) {
         self.shared.take_submissions();
     }
 
-    /// The slots of some workers, a double for each: the bytes that wait for it, or infinity when nothing can be sent to it. See
+    /// The slots of some workers, a double for each: the bytes that wait for it, or infinity when nothing can be sent
+    /// to it. See
     /// [`Registered::buffered_amount_index`](crate::Registered::buffered_amount_index).
     pub fn buffered_amount_page(&self, number: usize) -> Option<Page> {
         self.shared.buffered_amounts.page(number)
@@ -269,7 +276,8 @@ impl Server {
         self.shared.relayed.lock().get(&relay_port).cloned()
     }
 
-    /// New handshakes go by this context. Those that have begun, and connections whose handshake is done, keep theirs. False on a server
+    /// New handshakes go by this context. Those that have begun, and connections whose handshake is done, keep theirs.
+    /// False on a server
     /// without TLS.
     pub fn set_secure_context(&self, context: SecureContext) -> bool {
         let mut current = self.shared.secure_context.write();
@@ -325,7 +333,8 @@ impl Server {
         }
     }
 
-    /// Ends a server whose application could not begin, before it looked at any event. When this returns the port is free again;
+    /// Ends a server whose application could not begin, before it looked at any event. When this returns the port is
+    /// free again;
     /// a thread of the runtime that is stuck is waited for only for [`ABANDON_TIMEOUT`].
     pub fn abandon(&self) {
         self.shared.events.close();

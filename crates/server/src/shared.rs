@@ -112,7 +112,8 @@ impl Drop for Admission {
 }
 
 impl Shared {
-    /// The state of a server that begins; `wake` wakes the application's thread. The receiver ends when the server stops and all
+    /// The state of a server that begins; `wake` wakes the application's thread. The receiver ends when the server
+    /// stops and all
     /// its connections are gone.
     pub fn new(
         config: ServerConfig,
@@ -302,7 +303,8 @@ impl Shared {
         peer.outbox.close(closing);
     }
 
-    /// Presumes a peer to be dead. The application is told now, with this closing, and not when the peer has answered a close
+    /// Presumes a peer to be dead. The application is told now, with this closing, and not when the peer has answered a
+    /// close
     /// frame, if it ever does. Nothing of the peer comes behind that (I2).
     pub fn give_up(&self, peer: &Arc<Peer>, closing: Closing) {
         self.shut(peer);
@@ -323,7 +325,8 @@ impl Shared {
         self.suspension.lock().tick()
     }
 
-    /// Returns the moment since when this process has run without a break, up to now. Whoever judges a peer by time asks, since
+    /// Returns the moment since when this process has run without a break, up to now. Whoever judges a peer by time
+    /// asks, since
     /// it may be the first to run after a suspension.
     pub fn observe_time(&self) -> Moment {
         let mut suspension = self.suspension.lock();

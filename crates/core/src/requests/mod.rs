@@ -232,7 +232,8 @@ impl Requests {
         oldest.map_or(0, |oldest| now.elapsed_ms.saturating_sub(oldest))
     }
 
-    /// For each model how many wait, by their priority. `None`: without one. A name that is no Unicode matches no model, and is as
+    /// For each model how many wait, by their priority. `None`: without one. A name that is no Unicode matches no
+    /// model, and is as
     /// it is shown.
     pub fn waiting_by_model(&self) -> impl Iterator<Item = (Option<&str>, [usize; PRIORITIES])> {
         self.demands.waiting_by_model().map(|(name, waiting)| (name.map(|name| &**name.shown()), waiting))

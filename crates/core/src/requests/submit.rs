@@ -35,7 +35,8 @@ pub struct Submission<'a> {
     pub comes_back: Option<Place>,
     /// `whenNoWorker: 'fail'`.
     pub fails_without_worker: bool,
-    /// It stands for requests that wait at another node of a fleet: it has its turn among those that wait here, and counts
+    /// It stands for requests that wait at another node of a fleet: it has its turn among those that wait here, and
+    /// counts
     /// among them in nothing else.
     pub is_want: bool,
 }

@@ -28,10 +28,10 @@ pub trait Consumer {
     /// An answer to a ping.
     fn on_pong(&mut self) {}
 
-    /// All that was read at once has been given.
+    /// Everything that one read brought has been handed over.
     fn on_pause(&mut self) {}
 
-    /// The outbox has room again, for which somebody waits: see [`Outbox::await_room`].
+    /// The outbox has room again, for which somebody waits: see [`Outbox::await_room`](crate::outbox::Outbox::await_room).
     fn on_room(&mut self) {}
 
     /// Nothing that is sent will reach the peer any more: it has sent its close frame, or the socket failed.
