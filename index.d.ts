@@ -164,7 +164,16 @@ export interface PeerCertificate {
  * Whether a worker may register: only `true`, or an object with `ok: true`, is a yes. The `context` of a yes stands in
  * {@link WorkerInfo.auth}; the `reason` of a no is logged, and the worker is not told.
  */
-export type AuthDecision = boolean | { ok: boolean; reason?: string | undefined; context?: unknown };
+export type AuthDecision =
+  | boolean
+  | {
+      /** Only `true` is a yes. */
+      ok: boolean;
+      /** Why not, for the log. */
+      reason?: string | undefined;
+      /** What the application knows of the worker: it becomes {@link WorkerInfo.auth}. */
+      context?: unknown;
+    };
 
 /**
  * A worker in a {@link WorkerPool}: the caller's own object, whose fields are live both ways. What the pool changes can
