@@ -1,8 +1,7 @@
 //! Every number and layout that both languages know, defined here (or in the layers below) and exported as `abi`.
 //!
 //! JavaScript reads them through `lib/native/abi.js` and writes none of them down itself. Kinds cross as numbers of
-//! their enumeration,
-//! what stands in memory as doubles, at the places that the enumerations of fields name.
+//! their enumeration, what stands in memory as doubles, at the places that the enumerations of fields name.
 
 pub mod tables;
 
@@ -35,8 +34,7 @@ pub enum EventKind {
     /// read.
     Connection,
     /// The same, encrypted: behind what was read stand whose it is, as [`origin_text`](crate::batch::origin_text) has
-    /// it, and the certificates of the
-    /// peer.
+    /// it, and the certificates of the peer.
     SecureConnection,
     /// A log line; `a`: its level, `b`: the place of its message. Its context follows as JSON text, empty if it has
     /// none.
@@ -74,8 +72,7 @@ impl From<Verdict> for PacingVerdict {
 }
 
 /// Doubles before the first event of a batch: where the events end, where the rows behind them end, how many extras
-/// there are, and a
-/// [`PacingVerdict`].
+/// there are, and a [`PacingVerdict`].
 #[napi(namespace = "abi")]
 pub const HEAD_FIELDS: u32 = 4;
 /// The place of the verdict among them. It is written when there are no events, too.
@@ -90,8 +87,7 @@ pub const MAX_EVENTS: usize = 512;
 /// See [`MAX_EVENTS`].
 pub const MAX_BYTES: usize = 1 << 20;
 // The joined texts of a batch make one string, and V8 holds none of 2^28 characters where addresses have 32 bits. What
-// is drained exceeds its
-// bound by one event at most.
+// is drained exceeds its bound by one event at most.
 const _: () = assert!(MAX_BYTES + MAX_JOINED * (text_batch::MAX_JOINED_BYTES + 2) < 1 << 27);
 
 /// Doubles that any batch fits in: an event and a row for each, and a length if it is a joined text.
@@ -154,8 +150,7 @@ pub enum NoteKind {
 #[napi(namespace = "abi")]
 pub const MAX_METRIC_NOTES: u32 = 256;
 /// Doubles for each: its kind, the place of a model's label, that of another label's value, and a time in ms. What a
-/// kind does not need
-/// counts for nothing.
+/// kind does not need counts for nothing.
 #[napi(namespace = "abi")]
 pub const METRIC_NOTE_FIELDS: u32 = 4;
 

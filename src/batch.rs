@@ -1,8 +1,8 @@
 //! Events, packed so that many cross to JavaScript for the price of one.
 //!
 //! Short ASCII texts travel as one string of JSON arrays that JavaScript slices, everything else in a list beside it;
-//! what the events are and
-//! where their parts are stands in an array of doubles that JavaScript owns: see [`crate::abi`].
+//! what the events are and where their parts are stands in an array of doubles that JavaScript owns: see
+//! [`crate::abi`].
 
 use std::collections::HashMap;
 use std::ptr;
@@ -108,8 +108,7 @@ impl Row {
 }
 
 /// Whose a connection is, as JSON that JavaScript reads; `security` only if it is encrypted. Its certificates are not
-/// in it, but how many
-/// there are.
+/// in it, but how many there are.
 pub fn origin_text(origin: &Origin) -> String {
     let Addresses { remote, local } = origin.addresses;
     let security = origin.security.as_ref().map(|security| {
@@ -210,8 +209,7 @@ pub struct Batch {
 
 impl Batch {
     /// Packs events into `fields`: the head, the events, and the rows of the workers that sent messages, as they are
-    /// now. The
-    /// sockets among them wait in `sockets` to be taken.
+    /// now. The sockets among them wait in `sockets` to be taken.
     pub fn pack(server: &Server, sockets: &mut Sockets, events: Vec<Event>, fields: &mut [f64]) -> Self {
         let workers = Vec::with_capacity(events.len());
         let mut packer = Packer { sockets, batch: Self::default(), fields, at: HEAD_FIELDS, workers };

@@ -9,8 +9,7 @@ use super::server::{NativeServer, system_error};
 #[napi]
 impl NativeServer {
     /// Takes the descriptor of a connection for Node. Then either [`Self::confirm_socket`] or [`Self::return_socket`]
-    /// must be
-    /// called; if neither is, since the thread was terminated, the descriptor is closed with the server.
+    /// must be called; if neither is, since the thread was terminated, the descriptor is closed with the server.
     #[napi(catch_unwind)]
     pub fn take_socket(&self, number: u32) -> Option<i32> {
         self.sockets.lock().take(number)

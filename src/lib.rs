@@ -1,8 +1,7 @@
 //! The addon: what Node sees of [`worker_server_core`] and [`worker_server`], as thin classes and functions.
 //!
 //! Names are camel-cased on the way. Statuses and levels cross as numbers, keys and counts as doubles. Nothing is
-//! decided
-//! here.
+//! decided here.
 
 #![allow(clippy::needless_pass_by_value, reason = "napi-rs makes the values that it passes")]
 

@@ -9,7 +9,6 @@ use napi_derive::napi;
 
 use super::abi::{self, MetricNoteKind};
 use super::options::count;
-use super::server::NativeServer;
 use super::wtf8::Wtf8;
 use worker_server_core::metrics::{AttemptReason, ClusterDrop, Gauges, Label, LimitName, Metrics, ModelLabel, Outcome};
 
@@ -92,16 +91,6 @@ impl NativeMetrics {
 /// The value of a label that has crossed as its place.
 fn at<L: Label>(place: f64) -> Option<L> {
     L::ALL.get(count(place)).copied()
-}
-
-#[napi]
-impl NativeServer {
-    /// The metrics as Prometheus text, with the state of this server. `lag_seconds`: how late the event loop was.
-    #[napi(catch_unwind)]
-    pub fn metrics_text(&self, lag_seconds: f64) -> String {
-        let (metrics, gauges) = self.informed().metrics();
-        metrics.render(&gauges, lag_seconds)
-    }
 }
 
 /// What the labels are called whose values JavaScript names, in the order of their places.

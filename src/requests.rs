@@ -164,8 +164,7 @@ impl NativeServer {
     }
 
     /// Requests that wait at another node ask for a slot: see [`Submission::is_want`]. `place` is where they stand
-    /// among those that
-    /// wait here. What becomes of them is written as by [`NativeServer::submit`].
+    /// among those that wait here. What becomes of them is written as by [`NativeServer::submit`].
     #[napi(catch_unwind)]
     pub fn submit_want(&self, demand: f64, priority: u32, place: f64) -> SubmitOutcome {
         let mut submission = Submission::new(demand_id(demand));
@@ -177,8 +176,7 @@ impl NativeServer {
     }
 
     /// See [`Server::dispatch`](worker_server::Server::dispatch). Writes the row of the worker, and ticket, place and
-    /// category's place of the
-    /// request, if one got a slot.
+    /// category's place of the request, if one got a slot.
     #[napi(catch_unwind)]
     pub fn dispatch(&self) -> bool {
         let granted = self.informed().dispatch();
@@ -255,9 +253,8 @@ impl NativeServer {
     }
 
     /// See [`Server::update_capabilities`](worker_server::Server::update_capabilities): the whole message, and how many
-    /// requests of which
-    /// categories are active. Returns what is wrong with it, or `null`, and then writes the worker's row, if there is
-    /// one.
+    /// requests of which categories are active. Returns what is wrong with it, or `null`, and then writes the worker's
+    /// row, if there is one.
     #[napi(catch_unwind)]
     pub fn update_capabilities(
         &self,

@@ -266,8 +266,7 @@ impl NativeServer {
     }
 
     /// See [`Server::buffered_amount_page`]. Where memory is not shared the slots show that there is no room, so that
-    /// this side is asked for each
-    /// message.
+    /// this side is asked for each message.
     ///
     /// # Errors
     /// Throws if there is no such page.
@@ -358,5 +357,12 @@ impl NativeServer {
         self.wake.lock().take();
         *self.sockets.lock() = Sockets::default();
         self.server.shut_down();
+    }
+
+    /// The metrics as Prometheus text, with the state of this server. `lag_seconds`: how late the event loop was.
+    #[napi(catch_unwind)]
+    pub fn metrics_text(&self, lag_seconds: f64) -> String {
+        let (metrics, gauges) = self.informed().metrics();
+        metrics.render(&gauges, lag_seconds)
     }
 }

@@ -41,8 +41,7 @@ pub struct Setup {
 /// Upgrades a connection that was let in and runs it to its end.
 ///
 /// What this future holds is held for each connection: so it is written as a block, since an `async fn` would hold its
-/// arguments
-/// twice, and what is needed only at the beginning is in a future of its own, or in a box.
+/// arguments twice, and what is needed only at the beginning is in a future of its own, or in a box.
 #[allow(clippy::manual_async_fn, reason = "for its size")]
 pub fn run(admission: Admission, setup: Box<Setup>) -> impl Future<Output = ()> + Send {
     async move {
@@ -152,8 +151,7 @@ impl<'a> WorkerConsumer<'a> {
     }
 
     /// All that a worker says which takes requests is a sign of life. Noted once for all that is read at once, and
-    /// before the application
-    /// sees any of it (I3).
+    /// before the application sees any of it (I3).
     fn show_life(&mut self) {
         if self.life == Life::Heard {
             self.life = Life::Shown;
@@ -266,8 +264,7 @@ impl Consumer for WorkerConsumer<'_> {
                 }
             }
             // A connection that is being closed can't be acknowledged, and what it says from now on is of a session
-            // that
-            // never begins.
+            // that never begins.
             Action::Register(_) if !peer.is_open() => peer.dismiss(),
             Action::Register(registration) => {
                 self.push_texts();

@@ -1,8 +1,7 @@
 //! The server: sockets and tasks on a tokio runtime of its own, without Node.
 //!
 //! A connection comes in at [`accept`], shows by its request head whose it is, and is either handed over to Node or
-//! becomes
-//! a [`connection`], whose task owns its socket to the end. The application's thread learns of everything through the
+//! becomes a [`connection`], whose task owns its socket to the end. The application's thread learns of everything through the
 //! [`events`] queue, and it alone lets workers into the pool and out of it. What it sends goes through each peer's
 //! [`outbox`].
 //!
@@ -17,8 +16,8 @@
 //! | [`websocket`] | frames and the state of any WebSocket |
 //! | [`connection`] | what a worker's messages mean to the server |
 //! | [`connection_info`] | whence a connection came, and the request that opened it |
-//! | [`door`] | who may come in |
-//! | [`logging`] | what it logs, and how much of what peers can cause |
+//! | [`door`], [`gatekeeper`] | who may come in, and who judges it |
+//! | [`logging`], [`log_limits`] | what it logs, and how much of what peers can cause |
 //! | [`events`] | the queue of what the application's thread has to handle |
 //! | [`outbox`] | what waits to be sent to a peer, and its way into the socket |
 //! | [`wakeup`] | when the two threads wake each other |
@@ -33,6 +32,8 @@ mod end_guard;
 pub mod events;
 pub mod fleet;
 pub mod freed_slots;
+pub mod gatekeeper;
+pub mod log_limits;
 pub mod logging;
 pub mod membership;
 pub mod outbox;

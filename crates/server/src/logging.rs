@@ -6,24 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::events::Event;
 use crate::peer::Peer;
 use crate::shared::Shared;
-use worker_server_core::log::{Level, Line, LogLimiter};
+use worker_server_core::log::{Level, Line};
 use worker_server_core::metrics::LimitName;
-
-/// What limits the log lines that peers can cause.
-#[derive(Debug, Default)]
-pub struct LogLimits {
-    limiter: Mutex<LogLimiter>,
-    /// Notified when the limiter leaves a line out.
-    left_out: Notify,
-}
 
 impl Shared {
     /// Logs a line that no peer can cause at will.
@@ -40,8 +30,7 @@ impl Shared {
         }
     }
 
-    /// Logs a line that a peer caused, unless there are too many of its kind; it counts as something of the peer that
-    /// is
+    /// Logs a line that a peer caused, unless there are too many of its kind; it counts as something of the peer that is
     /// not handled.
     pub fn log_for(&self, peer: &Arc<Peer>, line: Line) {
         if self.admits_line(line.level, line.message) {

@@ -140,8 +140,7 @@ impl Peer {
     }
 
     /// Begins to settle the registration that waits. If the connection is closing there is nothing to settle: nobody
-    /// should
-    /// make room for a worker that is gone, and what the peer says behind its registration is nobody's.
+    /// should make room for a worker that is gone, and what the peer says behind its registration is nobody's.
     pub fn begin_settling(&self) -> Option<Registration> {
         if !self.is_open() {
             self.withdraw();

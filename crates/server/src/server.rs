@@ -31,9 +31,8 @@ use worker_server_core::protocol::Closing;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
 /// Most threads for sockets where connections are encrypted: handshakes and ciphers are work for several. Without that
-/// there is one. It serves many
-/// thousands of workers, and several only wake each other, and more often, for fewer messages at a time
-/// (docs/EXPERIMENTS.md).
+/// there is one. It serves many thousands of workers, and several only wake each other, and more often, for fewer
+/// messages at a time (docs/EXPERIMENTS.md).
 const MAX_TLS_THREADS: usize = 4;
 /// How long the end of a runtime that has hardly begun is waited for.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
@@ -113,9 +112,8 @@ impl Server {
     }
 
     /// Takes events: see [`EventQueue::drain`](crate::events::event_queue::EventQueue::drain). Also returns the verdict
-    /// on what the application
-    /// does when it gets none, unless it `returns` anyhow: at [`Verdict::Poll`] it comes again by itself, too, after a
-    /// turn of its event loop, and
+    /// on what the application does when it gets none, unless it `returns` anyhow: at [`Verdict::Poll`] it comes again
+    /// by itself, too, after a turn of its event loop, and
     /// `looks` then.
     ///
     /// When it looks, this waits for messages, without sleeping, for [`POLL_TURN`] at most. What else there may be to
@@ -170,8 +168,7 @@ impl Server {
     }
 
     /// Takes what was published, and lets the application publish from the start again. It leaves with
-    /// [`Server::flush`], or by
-    /// itself if that does not come soon.
+    /// [`Server::flush`], or by itself if that does not come soon.
     pub fn take_submissions(&self) {
         self.shared.take_submissions();
     }
@@ -277,8 +274,7 @@ impl Server {
     }
 
     /// New handshakes go by this context. Those that have begun, and connections whose handshake is done, keep theirs.
-    /// False on a server
-    /// without TLS.
+    /// False on a server without TLS.
     pub fn set_secure_context(&self, context: SecureContext) -> bool {
         let mut current = self.shared.secure_context.write();
         let is_secure = current.is_some();
@@ -334,8 +330,7 @@ impl Server {
     }
 
     /// Ends a server whose application could not begin, before it looked at any event. When this returns the port is
-    /// free again;
-    /// a thread of the runtime that is stuck is waited for only for [`ABANDON_TIMEOUT`].
+    /// free again; a thread of the runtime that is stuck is waited for only for [`ABANDON_TIMEOUT`].
     pub fn abandon(&self) {
         self.shared.events.close();
         self.shared.begin_stop();

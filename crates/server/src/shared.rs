@@ -17,7 +17,7 @@ use crate::connection_info::ConnectionInfo;
 use crate::door::Door;
 use crate::events::{Event, ServerEvents};
 use crate::fleet::Fleet;
-use crate::logging::LogLimits;
+use crate::log_limits::LogLimits;
 use crate::outbox::buffered_amounts::BufferedAmounts;
 use crate::outbox::flusher::Flusher;
 use crate::peer::{Peer, PeerId};
@@ -113,8 +113,7 @@ impl Drop for Admission {
 
 impl Shared {
     /// The state of a server that begins; `wake` wakes the application's thread. The receiver ends when the server
-    /// stops and all
-    /// its connections are gone.
+    /// stops and all its connections are gone.
     pub fn new(
         config: ServerConfig,
         metrics: Arc<Metrics>,
@@ -304,8 +303,7 @@ impl Shared {
     }
 
     /// Presumes a peer to be dead. The application is told now, with this closing, and not when the peer has answered a
-    /// close
-    /// frame, if it ever does. Nothing of the peer comes behind that (I2).
+    /// close frame, if it ever does. Nothing of the peer comes behind that (I2).
     pub fn give_up(&self, peer: &Arc<Peer>, closing: Closing) {
         self.shut(peer);
         peer.dismiss();
@@ -326,8 +324,7 @@ impl Shared {
     }
 
     /// Returns the moment since when this process has run without a break, up to now. Whoever judges a peer by time
-    /// asks, since
-    /// it may be the first to run after a suspension.
+    /// asks, since it may be the first to run after a suspension.
     pub fn observe_time(&self) -> Moment {
         let mut suspension = self.suspension.lock();
         let awake_since = suspension.observe(self.clock.now());

@@ -37,8 +37,8 @@ impl<P> Pool<P> {
     /// Replaces what a worker can do, in the same session. False if there is no such worker.
     ///
     /// Its requests stay: with more than it now takes it is busy, and nothing is cancelled. `active_in` returns how
-    /// many
-    /// of them are of a category. Places in [`Worker::limits`] are new: those that were kept must be looked up again.
+    /// many of them are of a category. Places in [`Worker::limits`] are new: those that were kept must be looked up
+    /// again.
     pub fn set_capabilities(
         &mut self,
         key: WorkerKey,
@@ -62,8 +62,7 @@ impl<P> Pool<P> {
     }
 
     /// Says how a worker is that another process counts for: its status, its active requests, and those of each
-    /// category
-    /// that it limits, in the order of [`Worker::limits`]. False if there is no such worker.
+    /// category that it limits, in the order of [`Worker::limits`]. False if there is no such worker.
     pub fn set_state(&mut self, key: WorkerKey, status: Status, active: u64, limited: &[u64]) -> bool {
         let changed = self.update(key, |worker| {
             worker.status = status;

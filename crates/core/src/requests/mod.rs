@@ -233,8 +233,7 @@ impl Requests {
     }
 
     /// For each model how many wait, by their priority. `None`: without one. A name that is no Unicode matches no
-    /// model, and is as
-    /// it is shown.
+    /// model, and is as it is shown.
     pub fn waiting_by_model(&self) -> impl Iterator<Item = (Option<&str>, [usize; PRIORITIES])> {
         self.demands.waiting_by_model().map(|(name, waiting)| (name.map(|name| &**name.shown()), waiting))
     }

@@ -36,8 +36,7 @@ pub struct Submission<'a> {
     /// `whenNoWorker: 'fail'`.
     pub fails_without_worker: bool,
     /// It stands for requests that wait at another node of a fleet: it has its turn among those that wait here, and
-    /// counts
-    /// among them in nothing else.
+    /// counts among them in nothing else.
     pub is_want: bool,
 }
 

@@ -63,8 +63,7 @@ impl WorkerConsumer<'_> {
     }
 
     /// When a peer that is no worker is judged: it must register in time, or, if a handler took one of its messages,
-    /// not be
-    /// silent for too long.
+    /// not be silent for too long.
     fn stranger_deadline(&self) -> Option<Instant> {
         if self.peer.worker().is_some() || !self.peer.is_open() || self.looks_ahead() {
             return None;

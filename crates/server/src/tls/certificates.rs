@@ -10,7 +10,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey};
 use rustls::{Error, InconsistentKeys};
 
-use super::secure_context::BadMaterial;
+use super::bad_material::BadMaterial;
 
 /// A certificate chain and the key of its first certificate, in PEM.
 pub struct PemPair {

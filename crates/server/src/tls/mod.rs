@@ -5,6 +5,7 @@
 //! changes. A handshake ([`handshake`]) takes the context of its moment. A worker's connection then lives in
 //! [`halves`], which any thread can write to; what is Node's leaves through [`crate::accept::socket_pair`].
 
+pub mod bad_material;
 pub mod certificates;
 pub mod halves;
 pub mod handshake;

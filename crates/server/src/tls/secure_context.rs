@@ -11,6 +11,7 @@ use rustls::server::{ClientCertVerifierBuilder, NoServerSessionStorage, ServerCo
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 
+pub use super::bad_material::BadMaterial;
 use super::certificates::{Certificates, PemPair};
 
 /// The only protocol that is spoken over TLS here.
@@ -72,22 +73,6 @@ pub struct Material {
     pub min_version: MinVersion,
     /// Certificate chains and keys by host name; `*.` in front stands for one label.
     pub sni: Vec<(String, PemPair)>,
-}
-
-/// Why material can't be used. Never holds any of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadMaterial {
-    /// The member of the material that is wrong, as the option `tls` names it: `cert`, `key`, `ca`,
-    /// `sni["a.example"].key`.
-    pub member: String,
-    /// What is wrong: completes a sentence that begins with the member.
-    pub problem: &'static str,
-}
-
-impl BadMaterial {
-    pub(super) fn new(member: impl Into<String>, problem: &'static str) -> Self {
-        Self { member: member.into(), problem }
-    }
 }
 
 /// What handshakes go by. Cheap to clone. It has ticket keys of its own, so a session of another context is not
