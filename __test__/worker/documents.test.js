@@ -40,6 +40,7 @@ test('every code that a signal can abort with is in the guide and in the types',
     'DISCONNECTED',
     'DRAIN_TIMEOUT',
     'RESUME_OVERFLOW',
+    'MESSAGE_TOO_BIG',
   ];
   const table = guide.split('| `signal.reason.code` | |')[1].split('\n\n')[0];
   expect([...table.matchAll(/^\| `(\w+)`/gm)].map(([, code]) => code)).toEqual(codes);
