@@ -23,6 +23,7 @@ test('it loads no addon, and no other part of the package but what is pure', () 
   const others = loaded.filter((file) => !file.startsWith('lib/status/')).sort();
   expect(others).toEqual([
     'lib/server/settings.js',
+    'lib/time/clock.js',
     'lib/workers/diagnostics.js',
     'lib/workers/handlers.js',
     'lib/workers/unknown-options.js',

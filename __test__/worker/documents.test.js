@@ -47,6 +47,14 @@ test('every code that a signal can abort with is in the guide and in the types',
   const types = read('lib/worker/index.d.ts');
   for (const code of codes) expect(types).toContain(`\`${code}\``);
   // Those that the worker itself sends.
-  const own = [...sources.matchAll(/(?:abort|abortAll|#abort)\(\s*(?:attempt, )?'([A-Z_]+)'/g)].map(([, code]) => code);
-  expect([...new Set(own)].sort()).toEqual(['DISCONNECTED', 'DRAIN_TIMEOUT', 'RESUME_OVERFLOW', 'TIMEOUT']);
+  const own = [...sources.matchAll(/(?:abort|abortAll|#abort|#fail)\(\s*(?:attempt,\s+)?'([A-Z_]+)'/g)].map(
+    ([, code]) => code,
+  );
+  expect([...new Set(own)].sort()).toEqual([
+    'DISCONNECTED',
+    'DRAIN_TIMEOUT',
+    'MESSAGE_TOO_BIG',
+    'RESUME_OVERFLOW',
+    'TIMEOUT',
+  ]);
 });

@@ -17,6 +17,7 @@ const { SETTINGS } = require('./settings.js');
 const { SignalDrain } = require('./signal-drain.js');
 const { readNewTokens, warnOfEmptyToken } = require('./tokens.js');
 const { STATUSES } = require('./worker-changes.js');
+const { now } = require('../time/clock.js');
 const { WorkerRequestError } = require('../requests/errors.js');
 const { readDemandOptions, readRequestOptions, requireDuration, requireSignal } = require('../requests/options.js');
 const { prepare } = require('../requests/prepare.js');
@@ -65,7 +66,7 @@ class WorkerServer {
   /** The start that is under way. */
   #starting = null;
   #signalDrain;
-  /** When it last started, as `performance.now()` counts. */
+  /** When it last started, on the clock of `lib/time/clock.js`. */
   #startedAt;
 
   constructor(options) {
@@ -128,7 +129,7 @@ class WorkerServer {
       throw error;
     }
     await this.#joinFleet(options);
-    this.#startedAt = performance.now();
+    this.#startedAt = now();
     this.#signalDrain.listen();
     options.logger.debug('HTTP + WebSocket server started', { port: this.port });
   }

@@ -5,6 +5,7 @@
 
 const { listen } = require('./channels.js');
 const { History } = require('./history.js');
+const clock = require('../time/clock.js');
 
 const MAX_LOSSES = 100;
 
@@ -34,7 +35,7 @@ class Collector {
   }
 
   onRequest(context) {
-    this.requests.set(context, { startedAt: performance.now(), countedAttempts: 0 });
+    this.requests.set(context, { startedAt: clock.now(), countedAttempts: 0 });
   }
 
   onRequestEnd(context) {
@@ -43,7 +44,7 @@ class Collector {
     const { error, workerId } = context;
     if (error === undefined) {
       // It may have begun before anybody listened.
-      if (request !== undefined) this.history.completed(performance.now() - request.startedAt);
+      if (request !== undefined) this.history.completed(clock.now() - request.startedAt);
       return;
     }
     // What its caller took back, or called wrongly, is nobody's failure.

@@ -2,6 +2,8 @@
 
 // How many requests ended in each of the last minutes' intervals, and how long they took.
 
+const clock = require('../time/clock.js');
+
 const INTERVAL_MS = 5_000;
 const INTERVALS = 120;
 
@@ -26,7 +28,7 @@ class History {
    * @param {() => number} now A clock that never goes back, in ms.
    * @param {number} epoch What the calendar says when that clock is at 0.
    */
-  constructor(now = () => performance.now(), epoch = Date.now() - now()) {
+  constructor(now = clock.now, epoch = Date.now() - now()) {
     this.#now = now;
     // So that intervals begin at whole multiples on the calendar.
     this.#origin = Math.floor(epoch / INTERVAL_MS) * INTERVAL_MS;

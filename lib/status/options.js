@@ -3,6 +3,7 @@
 // The options of the status page: checked, and with their defaults. No error holds a value.
 
 const { SETTINGS } = require('../server/settings.js');
+const clock = require('../time/clock.js');
 const { SILENT_LOGGER } = require('../workers/handlers.js');
 const { warnOfUnknownConfig } = require('../workers/unknown-options.js');
 
@@ -45,10 +46,10 @@ function requireServer(server) {
  * Where the server logs, and since when it runs.
  *
  * @returns {{ logger: import('../../index.js').WorkerServerLogger, startedAt(): number }} `startedAt` is a time of
- *   `performance.now()`; of a server that does not report it, when it was asked first.
+ *   the clock of `lib/time/clock.js`; of a server that does not report it, when it was asked first.
  */
 function settingsOf(server) {
-  const createdAt = performance.now();
+  const createdAt = clock.now();
   return {
     logger: server[SETTINGS]?.logger ?? SILENT_LOGGER,
     startedAt: () => server[SETTINGS]?.startedAt ?? createdAt,

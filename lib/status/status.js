@@ -3,6 +3,7 @@
 // What `<path>.json` says of a server, from its public members and what the collector has kept.
 
 const { version } = require('../../package.json');
+const clock = require('../time/clock.js');
 
 const MAX_REQUESTS = 1_000;
 const NONE = Object.freeze({});
@@ -16,7 +17,7 @@ class Status {
   /** By capabilities, which a worker replaces as a whole. */
   #models = new WeakMap();
 
-  /** @param {() => number} startedAt When the server started, as `performance.now()` counts. */
+  /** @param {() => number} startedAt When the server started, on the clock of `lib/time/clock.js`. */
   constructor(server, collector, startedAt) {
     this.#server = server;
     this.#collector = collector;
@@ -35,7 +36,7 @@ class Status {
     return {
       state: server.state,
       version,
-      uptimeMs: Math.max(0, Math.round(performance.now() - this.#startedAt())),
+      uptimeMs: Math.max(0, Math.round(clock.now() - this.#startedAt())),
       workers: this.#workers(infos, now),
       queue: server.getQueueInfo(),
       requests: this.#requests(infos, cluster !== null),
@@ -82,7 +83,7 @@ class Status {
   #requests(infos, isCluster) {
     const { requests } = this.#collector;
     if (requests.size === 0) return [];
-    const now = performance.now();
+    const now = clock.now();
     const byId = new Map(infos.map((info) => [info.id, info]));
     const rows = [];
     for (const [{ requestId, model, workerId, attempts }, { startedAt }] of requests) {
