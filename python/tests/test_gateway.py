@@ -144,6 +144,8 @@ def test_errors_are_the_classes_of_the_client_and_it_repeats_only_what_cannot_ha
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="sk-wrong").models.list()
     server.tell("drain")
+    while server.next()["event"] != "drained":
+        pass
     with pytest.raises(openai.InternalServerError) as stopping:
         client.with_options(max_retries=1).chat.completions.create(model="gpt", messages=MESSAGES)
     assert stopping.value.code == "server_stopping"
