@@ -3,7 +3,7 @@
 // The export as a program finds it.
 
 const path = require('node:path');
-const { compile, filesLoadedBy, node } = require('../support/exports.js');
+const { COMPILERS, compile, filesLoadedBy, node } = require('../support/exports.js');
 
 const NAME = '@hardlydifficult/worker-server/cluster';
 
@@ -25,11 +25,7 @@ test('it loads nothing but its own folder, and no addon', () => {
   expect(loaded.filter((file) => !file.startsWith('lib/cluster/'))).toEqual([]);
 });
 
-test.each([
-  ['typescript', 'node16', { module: 'node16' }],
-  ['typescript-7', 'with every strict flag', { module: 'nodenext', exactOptionalPropertyTypes: true }],
-  ['typescript', 'node10', { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0' }],
-])('its types compile with %s, %s', (compiler, _name, options) => {
+test.each(COMPILERS)('its types compile with %s, %s', (compiler, _name, options) => {
   const program = path.join(__dirname, 'programs/typed.ts');
   expect(compile(program, compiler, options)).toEqual({ status: 0, output: '' });
 });

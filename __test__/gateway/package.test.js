@@ -3,7 +3,7 @@
 // The export as a program finds it.
 
 const path = require('node:path');
-const { compile, filesLoadedBy, node } = require('../support/exports.js');
+const { COMPILERS, compile, filesLoadedBy, node } = require('../support/exports.js');
 
 const NAME = '@hardlydifficult/worker-server/gateway';
 
@@ -21,6 +21,7 @@ test('it loads no addon, and no other part of the package but what is pure', () 
   const loaded = filesLoadedBy(`require('${NAME}')`);
   const others = loaded.filter((file) => !file.startsWith('lib/gateway/')).sort();
   expect(others).toEqual([
+    'lib/http/handler-options.js',
     'lib/server/settings.js',
     'lib/time/clock.js',
     'lib/workers/diagnostics.js',
@@ -29,11 +30,7 @@ test('it loads no addon, and no other part of the package but what is pure', () 
   ]);
 });
 
-test.each([
-  ['typescript', 'node16', { module: 'node16' }],
-  ['typescript-7', 'with every strict flag', { module: 'nodenext', exactOptionalPropertyTypes: true }],
-  ['typescript', 'node10', { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0' }],
-])('its types compile with %s, %s', (compiler, _name, options) => {
+test.each(COMPILERS)('its types compile with %s, %s', (compiler, _name, options) => {
   const program = path.join(__dirname, 'programs/typed.ts');
   expect(compile(program, compiler, options)).toEqual({ status: 0, output: '' });
 });

@@ -4,7 +4,7 @@
 
 const fs = require('node:fs');
 const path = require('node:path');
-const { compile, filesLoadedBy, node, root } = require('../support/exports.js');
+const { COMPILERS, compile, filesLoadedBy, node, root } = require('../support/exports.js');
 
 const NAME = '@hardlydifficult/worker-server/status';
 
@@ -22,6 +22,8 @@ test('it loads no addon, and no other part of the package but what is pure', () 
   const loaded = filesLoadedBy(`require('${NAME}')`);
   const others = loaded.filter((file) => !file.startsWith('lib/status/')).sort();
   expect(others).toEqual([
+    'lib/http/handler-options.js',
+    'lib/http/this-machine.js',
     'lib/server/settings.js',
     'lib/time/clock.js',
     'lib/workers/diagnostics.js',
@@ -42,11 +44,7 @@ test('the modules of the page can be sent in one script element', () => {
   }
 });
 
-test.each([
-  ['typescript', 'node16', { module: 'node16' }],
-  ['typescript-7', 'with every strict flag', { module: 'nodenext', exactOptionalPropertyTypes: true }],
-  ['typescript', 'node10', { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0' }],
-])('its types compile with %s, %s', (compiler, _name, options) => {
+test.each(COMPILERS)('its types compile with %s, %s', (compiler, _name, options) => {
   const program = path.join(__dirname, 'programs/typed.ts');
   expect(compile(program, compiler, options)).toEqual({ status: 0, output: '' });
 });

@@ -59,4 +59,11 @@ function compile(program, compiler, options) {
   }
 }
 
-module.exports = { NAMES, compile, filesLoadedBy, node, root };
+/** The compilers that every export's types are held to, for `test.each`: package, what is special, options. */
+const COMPILERS = [
+  ['typescript', 'node16', { module: 'node16' }],
+  ['typescript-7', 'with every strict flag', { module: 'nodenext', exactOptionalPropertyTypes: true }],
+  ['typescript', 'node10', { module: 'commonjs', moduleResolution: 'node10', ignoreDeprecations: '6.0' }],
+];
+
+module.exports = { COMPILERS, NAMES, compile, filesLoadedBy, node, root };

@@ -2,6 +2,7 @@
 
 // The options of the gateway: checked, and with their defaults. No error holds a value: it may be, or hold, a key.
 
+const { readPath, wrongOption } = require('../http/handler-options.js');
 const { SETTINGS } = require('../server/settings.js');
 const { SILENT_LOGGER } = require('../workers/handlers.js');
 const { warnOfUnknownConfig } = require('../workers/unknown-options.js');
@@ -15,13 +16,12 @@ const NAMES = ['path', 'apiKeys', 'authenticate', 'maxBodyBytes', 'options'];
 /** What the gateway calls on a server. */
 const METHODS = ['request', 'stream', 'getWorkerInfo'];
 
-const wrong = (name, expected) => new TypeError(`options.${name} must be ${expected}`);
-
 /** @throws {TypeError} that names the option and what it must be */
 function readOptions(options = {}) {
   if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object');
+  const { path = DEFAULT_PATH } = options;
   const read = {
-    prefix: readPath(options.path),
+    prefix: readPath(path),
     apiKeys: readApiKeys(options.apiKeys),
     authenticate: readFunction(options.authenticate, 'authenticate'),
     maxBodyBytes: readMaxBodyBytes(options.maxBodyBytes),
@@ -31,39 +31,24 @@ function readOptions(options = {}) {
   return read;
 }
 
-/** The path without a slash at its end, to which the routes are appended. */
-function readPath(value = DEFAULT_PATH) {
-  if (typeof value !== 'string' || !/^\/[^?#\s]*$/.test(value)) {
-    throw wrong('path', "a path that begins with '/', without a query");
-  }
-  return value.replace(/\/+$/, '');
-}
-
 /** Undefined: none is asked for. An empty list: none is right. */
 function readApiKeys(value) {
   if (value === undefined) return undefined;
-  if (!Array.isArray(value)) throw wrong('apiKeys', 'an array of strings');
+  if (!Array.isArray(value)) throw wrongOption('apiKeys', 'an array of strings');
   return Array.from(value, (key, i) => {
-    if (typeof key !== 'string' || key === '') throw wrong(`apiKeys[${i}]`, 'a string that is not empty');
+    if (typeof key !== 'string' || key === '') throw wrongOption(`apiKeys[${i}]`, 'a string that is not empty');
     return key;
   });
 }
 
 function readFunction(value, name) {
-  if (value !== undefined && typeof value !== 'function') throw wrong(name, 'a function');
+  if (value !== undefined && typeof value !== 'function') throw wrongOption(name, 'a function');
   return value;
 }
 
 function readMaxBodyBytes(value = DEFAULT_MAX_BODY_BYTES) {
-  if (!Number.isSafeInteger(value) || value < 1) throw wrong('maxBodyBytes', 'a whole number of bytes from 1');
+  if (!Number.isSafeInteger(value) || value < 1) throw wrongOption('maxBodyBytes', 'a whole number of bytes from 1');
   return value;
-}
-
-/** @throws {TypeError} if it can't be served by */
-function requireServer(server) {
-  if (METHODS.some((method) => typeof server?.[method] !== 'function')) {
-    throw new TypeError('server must be a WorkerServer');
-  }
 }
 
 /** Where the server logs, and how long it lets a peer take nothing. */
@@ -72,4 +57,4 @@ function settingsOf(server) {
   return { logger, stallTimeoutMs: limits?.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS };
 }
 
-module.exports = { readOptions, requireServer, settingsOf };
+module.exports = { METHODS, readOptions, settingsOf };

@@ -125,10 +125,10 @@ class EventRouter {
   }
 }
 
-/** Whose a connection is: the text at that place of the extras, and the certificates behind it. */
+/** Whose a connection is, from the text at that place of the extras, and the certificates behind it. */
 function certifiedPeer(extras, at) {
-  const { certificates } = JSON.parse(extras[at]).security;
-  return [extras[at], extras.slice(at + 1, at + 1 + certificates)];
+  const peer = JSON.parse(extras[at]);
+  return [peer, extras.slice(at + 1, at + 1 + peer.security.certificates)];
 }
 
 module.exports = { EventRouter };

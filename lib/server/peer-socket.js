@@ -52,9 +52,8 @@ function peerCertificate(chain, isDetailed) {
   return objects[0];
 }
 
-/** Shows on a socket whose it is. `text` and `certificates` are the native side's words for that. */
-function showPeer(socket, text, certificates) {
-  const { security, ...addresses } = JSON.parse(text);
+/** Shows on a socket whose it is, in the native side's words; `certificates` are the peer's. */
+function showPeer(socket, { security, ...addresses }, certificates) {
   const members = { ...endsOf(addresses), ...(security !== null && securityOf(security, certificates)) };
   for (const [name, value] of Object.entries(members)) {
     Object.defineProperty(socket, name, { value, configurable: true, writable: true });

@@ -55,7 +55,8 @@ class Relay {
         socket.destroy();
         return;
       }
-      showPeer(socket, ...ends);
+      const [text, certificates] = ends;
+      showPeer(socket, JSON.parse(text), certificates);
       accept(socket);
     };
   }

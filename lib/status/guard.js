@@ -2,8 +2,7 @@
 
 // Who may see the page, and from where its actions may come.
 
-const { isIP } = require('node:net');
-
+const { isThisMachine } = require('../http/this-machine.js');
 const { publishError } = require('../workers/diagnostics.js');
 const { describeError } = require('../workers/handlers.js');
 
@@ -34,22 +33,6 @@ class Guard {
       return 401;
     }
   }
-}
-
-/** A page elsewhere that had its name resolve to this machine still has that name in `Host`. */
-function isThisMachine(req) {
-  const peer = req.socket.remoteAddress ?? '';
-  return isLoopback(peer) && req.headers['x-forwarded-for'] === undefined && isLoopback(hostnameOf(req.headers.host));
-}
-
-function hostnameOf(header = '') {
-  const [, bracketed, plain] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(header) ?? [];
-  return (bracketed ?? plain ?? '').toLowerCase();
-}
-
-function isLoopback(host) {
-  const address = host.replace(/^::ffff:/i, '');
-  return host === 'localhost' || host === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
 }
 
 /** Whether a page of this `Origin` is one of the host that the request was sent to. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'http';
-import type { HttpRequestHandler, QueueInfo, WorkerServer, WorkerStatus } from '../../index.js';
+import type { ClusterNodeInfo, HttpRequestHandler, QueueInfo, WorkerServer, WorkerStatus } from '../../index.js';
 
-export type { HttpRequestHandler, QueueInfo } from '../../index.js';
+export type { ClusterNodeInfo, HttpRequestHandler, QueueInfo } from '../../index.js';
 
 /** The options of {@link statusPage}. A wrong one is a `TypeError` that names it, without its value. */
 export interface StatusPageOptions {
@@ -115,24 +115,7 @@ export interface StatusPageData {
     requests: number;
   }[];
   /** The nodes of the cluster, or `null` without one. */
-  nodes:
-    | {
-        /** Its id. */
-        nodeId: string;
-        /** Whether it is this node. */
-        self: boolean;
-        /** How many workers are connected to it. */
-        workers: number;
-        /** How many requests they may have at once. */
-        slots: number;
-        /** How many of these slots are taken. */
-        busy: number;
-        /** How many requests wait there. */
-        waiting: number;
-        /** How long ago it was last heard of. */
-        lastSeenMs: number;
-      }[]
-    | null;
+  nodes: ClusterNodeInfo[] | null;
 }
 
 /**

@@ -2,6 +2,7 @@
 
 // The options of the status page: checked, and with their defaults. No error holds a value.
 
+const { readPath, wrongOption } = require('../http/handler-options.js');
 const { SETTINGS } = require('../server/settings.js');
 const clock = require('../time/clock.js');
 const { SILENT_LOGGER } = require('../workers/handlers.js');
@@ -13,33 +14,16 @@ const NAMES = ['path', 'authenticate', 'actions'];
 /** What the page calls on a server. */
 const METHODS = ['getWorkerInfo', 'getQueueInfo', 'explain', 'setWorkerStatus', 'disconnectWorker'];
 
-const wrong = (name, expected) => new TypeError(`options.${name} must be ${expected}`);
-
 /** @throws {TypeError} that names the option and what it must be */
 function readOptions(options = {}) {
   if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object');
-  const { authenticate, actions = false } = options;
-  if (authenticate !== undefined && typeof authenticate !== 'function') throw wrong('authenticate', 'a function');
-  if (typeof actions !== 'boolean') throw wrong('actions', 'a boolean');
-  if (actions && authenticate === undefined) throw wrong('actions', 'false without options.authenticate');
-  const read = { path: readPath(options.path), authenticate, actions };
+  const { path = DEFAULT_PATH, authenticate, actions = false } = options;
+  if (authenticate !== undefined && typeof authenticate !== 'function') throw wrongOption('authenticate', 'a function');
+  if (typeof actions !== 'boolean') throw wrongOption('actions', 'a boolean');
+  if (actions && authenticate === undefined) throw wrongOption('actions', 'false without options.authenticate');
+  const read = { path: readPath(path), authenticate, actions };
   warnOfUnknownConfig(options, NAMES);
   return read;
-}
-
-/** The path without a slash at its end, to which the other paths are appended. */
-function readPath(value = DEFAULT_PATH) {
-  if (typeof value !== 'string' || !/^\/[^?#\s]*$/.test(value)) {
-    throw wrong('path', "a path that begins with '/', without a query");
-  }
-  return value.replace(/\/+$/, '');
-}
-
-/** @throws {TypeError} if it can't be shown */
-function requireServer(server) {
-  if (METHODS.some((method) => typeof server?.[method] !== 'function')) {
-    throw new TypeError('server must be a WorkerServer');
-  }
 }
 
 /**
@@ -56,4 +40,4 @@ function settingsOf(server) {
   };
 }
 
-module.exports = { readOptions, requireServer, settingsOf };
+module.exports = { METHODS, readOptions, settingsOf };

@@ -4,13 +4,13 @@
 // all from a seed.
 
 const { ClusterNode } = require('../../../lib/cluster/node.js');
-const { randomFrom } = require('../../support/random.js');
+const { Choices } = require('../../support/random.js');
 const { SimulatedServer } = require('./server.js');
 
 const HEARTBEAT_MS = 1_000;
 const TIMEOUT_MS = 5_000;
 
-class World {
+class World extends Choices {
   now = 0;
   #events = [];
   #order = 0;
@@ -27,20 +27,8 @@ class World {
   workers = new Map();
 
   constructor(seed, { secret } = {}) {
-    this.random = randomFrom(seed);
+    super(seed);
     this.secret = secret;
-  }
-
-  chance(probability) {
-    return this.random() < probability;
-  }
-
-  below(count) {
-    return Math.floor(this.random() * count);
-  }
-
-  pick(list) {
-    return list[this.below(list.length)];
   }
 
   after(ms, run) {

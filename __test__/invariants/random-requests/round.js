@@ -2,7 +2,7 @@
 
 const { getEventListeners } = require('node:events');
 const { createServer, until } = require('../../support/server.js');
-const { Choices } = require('./choices.js');
+const { Choices } = require('../../support/random.js');
 const { Ledger } = require('./ledger.js');
 const { MODELS, ScriptedWorker } = require('./scripted-worker.js');
 

@@ -2,8 +2,8 @@
 
 // Who may see the status page and the metrics.
 
-const { isIP } = require('node:net');
 const { safeCompare } = require('../../../index.js');
+const { isThisMachine } = require('../../http/this-machine.js');
 
 /**
  * @param {object} options
@@ -29,22 +29,6 @@ function credentialOf(header = '') {
   return colon < 0 ? undefined : pair.slice(colon + 1);
 }
 
-/** A page elsewhere that had its name resolve to this machine still has that name in `Host`. */
-function isThisMachine(req) {
-  const peer = req.socket.remoteAddress ?? '';
-  return isLoopback(peer) && req.headers['x-forwarded-for'] === undefined && isLoopback(hostOf(req.headers.host));
-}
-
-function hostOf(header = '') {
-  const [, bracketed, plain] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(header) ?? [];
-  return (bracketed ?? plain ?? '').toLowerCase();
-}
-
-function isLoopback(host) {
-  const address = host.replace(/^::ffff:/i, '');
-  return host === 'localhost' || host === '::1' || (isIP(address) === 4 && address.startsWith('127.'));
-}
-
 /** What a path needs the guard for. */
 const isGuarded = (path) => path === '/metrics' || /^\/status(?:[./]|$)/.test(path);
 
@@ -59,4 +43,4 @@ function guardHandler(allows, hasKey) {
   };
 }
 
-module.exports = { adminGuard, guardHandler, isLoopback };
+module.exports = { adminGuard, guardHandler };

@@ -5,10 +5,11 @@
 const os = require('node:os');
 const { WorkerServer } = require('../../../index.js');
 const { openaiGateway } = require('../../gateway');
+const { isLoopback } = require('../../http/this-machine.js');
 const { statusPage } = require('../../status');
 const { Failure } = require('../errors.js');
 const { printable } = require('../printable.js');
-const { adminGuard, guardHandler, isLoopback } = require('./admin-guard.js');
+const { adminGuard, guardHandler } = require('./admin-guard.js');
 const { healthHandler } = require('./health.js');
 const { metricsHandler } = require('./metrics.js');
 
