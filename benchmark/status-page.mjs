@@ -32,7 +32,7 @@ const { values } = parseArgs({
 });
 const [workers, changes, seconds] = [values.workers, values.changes, values.seconds].map(Number);
 
-/** The server's process: its application gives requests to workers, or takes them back, `changes` times a second. */
+/** The server's process: its application tracks requests on workers, or releases them, `changes` times a second. */
 async function serve(hasPage) {
   const { WorkerServer } = require('../index.js');
   const { statusPage } = require('../lib/status/index.js');

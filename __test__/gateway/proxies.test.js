@@ -126,7 +126,7 @@ describe.each(Object.entries(PROXIES))('behind %s', (name, proxy) => {
     const { port, worker } = await start();
     const slow = ask(port, { body: { model: 'm' } });
     const asked = await worker.nextRequest();
-    // nginx gives this one up after a second. Caddy gives nothing up: there the same time is only waited for.
+    // nginx abandons this one after a second. Caddy abandons nothing: there the test only waits for the same time.
     if (name === 'nginx') expect((await get(port, '/short')).status).toBe(504);
     else await new Promise((resolve) => setTimeout(resolve, 1_500));
     worker.answer(asked, 'result', { data: { slow: true } });

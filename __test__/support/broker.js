@@ -69,7 +69,7 @@ async function startBroker(kind) {
   return broker;
 }
 
-/** Passes connections on to a port, until it is told not to: what it had is stuck then, and cut when it is told to again. */
+/** Passes connections on to a port until `cut()`: what it had is stuck then, and closed at `heal()`. */
 async function startRelay(port) {
   const pairs = new Set();
   let isCut = false;
@@ -95,7 +95,7 @@ async function startRelay(port) {
   await once(server, 'listening');
   const relay = {
     port: server.address().port,
-    /** Nothing passes any more, and nobody is told. */
+    /** Nothing passes any more, and neither side is notified. */
     cut() {
       isCut = true;
       for (const [client, upstream] of pairs) {

@@ -25,7 +25,7 @@ async function startFleet(nodeIds, options, adapterFor) {
   return servers;
 }
 
-/** When every node knows of so many workers in all. */
+/** Resolves when every node knows `count` workers in all. */
 async function untilWorkers(servers, count) {
   await until(() => servers.every((server) => server.explain().workers.length === count));
 }

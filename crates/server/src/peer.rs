@@ -50,7 +50,7 @@ pub struct Peer {
     dismissed: AtomicBool,
     /// The application is being notified of its end: nothing of it may come behind.
     ended: AtomicBool,
-    /// Its end is counted: that may be seen sooner than it is told.
+    /// Its end is counted: that may be seen before the application is notified.
     end_counted: AtomicBool,
     unhandled: AtomicUsize,
     unhandled_messages: AtomicUsize,

@@ -78,7 +78,7 @@ impl WorkerConsumer<'_> {
         Some(self.judged_from.map_or(judged_at, |from| from.max(judged_at)))
     }
 
-    /// When it is looked again whether there is room for a registration, of which nobody tells.
+    /// When to check again whether a registration has room: nothing notifies this task of that.
     fn room_deadline(&self) -> Option<Instant> {
         let waits = self.shared.config.door.authenticates && self.peer.is_paused() && self.peer.worker().is_none();
         waits.then(|| Instant::now() + RECHECK)
