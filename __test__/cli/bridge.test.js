@@ -3,7 +3,8 @@
 // The bridge between the real server and an upstream that does as it should.
 
 const { nextCall, until } = require('../support/server.js');
-const { selfSigned, testWithOpenssl } = require('../support/self-signed.js');
+const { selfSigned } = require('../support/certificates.js');
+const { testWith } = require('../support/installed.js');
 const { chat, collect, failureOf, startBridge, updated } = require('./support/bridge.js');
 const { answerWell, startUpstream } = require('./support/upstream.js');
 
@@ -226,27 +227,33 @@ test('comes back to a server that was away, and no secret is in what it prints',
   expect(stdout).toContain('Models: m\ufffd[31m.');
 });
 
-testWithOpenssl('an upstream with https is asked over TLS, whole and streamed, with its key', async () => {
-  const tls = selfSigned();
-  const { server, upstream, worker } = await startBridge({
-    upstream: { tls },
-    args: ['--upstream-key', 'key-sesame'],
-    env: { NODE_EXTRA_CA_CERTS: tls.certFile },
-  });
-  expect(modelsOf(worker)).toEqual(['m']);
-  expect(await server.request(chat())).toEqual({ echo: chat().body });
-  expect(await collect(server.stream(chat({ stream: true })))).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
-  const keys = new Set(upstream.requests.map(({ headers }) => headers.authorization));
-  expect([...keys]).toEqual(['Bearer key-sesame']);
-});
+testWith('openssl', ['version'])(
+  'an upstream with https is asked over TLS, whole and streamed, with its key',
+  async () => {
+    const tls = selfSigned();
+    const { server, upstream, worker } = await startBridge({
+      upstream: { tls },
+      args: ['--upstream-key', 'key-sesame'],
+      env: { NODE_EXTRA_CA_CERTS: tls.certFile },
+    });
+    expect(modelsOf(worker)).toEqual(['m']);
+    expect(await server.request(chat())).toEqual({ echo: chat().body });
+    expect(await collect(server.stream(chat({ stream: true })))).toEqual([{ n: 1 }, { n: 2 }, { n: 3 }]);
+    const keys = new Set(upstream.requests.map(({ headers }) => headers.authorization));
+    expect([...keys]).toEqual(['Bearer key-sesame']);
+  },
+);
 
-testWithOpenssl('an upstream whose certificate nobody vouches for gets nothing, and the bridge drains', async () => {
-  const { upstream, bridge, server, worker } = await startBridge({
-    upstream: { tls: selfSigned() },
-    args: ['--upstream-key', 'key-sesame'],
-  });
-  if (worker.status !== 'draining') await updated(server, ({ status }) => status === 'draining');
-  bridge.child.kill('SIGTERM');
-  expect((await bridge.exit).stdout).toContain('DEPTH_ZERO_SELF_SIGNED_CERT');
-  expect(upstream.requests).toEqual([]);
-});
+testWith('openssl', ['version'])(
+  'an upstream whose certificate nobody vouches for gets nothing, and the bridge drains',
+  async () => {
+    const { upstream, bridge, server, worker } = await startBridge({
+      upstream: { tls: selfSigned() },
+      args: ['--upstream-key', 'key-sesame'],
+    });
+    if (worker.status !== 'draining') await updated(server, ({ status }) => status === 'draining');
+    bridge.child.kill('SIGTERM');
+    expect((await bridge.exit).stdout).toContain('DEPTH_ZERO_SELF_SIGNED_CERT');
+    expect(upstream.requests).toEqual([]);
+  },
+);

@@ -2,7 +2,7 @@
 
 // Fleets over real brokers, by each client that the adapters take.
 
-const { CLIENTS, connectBy, hasBroker, startBroker } = require('../support/broker.js');
+const { CLIENTS, connectBy, startBroker, testWithBroker } = require('../support/broker.js');
 const { startFleet, untilWorkers } = require('../support/cluster.js');
 const { connectRequestWorker } = require('../support/request-worker.js');
 const { until } = require('../support/server.js');
@@ -20,10 +20,9 @@ async function startOn(name, broker, options) {
 
 describe.each(Object.keys(CLIENTS))('over %s', (name) => {
   const kind = CLIENTS[name].broker;
-  const run = hasBroker(kind) ? test : test.skip;
-  const title = (text) => (hasBroker(kind) ? text : `${text} (skipped: ${kind}-server is not installed)`);
+  const run = testWithBroker(kind);
 
-  run(title('requests and streams reach the workers of the other node'), async () => {
+  run('requests and streams reach the workers of the other node', async () => {
     const broker = await startBroker(kind);
     const { servers } = await startOn(name, broker);
     const [a, b] = servers;
@@ -45,7 +44,7 @@ describe.each(Object.keys(CLIENTS))('over %s', (name) => {
     await expect(stream.result).resolves.toBe('end');
   });
 
-  run(title('a broker that is away for less than timeoutMs loses nothing and doubles nothing'), async () => {
+  run('a broker that is away for less than timeoutMs loses nothing and doubles nothing', async () => {
     const broker = await startBroker(kind);
     const { servers } = await startOn(name, broker, { cluster: { heartbeatMs: 100, timeoutMs: 15_000 } });
     const [a, b] = servers;
@@ -77,7 +76,7 @@ describe.each(Object.keys(CLIENTS))('over %s', (name) => {
     expect(a.getClusterInfo().nodes).toHaveLength(2);
   });
 
-  run(title('stop() leaves the caller’s connections open, and a stopped server can join again over them'), async () => {
+  run('stop() leaves the caller’s connections open, and a stopped server can join again over them', async () => {
     const broker = await startBroker(kind);
     const { servers, connections } = await startOn(name, broker);
     const [a, b] = servers;

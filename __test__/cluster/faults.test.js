@@ -7,14 +7,20 @@ const { fork } = require('node:child_process');
 const { once } = require('node:events');
 const path = require('node:path');
 const { Worker } = require('../../lib/worker');
-const { CLIENTS, connectBy, hasBroker, startBroker, startRelay } = require('../support/broker.js');
+const { CLIENTS, connectBy, startBroker, startRelay, testWithBroker } = require('../support/broker.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { startNode } = require('../support/cluster.js');
 const { until } = require('../support/server.js');
 
 const TIMES = { heartbeatMs: 200, timeoutMs: 2_000 };
 const NATS = '@nats-io/transport-node';
-const run = hasBroker(CLIENTS[NATS].broker) ? test : test.skip;
+/** How many requests were lost with their worker: the others have completed. */
+function onlyLost({ WORKER_LOST: lost = 0, completed: _completed, ...others }) {
+  expect(others).toEqual({});
+  return lost;
+}
+
+const run = testWithBroker(CLIENTS[NATS].broker);
 const CHUNKS = 5;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -193,8 +199,7 @@ run(
     load.nodes[0].kill('SIGKILL');
     await until(() => load.server.getClusterInfo().nodes.length === 3);
     const counts = await endLoad(load);
-    const { WORKER_LOST: lost = 0, completed: _completed, ...others } = counts;
-    expect(others).toEqual({});
+    const lost = onlyLost(counts);
     // Its three workers had thirty slots.
     expect(lost).toBeLessThanOrEqual(60);
     expect(load.ledger.doubled(1)).toEqual([]);
@@ -213,8 +218,7 @@ run(
     await until(() => load.server.getClusterInfo().nodes.length === 3);
     const counts = await endLoad(load);
     // A stream of which chunks have come is not begun again.
-    const { WORKER_LOST: lost = 0, completed: _completed, ...others } = counts;
-    expect(others).toEqual({});
+    const lost = onlyLost(counts);
     expect(lost).toBeLessThanOrEqual(30);
     const lostRequests = load.ledger.outcomes.filter(({ code, attempts }) => code === 'WORKER_LOST' && attempts > 2);
     expect(lostRequests).toEqual([]);
@@ -246,8 +250,7 @@ run(
     load.nodes[0].kill('SIGCONT');
     await until(() => load.server.getClusterInfo().nodes.length === 4);
     const counts = await endLoad(load);
-    const { WORKER_LOST: lost = 0, completed: _completed, ...others } = counts;
-    expect(others).toEqual({});
+    const lost = onlyLost(counts);
     expect(lost).toBeGreaterThan(0);
     expect(load.ledger.doubled(1)).toEqual([]);
   },
@@ -277,8 +280,7 @@ run(
     load.relay.heal();
     await until(() => load.server.getClusterInfo().nodes.length === 4);
     const counts = await endLoad(load);
-    const { WORKER_LOST: lost = 0, completed: _completed, ...others } = counts;
-    expect(others).toEqual({});
+    const lost = onlyLost(counts);
     expect(lost).toBeGreaterThan(0);
     expect(load.ledger.doubled(1)).toEqual([]);
   },
@@ -316,8 +318,7 @@ run(
     const [{ node }] = load.server.explain().workers.filter(({ id }) => id === 'w1');
     expect(node).toBe('n3');
     const counts = await endLoad(load);
-    const { WORKER_LOST: lost = 0, completed: _completed, ...others } = counts;
-    expect(others).toEqual({});
+    const lost = onlyLost(counts);
     expect(lost).toBeLessThanOrEqual(10);
     expect(load.ledger.doubled(1)).toEqual([]);
   },

@@ -5,7 +5,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { fileWith, runCommand, startServe } = require('../cli/support/command.js');
-const { hasBroker, startBroker } = require('../support/broker.js');
+const { startBroker, testWithBroker } = require('../support/broker.js');
 const { readDocument } = require('../support/doc-examples.js');
 const { freePort } = require('../support/ports.js');
 const { startProgram } = require('../support/program.js');
@@ -22,7 +22,7 @@ async function untilNodes(serve, count) {
 }
 
 describe.each(['nats', 'redis'])('over %s', (kind) => {
-  const run = hasBroker(kind) ? test : test.skip;
+  const run = testWithBroker(kind);
 
   run('two servers in two commands are one fleet, whose models and workers the gateway of either offers', async () => {
     const broker = await startBroker(kind);
@@ -65,7 +65,7 @@ test.each(['nats', 'redis'])(
   },
 );
 
-(hasBroker('nats') ? test : test.skip)('the program of docs/CLUSTER.md runs as it stands there', async () => {
+testWithBroker('nats')('the program of docs/CLUSTER.md runs as it stands there', async () => {
   const broker = await startBroker('nats');
   const [, program] = /```js\n(.*?)```/s.exec(readDocument('docs/CLUSTER.md'));
   const resolved = program

@@ -7,12 +7,13 @@ const fs = require('node:fs');
 const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const { WebSocket } = require('ws');
 const { ask, get, nextData, open, openStream, startGateway } = require('./support/gateway.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { readDocument } = require('../support/doc-examples.js');
+const { testWith } = require('../support/installed.js');
 const { freePort } = require('../support/ports.js');
 const { connectRequestWorker } = require('../support/request-worker.js');
 
@@ -89,9 +90,7 @@ const takesConnections = (port) =>
 
 describe.each(Object.entries(PROXIES))('behind %s', (name, proxy) => {
   const [program, ...args] = proxy.version;
-  const isInstalled = spawnSync(program, args).status === 0;
-  const testIfInstalled = (title, run) =>
-    isInstalled ? test(title, run) : test.skip(`${title} (${program} is not installed)`, run);
+  const testIfInstalled = testWith(program, args);
 
   /** A gateway behind the proxy, with a worker that has come through the proxy as well. */
   async function start(options = {}) {

@@ -63,4 +63,7 @@ function certificates() {
   return { ca, server, client };
 }
 
-module.exports = { certificate, certificates, openssl };
+/** A certificate that nobody else has signed, for `server.test` and 127.0.0.1. */
+const selfSigned = () => certificate('server.test', undefined, { names: ['DNS:server.test', 'IP:127.0.0.1'] });
+
+module.exports = { certificate, certificates, openssl, selfSigned };

@@ -11,6 +11,7 @@ const { SpanStatusCode, context, propagation, trace } = require('@opentelemetry/
 const { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } = require('@opentelemetry/sdk-trace-node');
 const { onCleanup } = require('../support/cleanup.js');
 const { examplesIn, readDocument } = require('../support/doc-examples.js');
+const { testIf } = require('../support/installed.js');
 const workerServer = require('../support/package.js');
 const { Worker } = require('../../lib/worker/index.js');
 const { connectRequestWorker, rejection } = require('../support/request-worker.js');
@@ -44,8 +45,7 @@ const PACKAGES = {
 const requireFrom = (name) => PACKAGES[name] ?? require(name);
 
 const hasPython = spawnSync('python3', ['-c', 'import opentelemetry.sdk.trace, websockets']).status === 0;
-const testWithPython = (title, run) =>
-  hasPython ? test(title, run) : test.skip(`${title} (Python has no opentelemetry-sdk, or no websockets)`, run);
+const testWithPython = testIf(hasPython, 'Python has no opentelemetry-sdk, or no websockets');
 
 /** Runs the example that has `part` in it. Resolves with what it calls `name`. */
 async function run(part, name, variables = {}) {

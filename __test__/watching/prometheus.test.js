@@ -12,14 +12,12 @@ const promClient = require('prom-client');
 const { onCleanup } = require('../support/cleanup.js');
 const { examplesIn, runExample } = require('../support/doc-examples.js');
 const { request } = require('../support/http.js');
+const { testWith } = require('../support/installed.js');
 const { startServer } = require('../support/server.js');
 const { connectRequestWorker, rejection } = require('../support/request-worker.js');
 const { samplesOf } = require('./support/metrics.js');
 
 const MONITORING = path.join(__dirname, '../../examples/monitoring');
-const isInstalled = (program) => spawnSync(program, ['--version']).status === 0;
-const testWith = (program) => (title, run) =>
-  isInstalled(program) ? test(title, run) : test.skip(`${title} (${program} is not installed)`, run);
 const testWithPromtool = testWith('promtool');
 const testWithPrometheus = testWith('prometheus');
 

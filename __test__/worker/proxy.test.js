@@ -4,7 +4,8 @@ const https = require('node:https');
 const { once } = require('node:events');
 const { WebSocketServer } = require('ws');
 const { onCleanup } = require('../support/cleanup.js');
-const { selfSigned, testWithOpenssl } = require('../support/self-signed.js');
+const { selfSigned } = require('../support/certificates.js');
+const { testWith } = require('../support/installed.js');
 const { startDifficultServer } = require('./support/difficult-server.js');
 const { startProxyServer } = require('./support/proxy-server.js');
 const { EACH_WAY, connectedWorker, runWorker, stateOf } = require('./support/workers.js');
@@ -115,7 +116,7 @@ describe.each(EACH_WAY)('with a connection %s', (_name, isolate) => {
     expect(JSON.stringify([error.message, worker.log.lines])).not.toContain('hunter22');
   });
 
-  testWithOpenssl('wss: goes through HTTPS_PROXY, and what the certificate says counts', async () => {
+  testWith('openssl', ['version'])('wss: goes through HTTPS_PROXY, and what the certificate says counts', async () => {
     const material = selfSigned();
     const port = await startTlsServer(material);
     const proxy = await startProxyServer();

@@ -10,7 +10,20 @@ import pytest
 
 from conftest import Start, echo_worker
 from difficult_server import DifficultServer
-from hardlydifficult_worker import WorkerRejected
+from hardlydifficult_worker import Worker, WorkerRejected
+
+
+def start_blockable(start: Start, worker: Worker) -> tuple[threading.Event, threading.Event]:
+    """Start a worker that the message `block` blocks. Return the events that it is, and that it may go on."""
+    blocked, release = threading.Event(), threading.Event()
+
+    @worker.on_message("block")
+    def block(message: Any) -> None:
+        blocked.set()
+        release.wait(15)
+
+    start(worker)
+    return blocked, release
 
 
 class TestTokens:
@@ -50,15 +63,7 @@ class TestTokens:
 
     def test_a_new_one_is_waited_for_while_the_program_is_blocked(self, server: DifficultServer, start: Start) -> None:
         tokens = iter(["one", "two", "three"])
-        blocked, release = threading.Event(), threading.Event()
-        worker = echo_worker(server.url, auth_token=lambda: next(tokens))
-
-        @worker.on_message("block")
-        def block(message: Any) -> None:
-            blocked.set()
-            release.wait(15)
-
-        start(worker)
+        blocked, release = start_blockable(start, echo_worker(server.url, auth_token=lambda: next(tokens)))
         peer = server.accept()
         peer.register()
         peer.send({"type": "block"})
@@ -91,15 +96,7 @@ class TestTokens:
         self, server: DifficultServer, start: Start
     ) -> None:
         tokens = iter(["one", "two", "three"])
-        blocked, release = threading.Event(), threading.Event()
-        worker = echo_worker(server.url, auth_token=lambda: next(tokens))
-
-        @worker.on_message("block")
-        def block(message: Any) -> None:
-            blocked.set()
-            release.wait(15)
-
-        start(worker)
+        blocked, release = start_blockable(start, echo_worker(server.url, auth_token=lambda: next(tokens)))
         peer = server.accept()
         assert peer.register()["authToken"] == "one"
         peer.send({"type": "block"})
