@@ -26,6 +26,12 @@ const filesIn = (folder, extension) =>
     .filter((name) => name.endsWith(extension))
     .map((name) => [path.join(folder, name), fs.readFileSync(path.join(root, folder, name), 'utf8')]);
 
+/** The Rust sources that ship. */
+const rustSources = () =>
+  [...filesIn('src', '.rs'), ...filesIn('crates', '.rs')]
+    .filter(([name]) => !/(^|\/)tests(\/|\.rs$)/.test(name))
+    .map(([name, text]) => [name, text.split('#[cfg(test)]')[0]]);
+
 /** Calls whose message is not in their own text: they pass on, on its level, what others have worded. */
 const PASSING_ON = [
   'lib/workers/handlers.js: complaint', // Of the two places that call `#call`, see below.
@@ -45,8 +51,7 @@ function linesInSources() {
     }
     for (const [, message] of text.matchAll(/#call\('([^']*)'/g)) found.add(`error: ${message}`);
   }
-  for (const [name, text] of [...filesIn('src', '.rs'), ...filesIn('crates', '.rs')]) {
-    const [shipped] = text.split('#[cfg(test)]');
+  for (const [name, shipped] of rustSources()) {
     for (const [, level, first] of shipped.matchAll(/Line::(debug|warn|error)\(\s*("[^"]*"|[^,)]*)/g)) {
       if (!first.startsWith('"')) throw new Error(`${name}: the message of a log line is ${first}`);
       found.add(`${level}: ${first.slice(1, -1)}`);
@@ -71,8 +76,7 @@ test('every log line in the sources is in the table, on its level, and no other'
 
 test('the lines that are marked are those that are limited', () => {
   const limited = new Set();
-  for (const [, text] of [...filesIn('src', '.rs'), ...filesIn('crates', '.rs')]) {
-    const [shipped] = text.split('#[cfg(test)]');
+  for (const [, shipped] of rustSources()) {
     for (const [, message] of shipped.matchAll(/Line::\w+\(\s*"([^"]*)"/g)) limited.add(message);
   }
   // The health of workers is judged by the server itself.
