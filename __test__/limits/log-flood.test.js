@@ -1,12 +1,16 @@
 'use strict';
 
 // How much of the log peers can fill: a hundred lines a second of a kind, then one that says how many more there were. What
-// the application must know of its workers, and of its own mistakes, is logged without exception.
+// the application must know of workers that join, leave and fall silent is logged without exception.
 
 const { once } = require('node:events');
 const WebSocket = require('ws');
+const { openaiGateway } = require('../../lib/gateway/index.js');
+const { statusPage } = require('../../lib/status/index.js');
+const { request } = require('../support/http.js');
+const { connectRequestWorker } = require('../support/request-worker.js');
 const { startServer, nextCall } = require('../support/server.js');
-const { connect, connectWorker } = require('../support/worker.js');
+const { capabilitiesOf, connect, connectWorker } = require('../support/worker.js');
 
 const SUPPRESSED = 'Log lines suppressed';
 const PER_SECOND = 100;
@@ -87,27 +91,81 @@ test('of a storm of connections every worker that comes and goes is logged, and 
   await tally(log, 'Unregistered WebSocket connection closed', many);
 });
 
-test('every error of a handler is logged', async () => {
-  const { server, log } = await startServer();
-  let calls = 0;
-  server.onWorkerMessage('bad', () => {
-    calls += 1;
-    throw new Error(`error ${calls}`);
+/** What a handler throws that peers call as often as they like. */
+const fail = () => {
+  throw new Error('of the application');
+};
+
+/** Sends `count` HTTP requests to a path, and awaits their answers. */
+const ask = (port, count, path = '/') => Promise.all(Array.from({ length: count }, () => request(port, { path })));
+
+describe('errors of the application that peers cause are logged in part, and the rest is counted', () => {
+  const many = 150;
+
+  test('of a message handler', async () => {
+    const { server, log } = await startServer();
+    server.onWorkerMessage('bad', fail);
+    const worker = await connectWorker(server);
+    for (let n = 0; n < many; n += 1) worker.send({ type: 'bad' });
+    const { written } = await tally(log, 'Error in message handler', many);
+    expect(written[0].context).toEqual({ type: 'bad', error: 'of the application' });
   });
-  const worker = await connectWorker(server);
-  for (let n = 0; n < 300; n += 1) worker.send({ type: 'bad' });
-  await worker.sync();
-  expect(log.contexts('Error in message handler')).toEqual(
-    Array.from({ length: 300 }, (_, n) => ({ type: 'bad', error: `error ${n + 1}` })),
-  );
+
+  test('of an updated handler', async () => {
+    const { server, log } = await startServer();
+    server.onWorkerUpdated(fail);
+    const worker = await connectRequestWorker(server);
+    for (let n = 0; n < many; n += 1)
+      worker.send({ type: 'worker_update', capabilities: capabilitiesOf(['m'], n + 1) });
+    await tally(log, 'Error in updated handler', many);
+  });
+
+  test('of a callback that a worker reports progress to', async () => {
+    const { server, log } = await startServer();
+    const worker = await connectRequestWorker(server);
+    const promise = server.request({}, { onProgress: fail });
+    const taken = await worker.nextRequest();
+    for (let n = 0; n < many; n += 1) worker.answer(taken, 'progress', { data: n });
+    worker.answer(taken, 'result');
+    await promise;
+    await tally(log, 'Error in request callback', many);
+  });
+
+  test('of an HTTP handler', async () => {
+    const { port, log } = await startServer({}, (server) => server.addHttpHandler(fail));
+    const responses = await ask(port, many);
+    expect(responses.every(({ status }) => status === 500)).toBe(true);
+    await tally(log, 'HTTP handler error', many);
+  });
+
+  test.each([
+    ['the status page', statusPage, '/status'],
+    ['the gateway', openaiGateway, '/v1/models'],
+  ])('of `authenticate` of %s', async (_, handlerOf, path) => {
+    const { port, log } = await startServer({}, (server) =>
+      server.addHttpHandler(handlerOf(server, { authenticate: fail })),
+    );
+    const responses = await ask(port, many, path);
+    expect(responses.every(({ status }) => status === 401)).toBe(true);
+    await tally(log, 'Error in authenticate', many);
+  });
 });
 
-test('broken frames at an endpoint are logged in part, errors of its handler all', async () => {
+test('every error of handlers of workers that join and leave is logged', async () => {
+  const { server, log } = await startServer();
+  server.onWorkerConnected(fail);
+  server.onWorkerDisconnected(fail);
+  const many = 150;
+  const workers = await Promise.all(Array.from({ length: many }, (_, n) => connectWorker(server, `w${n}`)));
+  await Promise.all(workers.map((worker) => worker.close()));
+  await log.until(() => log.contexts('Error in disconnected handler').length === many);
+  expect(log.contexts('Error in connected handler')).toHaveLength(many);
+});
+
+test('broken frames at an endpoint, and errors of its handler, are logged in part', async () => {
   const { server, log } = await startServer();
   const many = 120;
-  server.addWebSocketEndpoint('/e', () => {
-    throw new Error('of the handler');
-  });
+  server.addWebSocketEndpoint('/e', fail);
   const open = async () => {
     const ws = new WebSocket(`ws://localhost:${server.port}/e`);
     clients.add(ws);
@@ -116,14 +174,11 @@ test('broken frames at an endpoint are logged in part, errors of its handler all
     return ws;
   };
   const sockets = await Promise.all(Array.from({ length: many }, open));
-  await log.until(() => log.contexts('WebSocket server error').length === many);
+  await tally(log, 'WebSocket server error', many);
   // A text frame with a byte that is no UTF-8.
   for (const ws of sockets) ws._socket.write(Buffer.from([0x81, 0x81, 0, 0, 0, 0, 0xff]));
   await Promise.all(sockets.map((ws) => once(ws, 'close')));
-  const ofPeers = () => log.contexts('WebSocket server error').length - many;
-  const leftOut = () => log.contexts(SUPPRESSED).reduce((sum, { count }) => sum + count, 0);
-  await log.until(() => ofPeers() + leftOut() === many);
-  expect(log.contexts(SUPPRESSED).every(({ message }) => message === 'WebSocket server error')).toBe(true);
+  await tally(log, 'WebSocket server error', 2 * many);
 });
 
 test('the count comes without anything else happening, even if JavaScript was busy meanwhile', async () => {

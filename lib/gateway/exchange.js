@@ -39,7 +39,12 @@ class Exchange {
   #isGone = false;
   #onRoom = () => {};
 
-  constructor(req, res, stallTimeoutMs) {
+  /**
+   * @param {object} options
+   * @param {number} options.stallTimeoutMs
+   * @param {() => void} options.onStalled called when a client is cut
+   */
+  constructor(req, res, { stallTimeoutMs, onStalled }) {
     this.req = req;
     this.#res = res;
     this.#stallTimeoutMs = Math.min(stallTimeoutMs, MAX_DELAY_MS);
@@ -49,7 +54,10 @@ class Exchange {
     this.#cleanUps.push(whenClosed(req.socket, () => this.#onGone()));
     res.on('drain', () => this.#onRoom());
     // A socket's timeout begins anew with every part of a write that the peer takes.
-    res.on('timeout', () => req.socket.destroy());
+    res.on('timeout', () => {
+      onStalled();
+      req.socket.destroy();
+    });
   }
 
   /** Aborts when the client is gone, or a signal that was joined aborts. */

@@ -24,7 +24,7 @@ const PRINTABLE = /^[\x21-\x7e]+$/;
 class Gateway {
   #server;
   #options;
-  #logger;
+  #limitedLogger;
   #keys;
   #bodies;
 
@@ -32,7 +32,7 @@ class Gateway {
   constructor(server, options) {
     this.#server = server;
     this.#options = options;
-    this.#logger = options.logger;
+    this.#limitedLogger = options.limitedLogger;
     this.#keys = new ApiKeys(options.apiKeys ?? []);
     this.#bodies = new BodyReader(options.maxBodyBytes);
   }
@@ -44,7 +44,7 @@ class Gateway {
   }
 
   async #serve(req, res, route) {
-    const exchange = new Exchange(req, res, this.#options.stallTimeoutMs);
+    const exchange = new Exchange(req, res, this.#options);
     try {
       await this.#answer(exchange, route);
     } catch (error) {
@@ -93,7 +93,7 @@ class Gateway {
       verdict = await authenticate(req);
     } catch (thrown) {
       publishError(this.#server, thrown, 'authenticate');
-      this.#logger.error('Error in authenticate', this.#describe(thrown, req));
+      this.#limitedLogger.error('Error in authenticate', this.#describe(thrown, req));
     }
     if (typeof verdict === 'string' && verdict !== '') return verdict;
     if (verdict !== true) throw unauthorized();
@@ -131,7 +131,7 @@ class Gateway {
         Object.assign(options, await definedOf(requestOptions(exchange.req, body)));
       } catch (thrown) {
         publishError(this.#server, thrown, 'gateway options');
-        this.#logger.error('Error in gateway options', this.#describe(thrown, exchange.req));
+        this.#limitedLogger.error('Error in gateway options', this.#describe(thrown, exchange.req));
         throw fromStatus(thrown) ?? internalError();
       }
     }
@@ -184,7 +184,7 @@ class Gateway {
     if (answer !== null) return answer;
     if (exchange.signal.aborted && error === exchange.signal.reason) return fromAbort(error);
     if (error instanceof TypeError && error.message.startsWith('options')) {
-      this.#logger.error('Error in gateway options', this.#describe(error, exchange.req));
+      this.#limitedLogger.error('Error in gateway options', this.#describe(error, exchange.req));
       return internalError();
     }
     return error;
@@ -192,7 +192,7 @@ class Gateway {
 
   #toAnswer(error) {
     if (error instanceof GatewayError) return error;
-    this.#logger.error('Error in gateway', { error: describeError(error) });
+    this.#limitedLogger.error('Error in gateway', { error: describeError(error) });
     return internalError();
   }
 

@@ -51,10 +51,14 @@ function readMaxBodyBytes(value = DEFAULT_MAX_BODY_BYTES) {
   return value;
 }
 
-/** Where the server logs, and how long it lets a peer take nothing. */
+/** Where the server logs what any peer can cause, how long it lets a peer take nothing, and who counts such peers. */
 function settingsOf(server) {
-  const { logger = SILENT_LOGGER, limits } = server[SETTINGS] ?? {};
-  return { logger, stallTimeoutMs: limits?.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS };
+  const { limitedLogger = SILENT_LOGGER, limits, limitHit } = server[SETTINGS] ?? {};
+  return {
+    limitedLogger,
+    stallTimeoutMs: limits?.stallTimeoutMs ?? DEFAULT_STALL_TIMEOUT_MS,
+    onStalled: () => limitHit?.('stallTimeoutMs'),
+  };
 }
 
 module.exports = { METHODS, readOptions, settingsOf };

@@ -2,14 +2,17 @@
 
 const { describeError } = require('../workers/handlers.js');
 
-/** Calls one of the callbacks in a request's options, unless its caller has had its end. What it throws is logged. */
-function callBack({ logger, diagnostics }, request, name, args) {
+/**
+ * Calls one of the callbacks in a request's options, unless its caller has had its end. What it throws is logged, within
+ * limits: workers report progress as often as they like.
+ */
+function callBack({ limitedLogger, diagnostics }, request, name, args) {
   const callback = request.options[name];
   if (callback === undefined || request.isSettled) return;
   const complain = (thrown) => {
     const { requestId, record } = request;
     diagnostics.threw(thrown, 'request callback', record?.toInfo());
-    logger.error('Error in request callback', { requestId, callback: name, error: describeError(thrown) });
+    limitedLogger.error('Error in request callback', { requestId, callback: name, error: describeError(thrown) });
   };
   try {
     const result = callback(...args);

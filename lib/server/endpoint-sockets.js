@@ -6,25 +6,27 @@ const native = require('../native/addon.js');
 const { describeError } = require('../workers/handlers.js');
 
 const SHUTDOWN = native.closingOfShutdown();
+/** The `code` of the error with which `ws` ends a socket whose message is larger than `maxPayload`. */
+const TOO_BIG = 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
 const NO_OP = () => {};
 
 /** The WebSockets of the application's own endpoints, which `ws` serves. */
 class EndpointSockets {
   #maxPayload;
-  #logger;
   #limitedLogger;
   #diagnostics;
+  #metrics;
   /** The server of endpoints that don't compress, and by endpoint those of the others. */
   #server;
   #compressing = new WeakMap();
   #sockets = new Set();
 
   /** @param limitedLogger for lines that any peer can cause */
-  constructor({ maxPayload, logger, limitedLogger, diagnostics }) {
+  constructor({ maxPayload, limitedLogger, diagnostics, metrics }) {
     this.#maxPayload = maxPayload;
-    this.#logger = logger;
     this.#limitedLogger = limitedLogger;
     this.#diagnostics = diagnostics;
+    this.#metrics = metrics;
     this.#server = this.#createServer(false);
   }
 
@@ -65,13 +67,17 @@ class EndpointSockets {
   #onSocket(path, { handler }, ws, req) {
     this.#sockets.add(ws);
     ws.on('close', () => this.#sockets.delete(ws));
-    const tell = (logger, thrown) => logger.error('WebSocket server error', { path, error: describeError(thrown) });
+    const tell = (thrown) =>
+      this.#limitedLogger.error('WebSocket server error', { path, error: describeError(thrown) });
     const complain = (thrown) => {
       this.#diagnostics.threw(thrown, 'WebSocket endpoint handler');
-      tell(this.#logger, thrown);
+      tell(thrown);
     };
     // Without a listener a peer's broken frame would be an uncaught exception.
-    ws.on('error', (error) => tell(this.#limitedLogger, error));
+    ws.on('error', (error) => {
+      if (error?.code === TOO_BIG) this.#metrics.limitHit('maxMessageBytes');
+      tell(error);
+    });
     try {
       const result = handler(ws, req);
       if (typeof result?.then === 'function') result.then(undefined, complain);

@@ -63,7 +63,6 @@ function sent(socket) {
 class HttpFront {
   #handlers;
   #endpoints;
-  #logger;
   #limitedLogger;
   #diagnostics;
   /** The native side, once its port is bound. */
@@ -86,10 +85,9 @@ class HttpFront {
    * @param getNative returns the native side, which hands over sockets and takes those back that turned out to be
    *   workers'
    */
-  constructor({ handlers, endpoints, limits, logger, limitedLogger, diagnostics, getNative }) {
+  constructor({ handlers, endpoints, limits, limitedLogger, diagnostics, metrics, getNative }) {
     this.#handlers = handlers;
     this.#endpoints = endpoints;
-    this.#logger = logger;
     this.#limitedLogger = limitedLogger;
     this.#diagnostics = diagnostics;
     this.#getNative = getNative;
@@ -108,9 +106,9 @@ class HttpFront {
     };
     this.#endpointSockets = new EndpointSockets({
       maxPayload: limits.maxMessageBytes,
-      logger,
       limitedLogger,
       diagnostics,
+      metrics,
     });
     this.#server = http.createServer({
       ...httpOptions(limits),
@@ -122,7 +120,7 @@ class HttpFront {
     this.#server.maxHeadersCount = 0;
     this.#server.on('request', (req, res) => this.#onRequest(req, res));
     this.#server.on('upgrade', (req, socket, head) => this.#onUpgrade(req, socket, head));
-    this.#server.on('error', (error) => logger.error('HTTP server error', { error: describeError(error) }));
+    this.#server.on('error', (error) => limitedLogger.error('HTTP server error', { error: describeError(error) }));
     // The server keeps track of its connections, for its timeouts, only from this event on.
     this.#server.emit('listening');
   }
@@ -170,7 +168,7 @@ class HttpFront {
     this.#server.emit('connection', socket);
   }
 
-  /** Lets running requests end and endpoint sockets say goodbye, then cuts what is left after `graceMs`. */
+  /** Lets requests end and endpoint sockets say goodbye, then cuts what is left after `graceMs`: returns whether any is. */
   async close(graceMs) {
     this.#closing = true;
     this.#endpointSockets.sayGoodbye();
@@ -186,7 +184,9 @@ class HttpFront {
     this.#server.close(NO_OP);
     if (this.#sockets.size > 0) await Promise.race([empty, overdue]);
     clearTimeout(timer);
+    const isLate = this.#sockets.size > 0;
     for (const socket of this.#sockets) socket.destroy();
+    return isLate;
   }
 
   /**
@@ -275,7 +275,7 @@ class HttpFront {
   }
 
   #complain(req, thrown) {
-    this.#logger.error('HTTP handler error', { error: describeError(thrown), url: req.url });
+    this.#limitedLogger.error('HTTP handler error', { error: describeError(thrown), url: req.url });
   }
 
   /** Serves a request that asks for an upgrade, when those before it on its connection are answered. */

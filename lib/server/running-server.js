@@ -24,9 +24,10 @@ class RunningServer {
   #handlers;
   #lifecycle;
   #logger;
-  /** For lines that any peer can cause. Workers that come and go, and what the application does wrong, are always logged. */
+  /** For lines that any peer can cause. Workers that come and go, and calls that the application makes, are always logged. */
   #limitedLogger;
   #graceMs;
+  #metrics;
   #front;
   #relay;
   #registry;
@@ -66,18 +67,19 @@ class RunningServer {
       diagnostics,
     });
     this.#graceMs = options.limits.stopGraceMs;
+    this.#metrics = metrics;
     this.#relay = relay;
     this.#limitedLogger = options.logging
-      ? limitedLogger(logger, (level, message) => this.#native.admitsLine(level, message))
+      ? limitedLogger(logger, (level, message) => this.admitsLine(level, message))
       : logger;
     // Before anything is bound.
     this.#front = new HttpFront({
       handlers: httpHandlers,
       endpoints,
       limits: options.limits,
-      logger,
       limitedLogger: this.#limitedLogger,
       diagnostics,
+      metrics,
       getNative: () => this.#native,
     });
     try {
@@ -195,6 +197,11 @@ class RunningServer {
 
   get stopping() {
     return this.#stopped !== null;
+  }
+
+  /** Whether a line that any peer can cause is to be written: see `limitedLogger`. */
+  admitsLine(level, message) {
+    return this.#native.admitsLine(level, message);
   }
 
   setSecureContext(context) {
@@ -367,7 +374,9 @@ class RunningServer {
     this.#registry.clear();
     this.#tracked.clear();
     try {
-      await Promise.all([gone, this.#front.close(this.#graceMs), fleetLeft]);
+      const [isLate] = await Promise.all([this.#front.close(this.#graceMs), gone, fleetLeft]);
+      // Of worker connections the native side counts it.
+      if (isLate) this.#metrics.limitHit('stopGraceMs');
     } finally {
       this.#relay?.close();
       this.#submissions.close();

@@ -86,7 +86,7 @@ class WorkerChanges {
   #tell(record, change) {
     this.#host.dispatcher.dispatch();
     // A callback of a request may have stopped the server.
-    if (!this.#host.isStopping) this.#handlers.updated(() => record.toInfo(), change);
+    if (!this.#host.isStopping) this.#handlers.updated(() => record.toInfo(), change, this.#host.limitedLogger);
   }
 }
 

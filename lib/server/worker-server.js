@@ -14,6 +14,7 @@ const { RunningServer } = require('./running-server.js');
 const { readSecureContext } = require('./secure-context.js');
 const { Serializer } = require('./serializer.js');
 const { SETTINGS } = require('./settings.js');
+const { limitedLogger } = require('./limited-logger.js');
 const { SignalDrain } = require('./signal-drain.js');
 const { readNewTokens, warnOfEmptyToken } = require('./tokens.js');
 const { STATUSES } = require('./worker-changes.js');
@@ -66,6 +67,8 @@ class WorkerServer {
   /** The start that is under way. */
   #starting = null;
   #signalDrain;
+  /** Of what is added to it. Before the start and after the stop everything is admitted. */
+  #limitedLogger;
   /** When it last started, on the clock of `lib/time/clock.js`. */
   #startedAt;
 
@@ -73,6 +76,10 @@ class WorkerServer {
     this.#options = readOptions(options);
     this.#options.logging = this.#options.logger !== SILENT_LOGGER;
     this.#handlers = new Handlers(this.#options.logger, this.#diagnostics);
+    this.#limitedLogger = limitedLogger(
+      this.#options.logger,
+      (level, message) => this.#running?.admitsLine(level, message) ?? true,
+    );
     this.#signalDrain = new SignalDrain(this, this.#options.drainOnSignals);
   }
 
@@ -88,9 +95,13 @@ class WorkerServer {
   }
 
   get [SETTINGS]() {
-    const { logger, limits } = this.#options;
-    const remoteWorkers = () => this.#running?.fleet?.remoteWorkers() ?? [];
-    return { logger, limits, startedAt: this.#startedAt, remoteWorkers };
+    return {
+      limitedLogger: this.#limitedLogger,
+      limits: this.#options.limits,
+      startedAt: this.#startedAt,
+      limitHit: (limit) => this.#metrics.limitHit(limit),
+      remoteWorkers: () => this.#running?.fleet?.remoteWorkers() ?? [],
+    };
   }
 
   async start() {

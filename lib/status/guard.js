@@ -12,13 +12,13 @@ const SHORTEST_SECRET = 4;
 /** Lets in whom the application lets in, or, where it has no say, this machine. */
 class Guard {
   #server;
-  #logger;
+  #limitedLogger;
   #authenticate;
 
   /** @param {((req: import('node:http').IncomingMessage) => unknown) | undefined} authenticate */
-  constructor(server, logger, authenticate) {
+  constructor(server, limitedLogger, authenticate) {
     this.#server = server;
-    this.#logger = logger;
+    this.#limitedLogger = limitedLogger;
     this.#authenticate = authenticate;
   }
 
@@ -29,7 +29,7 @@ class Guard {
       return (await this.#authenticate(req)) === true ? 200 : 401;
     } catch (thrown) {
       publishError(this.#server, thrown, 'authenticate');
-      this.#logger.error('Error in authenticate', { error: redact(describeError(thrown), req) });
+      this.#limitedLogger.error('Error in authenticate', { error: redact(describeError(thrown), req) });
       return 401;
     }
   }

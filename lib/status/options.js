@@ -27,15 +27,15 @@ function readOptions(options = {}) {
 }
 
 /**
- * Where the server logs, and since when it runs.
+ * Where the server logs what any peer can cause, and since when it runs.
  *
- * @returns {{ logger: import('../../index.js').WorkerServerLogger, startedAt(): number }} `startedAt` is a time of
+ * @returns {{ limitedLogger: import('../../index.js').WorkerServerLogger, startedAt(): number }} `startedAt` is a time of
  *   the clock of `lib/time/clock.js`; of a server that does not report it, when it was asked first.
  */
 function settingsOf(server) {
   const createdAt = clock.now();
   return {
-    logger: server[SETTINGS]?.logger ?? SILENT_LOGGER,
+    limitedLogger: server[SETTINGS]?.limitedLogger ?? SILENT_LOGGER,
     startedAt: () => server[SETTINGS]?.startedAt ?? createdAt,
   };
 }

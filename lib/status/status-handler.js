@@ -27,9 +27,9 @@ class StatusHandler {
    * @param options As `readOptions` returns them.
    * @param settings As `settingsOf` returns them.
    */
-  constructor(server, { path, authenticate, actions }, { logger, startedAt }) {
+  constructor(server, { path, authenticate, actions }, { limitedLogger, startedAt }) {
     this.#server = server;
-    this.#guard = new Guard(server, logger, authenticate);
+    this.#guard = new Guard(server, limitedLogger, authenticate);
     this.#status = new Status(server, new Collector(server), startedAt);
     this.#page = loadPage();
     this.#viewers = new Viewers(server, this.#status, { actions, page: this.#page.hash });

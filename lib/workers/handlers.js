@@ -106,29 +106,32 @@ class Handlers {
     if (this.#connected.size === 0) return;
     const info = getInfo();
     for (const handler of this.#connected) {
-      this.#call('Error in connected handler', undefined, handler, info);
+      this.#call('Error in connected handler', undefined, this.#logger, handler, info);
     }
   }
 
   disconnected(info, pendingRequestIds) {
     for (const handler of this.#disconnected) {
-      this.#call('Error in disconnected handler', undefined, handler, info, pendingRequestIds);
-    }
-  }
-
-  /** `change` is what has changed in the worker: its `status` or its `capabilities`. */
-  updated(getInfo, change) {
-    this.#diagnostics.updated(getInfo, change);
-    if (this.#updated.size === 0) return;
-    const info = getInfo();
-    for (const handler of this.#updated) {
-      this.#call('Error in updated handler', undefined, handler, info, change);
+      this.#call('Error in disconnected handler', undefined, this.#logger, handler, info, pendingRequestIds);
     }
   }
 
   /**
-   * Passes a message to the handlers of its type. `getInfo` is asked for the worker only if there are any; if there are
-   * none, that is logged to `logger`. Returns whether one of them took it.
+   * `change` is what has changed in the worker: its `status` or its `capabilities`. A worker can change as often as it
+   * likes, so what handlers throw goes to `logger`, as in `message`.
+   */
+  updated(getInfo, change, logger) {
+    this.#diagnostics.updated(getInfo, change);
+    if (this.#updated.size === 0) return;
+    const info = getInfo();
+    for (const handler of this.#updated) {
+      this.#call('Error in updated handler', undefined, logger, handler, info, change);
+    }
+  }
+
+  /**
+   * Passes a message to the handlers of its type. `getInfo` is asked for the worker only if there are any; that there
+   * are none, or what they throw, is logged to `logger`. Returns whether one of them took it.
    */
   message(message, getInfo, logger = this.#logger) {
     const { type } = message;
@@ -139,17 +142,17 @@ class Handlers {
     }
     const info = getInfo();
     for (const handler of handlers) {
-      this.#call('Error in message handler', type, handler, info, message);
+      this.#call('Error in message handler', type, logger, handler, info, message);
     }
     return true;
   }
 
   /** The first of `args` is the worker. */
-  #call(complaint, type, handler, ...args) {
+  #call(complaint, type, logger, handler, ...args) {
     const complain = (thrown) => {
       this.#diagnostics.threw(thrown, complaint.slice(ERROR_IN.length), args[0]);
       const error = describeError(thrown);
-      this.#logger.error(complaint, type === undefined ? { error } : { type, error });
+      logger.error(complaint, type === undefined ? { error } : { type, error });
     };
     try {
       const result = handler(...args);
