@@ -34,16 +34,20 @@ const rustSources = () =>
 
 /** Calls whose message is not in their own text: they pass on, on its level, what others have worded. */
 const PASSING_ON = [
-  'lib/workers/handlers.js: complaint', // Of the two places that call `#call`, see below.
+  'lib/workers/handlers.js: complaint', // Of the places that call `#call`, see below.
 ];
+
+/** The sources in JavaScript whose lines are in the table. */
+function javaScriptSources() {
+  // A worker's own lines are in docs/WORKERS.md, the gateway's in docs/GATEWAY.md, the status page's in docs/STATUS.md.
+  const elsewhere = ['worker', 'gateway', 'status'].map((folder) => path.join('lib', folder, '/'));
+  return filesIn('lib', '.js').filter(([name]) => !elsewhere.some((folder) => name.startsWith(folder)));
+}
 
 /** Every `level: message` in the sources; what can't be read from them is an error. */
 function linesInSources() {
   const found = new Set();
-  // A worker's own lines are in docs/WORKERS.md, the gateway's in docs/GATEWAY.md, the status page's in docs/STATUS.md.
-  const elsewhere = ['worker', 'gateway', 'status'].map((folder) => path.join('lib', folder, '/'));
-  const ofServer = filesIn('lib', '.js').filter(([name]) => !elsewhere.some((folder) => name.startsWith(folder)));
-  for (const [name, text] of ofServer) {
+  for (const [name, text] of javaScriptSources()) {
     for (const [, level, first] of text.matchAll(/ogger\.(debug|info|warn|error)\(\s*('[^']*'|[^,)]*)/g)) {
       if (first.startsWith("'")) found.add(`${level}: ${first.slice(1, -1)}`);
       else if (!PASSING_ON.includes(`${name}: ${first}`))
@@ -81,11 +85,13 @@ test('the lines that are marked are those that are limited', () => {
   }
   // The health of workers is judged by the server itself.
   for (const always of ['Worker heartbeat timeout', 'Worker connection presumed dead, closing']) limited.delete(always);
-  for (const [, text] of filesIn('lib', '.js')) {
+  for (const [, text] of javaScriptSources()) {
     for (const [, message] of text.matchAll(/imitedLogger\.\w+\('([^']*)'/g)) limited.add(message);
+    // Those that are called with a logger, which is the limited one: see `Handlers`.
+    for (const [, message] of text.matchAll(/#call\('([^']*)', \w+, logger,/g)) limited.add(message);
   }
   limited.add('Unhandled message type from worker'); // See Handlers.message.
-  const partly = ['HTTP server error', 'WebSocket server error'];
+  const partly = ['HTTP server error'];
   const marked = rows('Log lines')
     .filter(([line]) => line.endsWith('\\*'))
     .map(([line]) => /`([^`]*)`/.exec(line)[1]);
