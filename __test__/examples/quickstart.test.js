@@ -1,12 +1,13 @@
 'use strict';
 
-const { execFile, spawn, spawnSync } = require('node:child_process');
+const { execFile, spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { once } = require('node:events');
 const { WebSocket } = require('ws');
 const { onCleanup } = require('../support/cleanup.js');
+const { pythonWith, pythonWithWorker } = require('../support/python.js');
 
 const root = path.join(__dirname, '../..');
 const quickstart = path.join(root, 'examples/quickstart.mjs');
@@ -185,14 +186,9 @@ test('a signal while it works ends it: exit 1, and no worker is left behind', as
 
 // ---- workers in Python
 
-const root_ = JSON.stringify(root);
-const hasPython =
-  spawnSync(process.execPath, [
-    '-e',
-    `require(${root_} + '/lib/cli/demo/python.js').findPython(${root_}).then((found) => process.exit(found ? 0 : 1))`,
-  ]).status === 0;
+const { testWithPython } = pythonWithWorker();
 
-(hasPython ? test : test.skip)(
+testWithPython(
   'two of the workers run in Python, and summarise as those in JavaScript do',
   async () => {
     const files = Array.from({ length: 12 }, (_, i) => write(`text-${i}.txt`, SENTENCES));
@@ -244,15 +240,14 @@ while True:
     os.write(1, data)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 `;
-const hasTerminals = spawnSync('python3', ['-c', 'import os, pty; os.waitstatus_to_exitcode']).status === 0;
-const testWithTerminals = hasTerminals ? test : test.skip;
+const { python: terminal, testWithPython: testWithTerminals } = pythonWith('fcntl, pty, termios');
 
 function runOnTerminal(args, env = {}) {
   const { NO_COLOR: _no, FORCE_COLOR: _force, CI: _ci, ...inherited } = process.env;
   const options = { cwd: folder, env: { ...inherited, TERM: 'xterm-256color', ...env }, timeout: 60_000 };
   const command = ['-c', ON_A_TERMINAL, process.execPath, quickstart, ...args];
   return new Promise((resolve) => {
-    execFile('python3', command, options, (error, stdout) => resolve({ code: error ? error.code : 0, stdout }));
+    execFile(terminal, command, options, (error, stdout) => resolve({ code: error ? error.code : 0, stdout }));
   });
 }
 
@@ -282,20 +277,22 @@ testWithTerminals(
   60_000,
 );
 
-testWithTerminals.each([
+for (const [title, env, hasBars] of [
   ['a terminal that knows no colours shows bars without them', { NO_COLOR: '1' }, true],
-  ['a terminal that can’t move its cursor gets plain lines', { TERM: 'dumb' }, false],
-])(
-  '%s',
-  async (_, env, hasBars) => {
-    const { code, stdout } = await runOnTerminal([write('a.txt', SENTENCES)], env);
-    expect(code).toBe(0);
-    expect(stdout.includes('\u001b[5A')).toBe(hasBars);
-    expect(stdout).not.toContain('\u001b[31m');
-    expect(/^a\.txt: 12 tokens from \w+/m.test(stdout)).toBe(!hasBars);
-  },
-  60_000,
-);
+  ['a terminal that can’t move its cursor shows plain lines', { TERM: 'dumb' }, false],
+]) {
+  testWithTerminals(
+    title,
+    async () => {
+      const { code, stdout } = await runOnTerminal([write('a.txt', SENTENCES)], env);
+      expect(code).toBe(0);
+      expect(stdout.includes('\u001b[5A')).toBe(hasBars);
+      expect(stdout).not.toContain('\u001b[31m');
+      expect(/^a\.txt: 12 tokens from \w+/m.test(stdout)).toBe(!hasBars);
+    },
+    60_000,
+  );
+}
 
 testWithTerminals(
   'a file’s name steers no terminal',

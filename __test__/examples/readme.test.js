@@ -1,11 +1,11 @@
 'use strict';
 
-const { spawn, spawnSync } = require('node:child_process');
-const fs = require('node:fs');
+const { spawn } = require('node:child_process');
 const path = require('node:path');
 const { once } = require('node:events');
 const { freePort } = require('../support/ports.js');
 const { onCleanup } = require('../support/cleanup.js');
+const { WORKER_ENV, pythonWithWorker } = require('../support/python.js');
 const { examplesIn, readDocument, runExample, startedServer } = require('../support/doc-examples.js');
 const workerServer = require('../support/package.js');
 
@@ -118,14 +118,8 @@ async function roundTrip(startWorker) {
 test('the round trip prints what the README says, and ends at Ctrl-C', () =>
   roundTrip((port) => start(process.execPath, ['--input-type=module', '-e', program('worker.mjs', port)])));
 
-/** An interpreter that has the package `websockets`: scripts/python-check.sh makes one. */
-const python = [path.join(root, 'python/.venv/bin/python'), 'python3'].find(
-  (command) =>
-    (fs.existsSync(command) || command === 'python3') &&
-    spawnSync(command, ['-c', 'import sys, websockets.asyncio.client; sys.exit(sys.version_info < (3, 10))']).status ===
-      0,
-);
+const { python, testWithPython } = pythonWithWorker();
 
-(python === undefined ? test.skip : test)('so does the round trip with the worker in Python', () =>
-  roundTrip((port) => start(python, ['-c', program('worker.py', port)], { PYTHONPATH: path.join(root, 'python/src') })),
+testWithPython('so does the round trip with the worker in Python', () =>
+  roundTrip((port) => start(python, ['-c', program('worker.py', port)], WORKER_ENV)),
 );

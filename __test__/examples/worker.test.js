@@ -1,15 +1,14 @@
 'use strict';
 
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const path = require('node:path');
 const { once } = require('node:events');
 const { WebSocketServer } = require('ws');
 const { WorkerServer } = require('../support/package.js');
+const { pythonWith } = require('../support/python.js');
 
 const root = path.join(__dirname, '../..');
-const hasPython = spawnSync('python3', ['-c', 'import sys; sys.exit(sys.version_info < (3, 9))']).status === 0;
-const testWithPython = hasPython ? test : test.skip;
 
 const servers = [];
 const children = [];
@@ -40,7 +39,8 @@ const runWorker = (url, env, ...args) =>
   run(process.execPath, [path.join(root, 'examples/worker.mjs'), '--id', 'w', '--url', url, ...args], env);
 
 // The package `websockets` may not be installed: a stand-in with its interface takes its place.
-const runPython = (args) => run('python3', args, { PYTHONPATH: path.join(root, '__test__/support/python') });
+const { python, testWithPython } = pythonWith('asyncio');
+const runPython = (args) => run(python, args, { PYTHONPATH: path.join(root, '__test__/support/python') });
 
 const connected = (server) => new Promise((resolve) => server.onWorkerConnected(resolve));
 const disconnected = (server) => new Promise((resolve) => server.onWorkerDisconnected((...event) => resolve(event)));

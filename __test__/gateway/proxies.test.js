@@ -4,18 +4,19 @@
 // installed its tests are skipped.
 
 const fs = require('node:fs');
-const net = require('node:net');
 const os = require('node:os');
 const path = require('node:path');
-const { spawn } = require('node:child_process');
+const { execFile, spawn, spawnSync } = require('node:child_process');
 const { once } = require('node:events');
+const { promisify } = require('node:util');
 const { WebSocket } = require('ws');
 const { ask, get, nextData, open, openStream, startGateway } = require('./support/gateway.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { readDocument } = require('../support/doc-examples.js');
-const { testWith } = require('../support/installed.js');
-const { freePort } = require('../support/ports.js');
+const { isInstalled, testIf, testWith } = require('../support/installed.js');
+const { freePort, untilListening } = require('../support/ports.js');
 const { connectRequestWorker } = require('../support/request-worker.js');
+const { until } = require('../support/server.js');
 
 /** The first block of a document in that language. */
 const snippet = (document, language) =>
@@ -37,10 +38,24 @@ http {
 }`;
 }
 
-function caddyConfiguration(_folder, port, upstreamPort) {
-  const site = snippet('GATEWAY', 'caddyfile').replace('example.com', `http://:${port}`);
-  return `{\n  admin off\n  auto_https off\n}\n${site.replace(AN_UPSTREAM, `127.0.0.1:${upstreamPort}`)}`;
-}
+const CADDY_VERSION = ['caddy', 'version'];
+/** From 2.7 on Caddy knows the line with which docs/OPERATIONS.md has it leave connections open. */
+const canDelayClosing = (() => {
+  const { stdout } = spawnSync('caddy', ['version'], { encoding: 'utf8' });
+  const [, major, minor] = /^v?(\d+)\.(\d+)/.exec(stdout ?? '') ?? [];
+  return Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 7);
+})();
+
+/** Caddy as a document has it, for the installed version. `admin` is the address at which it can be told to reload. */
+const caddyConfiguration =
+  (document, admin = 'off') =>
+  (_folder, port, upstreamPort) => {
+    const site = snippet(document, 'caddyfile').replace(/^\S*example\.com/, `http://:${port}`);
+    const known = canDelayClosing ? site : site.replace(/^ *stream_close_delay .*\n/m, '');
+    return `{\n  admin ${admin}\n  auto_https off\n}\n${known.replace(AN_UPSTREAM, `127.0.0.1:${upstreamPort}`)}`;
+  };
+
+const runCaddy = (_folder, file) => ['caddy', 'run', '--adapter', 'caddyfile', '--config', file];
 
 const PROXIES = {
   nginx: {
@@ -48,14 +63,19 @@ const PROXIES = {
     command: (folder, file) => ['nginx', '-p', folder, '-e', 'stderr', '-c', file],
     version: ['nginx', '-v'],
   },
-  Caddy: {
-    configuration: caddyConfiguration,
-    command: (_folder, file) => ['caddy', 'run', '--adapter', 'caddyfile', '--config', file],
-    version: ['caddy', 'version'],
+  'Caddy as GATEWAY.md has it': {
+    configuration: caddyConfiguration('GATEWAY'),
+    command: runCaddy,
+    version: CADDY_VERSION,
+  },
+  'Caddy as OPERATIONS.md has it': {
+    configuration: caddyConfiguration('OPERATIONS'),
+    command: runCaddy,
+    version: CADDY_VERSION,
   },
 };
 
-/** Starts the proxy in front of a port; resolves with its own port when it takes connections. */
+/** Starts the proxy in front of a port; resolves with its own port, once it accepts connections, and with its configuration's file. */
 async function startProxy({ configuration, command }, upstreamPort) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-proxy-'));
   onCleanup(() => fs.rmSync(folder, { recursive: true, force: true }));
@@ -72,21 +92,9 @@ async function startProxy({ configuration, command }, upstreamPort) {
     child.kill('SIGKILL');
     return ended;
   });
-  let isOver = false;
-  ended.then(() => (isOver = true));
-  while (!(await takesConnections(port))) {
-    if (isOver) throw new Error(`${program} has ended: ${said}`);
-  }
-  return port;
+  await untilListening(port, child).catch((error) => Promise.reject(new Error(`${error.message}: ${said}`)));
+  return { port, file };
 }
-
-const takesConnections = (port) =>
-  new Promise((resolve) => {
-    const socket = net.connect(port, '127.0.0.1');
-    socket.on('connect', () => socket.destroy());
-    socket.on('error', () => {});
-    socket.on('close', (hadError) => setTimeout(() => resolve(!hadError), 5));
-  });
 
 describe.each(Object.entries(PROXIES))('behind %s', (name, proxy) => {
   const [program, ...args] = proxy.version;
@@ -97,7 +105,7 @@ describe.each(Object.entries(PROXIES))('behind %s', (name, proxy) => {
     const { server, port: upstreamPort } = await startGateway(options);
     // One whose answer never comes.
     server.addHttpHandler((req) => req.url === '/short');
-    const port = await startProxy(proxy, upstreamPort);
+    const { port } = await startProxy(proxy, upstreamPort);
     const worker = await connectRequestWorker({ port }, 'w');
     return { server, port, worker };
   }
@@ -184,4 +192,39 @@ describe.each(Object.entries(PROXIES))('behind %s', (name, proxy) => {
     expect(res.statusCode).toBe(404);
     expect(res.headers['x-should-retry']).toBe('false');
   });
+});
+
+describe('when Caddy reloads its configuration, as OPERATIONS.md says,', () => {
+  /** A worker behind Caddy, which is reloaded then. Resolves with both ends of the connection and the proxy's port. */
+  async function reload() {
+    const { server, port: upstreamPort } = await startGateway();
+    const admin = `127.0.0.1:${await freePort()}`;
+    const configuration = caddyConfiguration('OPERATIONS', admin);
+    const { port, file } = await startProxy({ configuration, command: runCaddy }, upstreamPort);
+    const worker = await connectRequestWorker({ port }, 'w');
+    const closed = once(worker.ws, 'close');
+    // Without a change Caddy reloads nothing.
+    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(/(?=reverse_proxy)/, 'header X-Reloaded yes\n'));
+    await promisify(execFile)('caddy', ['reload', '--adapter', 'caddyfile', '--config', file, '--address', admin]);
+    expect((await get(port, '/v1/models')).headers['x-reloaded']).toBe('yes');
+    return { server, port, worker, closed };
+  }
+
+  testIf(canDelayClosing, 'no Caddy from 2.7 on is installed')('a worker’s connection stays open', async () => {
+    const { port, worker } = await reload();
+    const answer = ask(port, { body: { model: 'm' } });
+    worker.answer(await worker.nextRequest(), 'result', { data: 1 });
+    expect((await answer).status).toBe(200);
+  });
+
+  testIf(isInstalled('caddy', ['version']) && !canDelayClosing, 'no Caddy before 2.7 is installed')(
+    'before 2.7 a worker’s connection is closed with 1001, and it can connect again',
+    async () => {
+      const { server, port, closed } = await reload();
+      expect((await closed)[0]).toBe(1001);
+      await until(() => server.getWorkerCount() === 0);
+      await connectRequestWorker({ port }, 'w');
+      expect(server.getWorkerCount()).toBe(1);
+    },
+  );
 });

@@ -7,7 +7,7 @@ const { once } = require('node:events');
 const net = require('node:net');
 const { onCleanup } = require('./cleanup.js');
 const { testWith } = require('./installed.js');
-const { freePort } = require('./ports.js');
+const { freePort, untilListening } = require('./ports.js');
 
 const BROKERS = {
   nats: (port) => ['nats-server', '-a', '127.0.0.1', '-p', String(port)],
@@ -16,20 +16,6 @@ const BROKERS = {
 
 /** `test`, or where a broker isn't installed what skips it. */
 const testWithBroker = (kind) => testWith(BROKERS[kind](0)[0]);
-
-/** Resolves when something listens on a port. */
-async function untilListening(port) {
-  for (;;) {
-    const socket = net.connect(port, '127.0.0.1');
-    const [isOpen] = await Promise.race([
-      once(socket, 'connect').then(() => [true]),
-      once(socket, 'error').then(() => [false]),
-    ]).catch(() => [false]);
-    socket.destroy();
-    if (isOpen) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 class RealBroker {
   #kind;
@@ -47,7 +33,7 @@ class RealBroker {
   async start() {
     const [command, ...args] = BROKERS[this.#kind](this.port);
     this.#process = spawn(command, args, { stdio: 'ignore' });
-    await untilListening(this.port);
+    await untilListening(this.port, this.#process);
   }
 
   /** It is gone as if its machine had lost power. */

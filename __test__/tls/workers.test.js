@@ -2,13 +2,12 @@
 
 // Workers over TLS: messages of all sizes, order, back-pressure, limits, ends, and both workers of the package.
 
-const { execFileSync, spawn } = require('node:child_process');
-const { existsSync } = require('node:fs');
+const { spawn } = require('node:child_process');
 const net = require('node:net');
-const path = require('node:path');
 const { once } = require('node:events');
 const { certificate, certificates } = require('../support/certificates');
 const { onCleanup } = require('../support/cleanup');
+const { WORKER_ENV, pythonWith, pythonWithWorker } = require('../support/python');
 const {
   RawConnection,
   RawWebSocket,
@@ -262,10 +261,8 @@ describe('the worker in JavaScript', () => {
   });
 });
 
-const python = path.join(__dirname, '../../python/.venv/bin/python');
-const hasPython = existsSync(python);
-
-(hasPython ? describe : describe.skip)('the worker in Python', () => {
+describe('the worker in Python', () => {
+  const { python, testWithPython } = pythonWithWorker();
   const PROGRAM = `
 import ssl, sys
 from hardlydifficult_worker import Worker
@@ -279,27 +276,31 @@ async def handle(payload, context):
 worker.run()
 `;
 
-  test('connects by wss with an authority of its own, and refuses a server that it can not verify', async () => {
-    const { server, port } = await start();
-    const run = (ca) => {
-      const child = spawn(python, ['-c', PROGRAM, `wss://localhost:${port}`, ca.certFile], {
-        stdio: ['ignore', 'ignore', 'pipe'],
-      });
-      onCleanup(() => child.kill('SIGKILL'));
-      let text = '';
-      child.stderr.on('data', (chunk) => (text += chunk));
-      return { child, said: () => text };
-    };
-    run(made.ca);
-    await until(() => server.getWorkerCount() === 1);
-    expect(await ask(server)).toEqual([['a', 'b', 'c'], 3]);
-    const refused = run(certificate('Another CA', undefined, { isAuthority: true }));
-    const [code] = await once(refused.child, 'close');
-    expect([code === 0, refused.said()]).toEqual([
-      false,
-      expect.stringMatching(/CERTIFICATE_VERIFY_FAILED|certificate verify failed/),
-    ]);
-  });
+  testWithPython(
+    'connects by wss with an authority of its own, and refuses a server that it can not verify',
+    async () => {
+      const { server, port } = await start();
+      const run = (ca) => {
+        const child = spawn(python, ['-c', PROGRAM, `wss://localhost:${port}`, ca.certFile], {
+          env: { ...process.env, ...WORKER_ENV },
+          stdio: ['ignore', 'ignore', 'pipe'],
+        });
+        onCleanup(() => child.kill('SIGKILL'));
+        let text = '';
+        child.stderr.on('data', (chunk) => (text += chunk));
+        return { child, said: () => text };
+      };
+      run(made.ca);
+      await until(() => server.getWorkerCount() === 1);
+      expect(await ask(server)).toEqual([['a', 'b', 'c'], 3]);
+      const refused = run(certificate('Another CA', undefined, { isAuthority: true }));
+      const [code] = await once(refused.child, 'close');
+      expect([code === 0, refused.said()]).toEqual([
+        false,
+        expect.stringMatching(/CERTIFICATE_VERIFY_FAILED|certificate verify failed/),
+      ]);
+    },
+  );
 });
 
 const SSL_CLIENT = `
@@ -316,15 +317,16 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1]))) as plain:
         print(s.version(), s.selected_alpn_protocol(), data[:15].decode(), s.unwrap() is not None)
 `;
 
-test("Python's ssl is served, and told the end as TLS tells it", async () => {
+const { python, testWithPython } = pythonWith('ssl');
+
+testWithPython("Python's ssl is served, and reads the end that TLS has", async () => {
   const { server, port } = await start();
   server.addHttpHandler((req, res) => {
     res.end('fine');
     return true;
   });
-  const child = spawn('python3', ['-c', SSL_CLIENT, String(port), made.ca.certFile]);
+  const child = spawn(python, ['-c', SSL_CLIENT, String(port), made.ca.certFile]);
   const [out, err] = await Promise.all([child.stdout.toArray(), child.stderr.toArray()]);
   expect(Buffer.concat(err).toString()).toBe('');
   expect(Buffer.concat(out).toString().trim()).toBe('TLSv1.3 None HTTP/1.1 200 OK True');
-  expect(execFileSync('python3', ['--version'])).toBeDefined();
 });

@@ -3,21 +3,19 @@
 // The recipes of docs/OBSERVABILITY.md with OpenTelemetry: the spans of a program, of its requests, and of a worker in JavaScript
 // and one in Python are one trace. Where Python has no `opentelemetry-sdk` the last of these is skipped.
 
-const path = require('node:path');
-const { spawn, spawnSync } = require('node:child_process');
+const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const { tracingChannel } = require('node:diagnostics_channel');
 const { SpanStatusCode, context, propagation, trace } = require('@opentelemetry/api');
 const { InMemorySpanExporter, NodeTracerProvider, SimpleSpanProcessor } = require('@opentelemetry/sdk-trace-node');
 const { onCleanup } = require('../support/cleanup.js');
 const { examplesIn, readDocument } = require('../support/doc-examples.js');
-const { testIf } = require('../support/installed.js');
 const workerServer = require('../support/package.js');
+const { WORKER_ENV, pythonWithWorker } = require('../support/python.js');
 const { Worker } = require('../../lib/worker/index.js');
 const { connectRequestWorker, rejection } = require('../support/request-worker.js');
 
 const AsyncFunction = (async () => {}).constructor;
-const root = path.join(__dirname, '../..');
 const examples = examplesIn('docs/OBSERVABILITY.md').map(([, code]) => code);
 /** Channels are the process's: what an example subscribes is taken away after its test. */
 const diagnosticsChannel = {
@@ -44,8 +42,7 @@ const PACKAGES = {
 };
 const requireFrom = (name) => PACKAGES[name] ?? require(name);
 
-const hasPython = spawnSync('python3', ['-c', 'import opentelemetry.sdk.trace, websockets']).status === 0;
-const testWithPython = testIf(hasPython, 'Python has no opentelemetry-sdk, or no websockets');
+const { python, testWithPython } = pythonWithWorker('opentelemetry.sdk.trace');
 
 /** Runs the example that has `part` in it. Resolves with what it calls `name`. */
 async function run(part, name, variables = {}) {
@@ -118,8 +115,8 @@ testWithPython('the span of a worker in Python is of the same trace', async () =
   const server = await startServer();
   const isConnected = connected(server);
   const [, code] = /```python\n(.*?)```/s.exec(readDocument('docs/OBSERVABILITY.md'));
-  const env = { ...process.env, PYTHONPATH: path.join(root, 'python/src') };
-  const child = spawn('python3', ['-c', code, `ws://127.0.0.1:${server.port}`], {
+  const env = { ...process.env, ...WORKER_ENV };
+  const child = spawn(python, ['-c', code, `ws://127.0.0.1:${server.port}`], {
     env,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
