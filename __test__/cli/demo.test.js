@@ -2,7 +2,10 @@
 
 const { once } = require('events');
 const { request } = require('../support/http.js');
+const { connectRequestWorker } = require('../support/request-worker.js');
+const { startServer, until } = require('../support/server.js');
 const { proseOf } = require('../../lib/cli/demo/prose.js');
+const { Show } = require('../../lib/cli/demo/show.js');
 const { summaryOf } = require('../../lib/cli/demo/summary.js');
 const { runCommand, startCommand } = require('./support/command.js');
 
@@ -73,6 +76,33 @@ test('a signal in the middle of the show drains: exit 0, and no worker is left b
   demo.child.kill('SIGTERM');
   // Its output ends only when the workers, which share it, have ended as well.
   expect(await demo.exit).toMatchObject({ code: 0, signal: null, stderr: '' });
+});
+
+test('a result that a killed worker had sent before counts: only what moves is said to move', async () => {
+  const { server } = await startServer();
+  const victim = await connectRequestWorker(server, 'victim', { models: ['summary-1'] });
+  const document = (name) => ({ name, text: 'One two.', words: 2 });
+  const killed = new Promise((resolve) => {
+    const show = new Show({
+      server,
+      documents: [document('first'), document('second')],
+      // It has both then, answers one, and is gone.
+      kill: async () => {
+        const [first] = [await victim.nextRequest(), await victim.nextRequest()];
+        victim.answer(first, 'result', { data: 'done' });
+        victim.ws.close();
+      },
+      display: { changed() {}, killed: (name, jobs) => resolve([name, jobs.map((job) => job.name), show]) },
+      signal: new AbortController().signal,
+    });
+    show.run();
+  });
+  const [name, moving, show] = await killed;
+  expect([name, moving]).toEqual(['victim', ['second']]);
+  const other = await connectRequestWorker(server, 'other', { models: ['summary-1'] });
+  other.answer(await other.nextRequest(), 'result', { data: 'done' });
+  await until(() => show.jobs.every(({ done }) => done));
+  expect(show.victim.moved.map((job) => job.name)).toEqual(['second']);
 });
 
 test('the summary has the sentences with the words that come most often, in their order', () => {

@@ -122,15 +122,28 @@ class Show {
     this.#display.changed(job);
     if (this.victim === null && this.#isTimeToKill(worker)) {
       this.victim = { name: worker, moved: [] };
-      // In this very tick: it can't have done anything yet with what it is being sent.
+      this.#showDeparture(worker);
+      // In this very tick: the worker can't have done anything yet with what it is being sent.
       this.#kill(worker);
-      // What it had already done is handled by then.
-      setImmediate(() => this.#display.killed(worker, this.#underWayOn(worker)));
     }
   }
 
-  #underWayOn(worker) {
-    return this.jobs.filter(({ workers, done }) => workers.at(-1) === worker && !done);
+  /** Shows that a worker was killed once it has left: until then results that it had sent may still arrive. */
+  #showDeparture(worker) {
+    const unsubscribe = this.#server.onWorkerDisconnected(({ id }) => {
+      if (id !== worker) return;
+      unsubscribe();
+      // By then the results that came before are handled.
+      setImmediate(() => {
+        if (!this.#signal.aborted) this.#display.killed(worker, this.#movingFrom(worker));
+      });
+    });
+  }
+
+  /** The jobs that a killed worker leaves behind, whether they have been sent again by now or not. */
+  #movingFrom(worker) {
+    const { moved } = this.victim;
+    return this.jobs.filter((job) => !job.done && (job.workers.at(-1) === worker || moved.includes(job)));
   }
 
   /** When it has shown something and gets more, at the latest with the last document. */
