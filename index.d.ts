@@ -22,6 +22,13 @@ export type {
   WorkerRequestErrorCode,
   WorkerSelector,
 } from './lib/requests/types.js';
+export type {
+  HandlerErrorMessage,
+  RequestTraceContext,
+  WorkerConnectedMessage,
+  WorkerDisconnectedMessage,
+  WorkerUpdatedMessage,
+} from './lib/workers/diagnostics.js';
 
 // ---------------------------------------------------------------------------------------------
 // Workers

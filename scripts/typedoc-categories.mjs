@@ -24,13 +24,14 @@ const EXPORTS = [
     'Without a server',
     /^(WorkerPool|ConnectionHandler|ConnectionHandlerConfig|ConnectedWorker|toWorkerInfo|safeCompare)$/,
   ],
+  ['Channels', /(Message|TraceContext)$/],
   ['Requests', /^(Request|Queue|Explanation|WorkerRequestError|WorkerSelector|Scalar)/],
   ['Workers', /^(Worker(Info|Capabilities|Status|Credentials)|ModelInfo|ConnectionInfo|Auth|PeerCertificate)/],
   ['Handlers', /Handler$/],
   ['Server', /^(WorkerServer|WebSocketEndpointOptions|Tls|SecureContext|Cluster)/],
 ];
 
-const ORDER = ['Server', ...Object.keys(MEMBERS), 'Handlers', 'Without a server', '*'];
+const ORDER = ['Server', ...Object.keys(MEMBERS), 'Handlers', 'Channels', 'Without a server', '*'];
 const categoryOf = Object.fromEntries(
   Object.entries(MEMBERS).flatMap(([category, names]) => names.split(' ').map((name) => [name, category])),
 );

@@ -9,12 +9,13 @@ const ts = require('typescript');
 const root = path.resolve(__dirname, '../..');
 const declarations = path.join(root, 'index.d.ts');
 const requestDeclarations = path.join(root, 'lib/requests/types.d.ts');
+const channelDeclarations = path.join(root, 'lib/workers/diagnostics.d.ts');
 const at = (name) => path.join(__dirname, name);
 
 // TypeScript 6 still knows the resolution of old (`node10`), which `module: commonjs` meant for years; 7 has dropped it.
 const compilers = { 6: 'typescript', 7: 'typescript-7' };
 const both = [6, 7];
-const USES = ['program.ts', 'standalone.ts', 'requests.ts', 'door.ts'];
+const USES = ['program.ts', 'standalone.ts', 'requests.ts', 'door.ts', 'channels.ts'];
 const COMMONJS = [...USES, 'rejected.ts'];
 const ALL = [...COMMONJS, 'esm.mts'];
 const selfByPath = { paths: { '@hardlydifficult/worker-server': [declarations] } };
@@ -124,13 +125,28 @@ function membersOf(node) {
 /** The names that the declaration files export and, as Type.member, the members of their types. */
 function declaredNames() {
   const names = [];
-  for (const statement of [declarations, requestDeclarations].flatMap((file) => parsed(file).statements)) {
+  for (const statement of [declarations, requestDeclarations, channelDeclarations].flatMap(
+    (file) => parsed(file).statements,
+  )) {
     if (!statement.name) continue;
     names.push(statement.name.text);
     for (const member of membersOf(statement)) names.push(`${statement.name.text}.${member}`);
   }
   return names;
 }
+
+test.each(both)(
+  'what docs/OBSERVABILITY.md shows in TypeScript compiles with TypeScript %i',
+  (version) => {
+    const text = fs.readFileSync(path.join(root, 'docs/OBSERVABILITY.md'), 'utf8');
+    const blocks = [...text.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, block]) => block);
+    expect(blocks.length).toBeGreaterThan(0);
+    const file = path.join(folder, 'shown.ts');
+    fs.writeFileSync(file, blocks.join('\n'));
+    expect(compile(version, [file], { module: 'nodenext', ...selfByPath })).toEqual({ status: 0, output: '' });
+  },
+  120_000,
+);
 
 test('the program uses every type and every member that is declared', () => {
   const program = USES.map((name) => fs.readFileSync(at(name), 'utf8')).join('');
@@ -139,8 +155,10 @@ test('the program uses every type and every member that is declared', () => {
   expect(declaredNames().filter((name) => !used(name))).toEqual([]);
 });
 
-test('what is declared for requests is exported, all of it', () => {
-  const declared = parsed(requestDeclarations).statements.flatMap(({ name }) => (name ? [name.text] : []));
+test('what is declared for requests and channels is exported, all of it', () => {
+  const declared = [requestDeclarations, channelDeclarations].flatMap((file) =>
+    parsed(file).statements.flatMap(({ name }) => (name ? [name.text] : [])),
+  );
   const exported = parsed(declarations)
     .statements.filter((statement) => ts.isExportDeclaration(statement))
     .flatMap(({ exportClause }) => exportClause.elements.map(({ name }) => name.text));
