@@ -10,19 +10,8 @@ const { startScene } = require('./support/scene.js');
 const { connectRequestWorker } = require('../support/request-worker.js');
 const { connectWorker } = require('../support/worker.js');
 const { describeInBrowser, openPage } = require('./support/browser.js');
+const { findingsOf } = require('./support/axe.js');
 const { startStatus } = require('./support/status.js');
-
-const axe = fs.readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
-
-/** What axe finds wrong, as `rule: element`. */
-async function findingsOf(page) {
-  // Not as a script of the page: its policy has none.
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ target, failureSummary }) => `${id}: ${target} ${failureSummary}`),
-  );
-}
 
 /** A server that has something of everything to show. */
 async function startBusy() {

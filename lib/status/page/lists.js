@@ -106,7 +106,7 @@ class Lists {
     setHidden(byId('nodes'), nodes === null);
     fillList(byId('nodes-list'), nodes ?? [], createNode, (item, node) => {
       setText(item.children[0], node.nodeId);
-      setText(item.children[1], node.self ? 'this one' : `${formatDuration(node.lastSeenMs)} ago`);
+      setText(item.children[1], node.self ? 'this one' : `${formatAge(node.lastSeenMs)} ago`);
       const workers = formatCount(node.workers, 'worker');
       const slots = `${formatNumber(node.busy)} of ${formatNumber(node.slots)} busy`;
       setText(item.children[2], `${workers}, ${slots}, ${formatNumber(node.waiting)} waiting`);
@@ -133,7 +133,8 @@ const createLoss = () =>
     element('span', { class: 'when' }),
   );
 
-const createNode = () => element('li', {}, isolated('', 'name'), element('span', { class: 'when' }), element('span'));
+const createNode = () =>
+  element('li', {}, isolated('', 'name'), element('span', { class: 'when' }), element('span', { class: 'does' }));
 
 function createRequest() {
   const cell = (className, ...children) => element('td', { role: 'cell', class: className }, ...children);
