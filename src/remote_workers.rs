@@ -134,15 +134,17 @@ pub struct NativeFleetExplanation {
 
 #[napi]
 impl NativeServer {
-    /// How many slots are free for a demand.
+    /// How many slots are free for a demand, without those of workers that it is to avoid.
     ///
     /// # Errors
     /// Throws if the text is no demand.
     #[napi(catch_unwind)]
-    pub fn free_for(&self, demand: String) -> Result<f64> {
+    pub fn free_for(&self, demand: String, avoid: Vec<String>) -> Result<f64> {
         let demand = read_demand(&demand)?;
         let free = |worker: &Worker<_>| match Reason::of(worker, &demand) {
-            Reason::Free => worker.slots(demand.category.as_deref()).free(),
+            Reason::Free if avoid.iter().all(|id| **id != *worker.id) => {
+                worker.slots(demand.category.as_deref()).free()
+            }
             _ => 0.0,
         };
         Ok(self.informed().with_pool(|pool| pool.iter().map(|(_, worker)| free(worker)).sum()))

@@ -39,8 +39,9 @@ class Forwards {
    * @param claim what it asks of a worker, and what the worker is sent
    * @param {string} [payloadText]
    * @param listener is notified of what becomes of it, last of all by one of `onDeclined(why)`,
-   *   `onRejected(workerId)`, `onResult(text)`, `onError(error, dataText)`, `onFreed()` and `onLost()`; before that by
-   *   `onTaken(worker, attempt)`, `onProgress(text)`, `onChunk(text, bytes)`, `onAway()` and `onBack(worker)`
+   *   `onRejected(workerId)`, `onResult(text, isWhole)`, `onError(error, text, isWhole)`, `onFreed(hadEnded)` and `onLost()`;
+   *   before that by `onTaken(worker, attempt)`, `onProgress(text, isWhole)`, `onChunk(text, isWhole, bytes)`,
+   *   `onAway()` and `onBack(worker)`. A text is the worker's message, and `isWhole` whether all of it is data
    * @returns {Forward | null} `null` if that node is gone
    */
   claim(nodeId, claim, payloadText, listener) {
@@ -61,6 +62,14 @@ class Forwards {
     if (peer !== undefined) this.#membership.say(peer, { t: 'cancel', f: forward.id, r: reason });
   }
 
+  /** A request is over of which these nodes had an earlier attempt. */
+  over(requestId, nodeIds) {
+    for (const nodeId of nodeIds) {
+      const peer = this.#membership.peer(nodeId);
+      if (peer !== undefined) this.#membership.say(peer, { t: 'over', id: requestId });
+    }
+  }
+
   #end(forward) {
     forward.state = 'over';
     this.#forwards.delete(forward.id);
@@ -71,7 +80,7 @@ class Forwards {
       if (forward.nodeId !== peer.nodeId) continue;
       const isCancelled = forward.state === 'cancelled';
       this.#end(forward);
-      if (isCancelled) forward.listener.onFreed();
+      if (isCancelled) forward.listener.onFreed(false);
       else forward.listener.onLost();
     }
   }
@@ -86,7 +95,7 @@ class Forwards {
     if (handle.isEnd) {
       this.#end(forward);
       // Whatever it was, that node has let go of it.
-      if (isCancelled) forward.listener.onFreed();
+      if (isCancelled) forward.listener.onFreed(message.t !== 'freed');
       else handle.tell(forward.listener, message, text);
     } else if (!isCancelled) {
       if (message.t === 'taken') forward.state = 'taken';
@@ -98,15 +107,15 @@ class Forwards {
 
 const HANDLERS = {
   taken: { tell: (listener, { w, a }) => listener.onTaken(w, a) },
-  progress: { tell: (listener, message, text) => listener.onProgress(text) },
-  chunk: { tell: (listener, { b }, text) => listener.onChunk(text, b) },
+  progress: { tell: (listener, { h }, text) => listener.onProgress(text, h === true) },
+  chunk: { tell: (listener, { h, b }, text) => listener.onChunk(text, h === true, b) },
   away: { tell: (listener) => listener.onAway() },
   back: { tell: (listener, { w }) => listener.onBack(w) },
   declined: { isEnd: true, tell: (listener, { y }) => listener.onDeclined(y) },
   rejected: { isEnd: true, tell: (listener, { w }) => listener.onRejected(w) },
-  result: { isEnd: true, tell: (listener, message, text) => listener.onResult(text) },
-  error: { isEnd: true, tell: (listener, { e }, text) => listener.onError(e, text) },
-  freed: { isEnd: true, tell: (listener) => listener.onFreed() },
+  result: { isEnd: true, tell: (listener, { h }, text) => listener.onResult(text, h === true) },
+  error: { isEnd: true, tell: (listener, { h, e }, text) => listener.onError(e, text, h === true) },
+  freed: { isEnd: true, tell: (listener) => listener.onFreed(false) },
 };
 
 module.exports = { Forwards };

@@ -27,12 +27,16 @@ class Hosted {
     this.#tell({ t: 'taken', w: worker, a: attempt });
   }
 
-  progress(text) {
-    this.#tell({ t: 'progress' }, text);
+  /**
+   * @param {string} text the worker's message
+   * @param {boolean} isWhole whether the data is the whole message, and not a member of it
+   */
+  progress(text, isWhole) {
+    this.#tell({ t: 'progress', h: isWhole || undefined }, text);
   }
 
-  chunk(text, bytes) {
-    this.#tell({ t: 'chunk', b: bytes }, text);
+  chunk(text, isWhole, bytes) {
+    this.#tell({ t: 'chunk', h: isWhole || undefined, b: bytes }, text);
   }
 
   /** Its worker is lost, and may come back. */
@@ -54,13 +58,13 @@ class Hosted {
     this.#end({ t: 'rejected', w: workerId });
   }
 
-  result(text) {
-    this.#end({ t: 'result' }, text);
+  result(text, isWhole) {
+    this.#end({ t: 'result', h: isWhole || undefined }, text);
   }
 
-  /** @param error `{ code, message, isRetryable }` @param {string} [dataText] */
-  error(error, dataText) {
-    this.#end({ t: 'error', e: error }, dataText);
+  /** @param error `{ code, message, isRetryable }` @param {string} [text] the worker's message, if it was one's */
+  error(error, text, isWhole) {
+    this.#end({ t: 'error', h: isWhole || undefined, e: error }, text);
   }
 
   /** Its slot is free again, after its origin let go of it. */
@@ -85,6 +89,11 @@ class Hosting {
   #offers;
   /** Those whose end was not said, by node and by the origin's number. */
   #hosted = new Map();
+  /**
+   * Attempts that have ended here of requests that go on at their origin: by node, by the request's id and by worker
+   * the attempt's number.
+   */
+  #former = new Map();
 
   /**
    * @param local `host(claim, payloadText, hosted, offered)`, which takes a request, or calls `hosted.declined(why)`;
@@ -100,16 +109,19 @@ class Hosting {
   get size() {
     let size = 0;
     for (const hosted of this.#hosted.values()) size += hosted.size;
+    for (const former of this.#former.values()) size += former.size;
     return size;
   }
 
   onJoined(peer) {
     this.#hosted.set(peer.nodeId, new Map());
+    this.#former.set(peer.nodeId, new Map());
   }
 
   onLeft(peer) {
     const hosted = this.#hosted.get(peer.nodeId);
     this.#hosted.delete(peer.nodeId);
+    this.#former.delete(peer.nodeId);
     for (const one of hosted.values()) {
       one.mute();
       this.#local.cancelHosted(one, 'aborted');
@@ -120,6 +132,7 @@ class Hosting {
   onMessage(peer, message, text) {
     if (message.t === 'claim') this.#onClaim(peer, message, text);
     else if (message.t === 'cancel') this.#onCancel(peer, message);
+    else if (message.t === 'over') this.#former.get(peer.nodeId).delete(message.id);
     else return false;
     return true;
   }
@@ -138,6 +151,23 @@ class Hosting {
     const hosted = this.#hosted.get(peer.nodeId).get(id);
     // Its end is on its way already.
     if (hosted !== undefined) this.#local.cancelHosted(hosted, reason);
+  }
+
+  /** An attempt ends here whose request goes on: until its origin says that it is over. */
+  keepFormer({ nodeId }, requestId, workerId, attempt) {
+    const former = this.#former.get(nodeId);
+    if (former === undefined) return;
+    if (!former.has(requestId)) former.set(requestId, new Map());
+    former.get(requestId).set(workerId, attempt);
+  }
+
+  /** The number of an attempt that a worker had of a request that goes on elsewhere; `undefined` if it had none. */
+  formerAttempt(requestId, workerId) {
+    for (const former of this.#former.values()) {
+      const attempt = former.get(requestId)?.get(workerId);
+      if (attempt !== undefined) return attempt;
+    }
+    return undefined;
   }
 
   /** Nothing of it is here any more. */

@@ -175,9 +175,21 @@ class ClusterNode {
     this.#forwards.cancel(forward, reason);
   }
 
+  over(requestId, nodeIds) {
+    this.#forwards.over(requestId, nodeIds);
+  }
+
   /** See `Hosting`. */
   forget(hosted) {
     this.#hosting.forget(hosted);
+  }
+
+  keepFormer(hosted, requestId, workerId, attempt) {
+    this.#hosting.keepFormer(hosted, requestId, workerId, attempt);
+  }
+
+  formerAttempt(requestId, workerId) {
+    return this.#hosting.formerAttempt(requestId, workerId);
   }
 
   /** See `FleetWaiting`. */
@@ -185,8 +197,8 @@ class ClusterNode {
     this.#waiting.began(want, now);
   }
 
-  offer(nodeId, want, slot, now) {
-    return this.#waiting.offer(nodeId, want, slot, now);
+  offer(nodeId, want, slot, workerId, now) {
+    return this.#waiting.offer(nodeId, want, slot, workerId, now);
   }
 
   /** Bytes that wait to be acknowledged by a node. */

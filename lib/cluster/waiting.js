@@ -52,8 +52,8 @@ class FleetWaiting {
     if (this.#tellAt === Infinity) this.#tellAt = Math.max(now, this.#toldAt + TELL_MS);
   }
 
-  onOffer(peer, { o: offer, q: key, p: priority }) {
-    if (!this.#local.takeOffer(peer.nodeId, { number: offer, key, priority })) {
+  onOffer(peer, { o: offer, q: key, p: priority, w: workerId }) {
+    if (!this.#local.takeOffer(peer.nodeId, { number: offer, key, priority, workerId })) {
       this.#membership.say(peer, { t: 'refuse', o: offer });
     }
   }
@@ -67,12 +67,12 @@ class FleetWaiting {
   }
 
   /** A want of a node has got a slot of a worker of this node. False if that node is gone. */
-  offer(nodeId, { key, priority }, slot, now) {
+  offer(nodeId, { key, priority }, slot, workerId, now) {
     const peer = this.#membership.peer(nodeId);
     if (peer === undefined) return false;
     this.#lastOffer += 1;
     this.#offers.set(this.#lastOffer, { peer, slot, expiresAt: now + OFFER_MS });
-    this.#membership.say(peer, { t: 'offer', o: this.#lastOffer, q: key, p: priority });
+    this.#membership.say(peer, { t: 'offer', o: this.#lastOffer, q: key, p: priority, w: workerId });
     return true;
   }
 

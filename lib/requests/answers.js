@@ -20,7 +20,7 @@ class Answers {
   /**
    * @param record The worker's
    * @param message A message of one of the types in `ANSWER_TYPES`
-   * @param source What it came in, which has the `byteLength` of its text
+   * @param source What it came in, which has its `text` and that text's `byteLength`
    */
   handle(record, message, source) {
     const { type } = message;
@@ -35,9 +35,13 @@ class Answers {
     if (isEnd && record.canResume) this.#host.send(record, settledText(JSON.stringify(requestId), attempt));
     const request = this.#dispatcher.get(requestId);
     const belongs = request !== undefined && request.record === record && request.attempt === attempt;
-    if (belongs && request.state === RUNNING) this.#handleRunning(request, message, source);
-    else if (belongs && request.state === HELD) this.#handleHeld(request, type);
-    else {
+    if (belongs && request.state === RUNNING) {
+      if (request.isHosted) request.hears(source, false);
+      this.#handleRunning(request, message, source);
+      if (request.isHosted) request.hears(null, false);
+    } else if (belongs && request.state === HELD) {
+      this.#handleHeld(request, type);
+    } else {
       this.#host.metrics.staleAnswer();
       this.#host.limitedLogger.debug('Stale answer from worker', { workerId: record.id, requestId, type });
     }

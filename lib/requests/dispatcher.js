@@ -174,6 +174,12 @@ class Dispatcher {
     this.#waiting.dispatch();
   }
 
+  /** Requests that workers have rejected may go to them again: what is free is given away, here and elsewhere. */
+  wake() {
+    this.dispatch();
+    this.#fleet?.onWake();
+  }
+
   // ---- Running ----
 
   /** Sends a request to the worker whose slot it was given. False if the worker could not be sent to. */
@@ -359,6 +365,7 @@ class Dispatcher {
     this.#schedule.delete(request);
     this.#requests.delete(request.requestId);
     if (request.isHosted) request.onForgotten();
+    else if (request.formerNodes !== null) this.#fleet.onForgotten(request);
   }
 
   /** The server stops: every caller is rejected, and every worker is sent a cancel. */

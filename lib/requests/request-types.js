@@ -97,7 +97,9 @@ class RequestTypes {
     if (request.state === HELD) {
       if (role !== 'chunk') this.#dispatcher.confirm(request);
     } else if (request.state === RUNNING) {
+      if (request.isHosted) request.hears(source, true);
       this.#handleRunning(request, role, message, source);
+      if (request.isHosted) request.hears(null, true);
     } else {
       return false;
     }

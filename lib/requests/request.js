@@ -67,6 +67,8 @@ class Request {
   /** Where it is at another node, and how many in a row have declined it. */
   forward = null;
   declines = 0;
+  /** The nodes that had an earlier attempt of it. */
+  formerNodes = null;
   /** When it first began to wait, where a fleet wants to know. */
   waitsSince = undefined;
   /** The chunks of a stream. */

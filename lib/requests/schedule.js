@@ -53,7 +53,7 @@ class Schedule {
   }
 
   #onWake() {
-    this.#dispatcher.dispatch();
+    this.#dispatcher.wake();
     if (this.#dispatcher.hasWaiting) this.setWake();
   }
 

@@ -161,7 +161,7 @@ class Sessions {
       if (unknown >= MAX_UNKNOWN) break;
       const request = this.#dispatcher.get(requestId);
       if (request?.record === record || this.#host.isTrackedOn(record, requestId)) continue;
-      const older = request?.formerAttemptOn(record.id);
+      const older = request?.formerAttemptOn(record.id) ?? this.#host.formerAttempt(requestId, record.id);
       const idText = JSON.stringify(requestId);
       const text =
         older === undefined ? cancelText(idText, undefined, 'unknown') : cancelText(idText, older, 'superseded');

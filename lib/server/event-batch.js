@@ -40,7 +40,8 @@ class Batch {
   #left = 0;
   #messages = NO_MESSAGES;
   #messagesAt = 0;
-  /** Where the lengths of those are. */
+  /** Where the array of those begins in the texts, and where their lengths are. */
+  #arrayAt = 0;
   #lengthsAt = 0;
   /** Whether what was taken last is one of several messages. */
   #isOneOfSeveral = false;
@@ -86,6 +87,14 @@ class Batch {
     return Buffer.byteLength(this.extras[this.a]);
   }
 
+  /** The message's text, as its worker has written it. */
+  get text() {
+    if (!this.#isOneOfSeveral) return this.extras[this.a];
+    const before = this.#messagesAt - 1;
+    const start = endOfArray(this.#arrayAt, this.#fields, this.#lengthsAt, before);
+    return this.#joined.slice(start, start + this.#fields[this.#lengthsAt + before]);
+  }
+
   /** Drops what has not been taken. */
   abandon() {
     this.#left = 0;
@@ -97,6 +106,7 @@ class Batch {
     const from = this.#joinedAt;
     const end = endOfArray(from, this.#fields, this.#at, count);
     this.#messages = parseArray(this.#joined, from, end, this.#fields, this.#at, count);
+    this.#arrayAt = from;
     this.#joinedAt = end;
     this.#messagesAt = 0;
     this.#lengthsAt = this.#at;

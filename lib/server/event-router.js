@@ -101,7 +101,7 @@ class EventRouter {
     else this.#host.logger.error('Worker WebSocket error', context);
   }
 
-  /** @param source What the message came in: its `byteLength` counts while the message is being handled. */
+  /** @param source What the message came in: its `byteLength` and `text` count while the message is being handled. */
   #onMessage(peer, message, source) {
     const { limitedLogger } = this.#host;
     if (message === undefined) {

@@ -159,6 +159,11 @@ class RequestHost {
     this.sessions.leave(request);
   }
 
+  /** The number of an attempt that a worker here had of a request of another node's, which goes on there. */
+  formerAttempt(requestId, workerId) {
+    return this.#server.fleet?.formerAttempt(requestId, workerId);
+  }
+
   isTracked(requestId) {
     return this.#tracked.has(requestId);
   }

@@ -316,7 +316,7 @@ class SimulatedServer {
     first.count -= 1;
     const kept = { session, isOver: true };
     session.runs.set(kept, kept);
-    if (this.node.offer(first.nodeId, first, kept, this.#world.now)) return true;
+    if (this.node.offer(first.nodeId, first, kept, session.worker.id, this.#world.now)) return true;
     session.runs.delete(kept);
     return true;
   }

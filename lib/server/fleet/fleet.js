@@ -90,7 +90,7 @@ class Fleet {
       clearWants: (nodeId, except) => owner().clearWants(nodeId, except),
       releaseSlot: (slot) => owner().releaseSlot(slot),
       takeOffer: (nodeId, offer) => this.#takeOffer(nodeId, offer),
-      onRoom: (nodeId) => this.#origin.forgetDeclines(nodeId),
+      onRoom: (nodeId) => this.#origin.onRoom(nodeId, this.#waitingHere.rejected),
       onDropped: (reason) => this.#metrics.clusterDropped(reason),
       onNodeJoined: (nodeId) => logger.debug('Cluster node joined', { nodeId }),
       onNodeLeft: (nodeId) => {
@@ -132,6 +132,14 @@ class Fleet {
     this.#origin.cancel(request, reason);
   }
 
+  onForgotten(request) {
+    this.#origin.onForgotten(request);
+  }
+
+  formerAttempt(requestId, workerId) {
+    return this.#node.formerAttempt(requestId, workerId);
+  }
+
   couldMeet(request) {
     return this.#origin.couldMeet(request);
   }
@@ -144,6 +152,12 @@ class Fleet {
 
   onWaitEnd(request) {
     this.#waitingHere.delete(request);
+  }
+
+  /** Workers that rejected requests which wait here may get them again. */
+  onWake() {
+    for (const want of this.#waitingHere.wantsOfRejected()) this.#node.began(want, now());
+    this.flush();
   }
 
   /** Whether something of other nodes waits for a slot of this server. */
@@ -160,8 +174,8 @@ class Fleet {
     this.#owner.dropWants();
   }
 
-  #takeOffer(nodeId, { number, key, priority }) {
-    const request = this.#waitingHere.firstFor(key, priority);
+  #takeOffer(nodeId, { number, key, priority, workerId }) {
+    const request = this.#waitingHere.firstFor(key, priority, workerId);
     if (request === undefined) return false;
     const { dispatcher } = this.#host;
     dispatcher.withdraw(request);
@@ -178,9 +192,9 @@ class Fleet {
     return this.#native.preferredInFleet(this.#remoteWorkers, demand, affinity, avoid);
   }
 
-  /** How many slots of this server are free for a demand. */
-  freeHere(demand) {
-    return this.#native.freeFor(demand);
+  /** How many slots of this server are free for a demand, without those of workers that it is to avoid. */
+  freeHere(demand, avoid) {
+    return this.#native.freeFor(demand, avoid);
   }
 
   /** @param options those of a request that say what it asks of a worker */

@@ -15,17 +15,18 @@ class Rejection {
 class ForwardedChunks {
   /** Chunks count at the origin, where the reader is. */
   isAwaited = false;
-  #hosted;
+  #say;
   #hasRoom;
 
-  constructor(hosted, hasRoom) {
-    this.#hosted = hosted;
+  /** @param say says to the origin what its worker has just said, with the bytes of that */
+  constructor(say, hasRoom) {
+    this.#say = say;
     this.#hasRoom = hasRoom;
   }
 
-  push(data, bytes) {
+  push(_data, bytes) {
     if (!this.#hasRoom()) return false;
-    this.#hosted.chunk(JSON.stringify(data), bytes);
+    this.#say(bytes);
     return true;
   }
 
@@ -36,13 +37,19 @@ class ForwardedChunks {
 
 /**
  * A request of another node's on a worker of this server. It runs here as every request does, but never waits, and is
- * tried once: its origin is notified of all that becomes of it.
+ * tried once: its origin is notified of all that becomes of it. What its worker says goes to the origin as the worker
+ * has written it: JSON that is parsed and written again would lose `-0` and `1e999`.
  */
 class HostedRequest extends Request {
   isHosted = true;
   #hosted;
   #node;
   #isOver = false;
+  /** Whether its origin tries it again if that is allowed. */
+  #mayGoOn;
+  /** What its worker has just said, and whether all of that message is data. */
+  #source = null;
+  #isWhole = false;
 
   /**
    * @param claim what the origin asks for: see `claimOf` in `origin.js`
@@ -67,19 +74,22 @@ class HostedRequest extends Request {
       idleTimeoutMs: claim.idle ?? Infinity,
       maxAttempts: 1,
       onStarted: () => hosted.taken(workerOf(this.record), this.attempt),
-      onProgress: (data) => hosted.progress(JSON.stringify(data)),
+      onProgress: () => hosted.progress(this.#source.text, this.#isWhole),
     };
     super({ requestId: claim.id, model: claim.m, signal: undefined, settings }, payloadText, false, 0);
     this.#hosted = hosted;
     this.#node = node;
+    this.#mayGoOn = claim.re === true;
     this.workerOf = workerOf;
     this.isStream = claim.st === true;
     this.attempt = claim.a - 1;
     this.traceText = claim.tr;
-    if (this.isStream) this.buffer = new ForwardedChunks(hosted, hasRoom);
-    for (const [workerId, ms] of claim.av ?? []) {
+    if (this.isStream) {
+      this.buffer = new ForwardedChunks((bytes) => hosted.chunk(this.#source.text, this.#isWhole, bytes), hasRoom);
+    }
+    for (const [workerId, ms, attempt] of claim.av ?? []) {
       this.rejectedBy ??= new Map();
-      this.rejectedBy.set(workerId, { times: 1, until: now() + ms, attempt: this.attempt });
+      this.rejectedBy.set(workerId, { times: 1, until: now() + ms, attempt });
     }
     // Nobody awaits it here.
     this.promise.catch(() => {});
@@ -89,9 +99,18 @@ class HostedRequest extends Request {
     return this.#hosted.nodeId;
   }
 
+  /**
+   * @param source what its worker says at the moment; `null` when that is over
+   * @param isWhole whether the data is the whole message
+   */
+  hears(source, isWhole) {
+    this.#source = source;
+    this.#isWhole = isWhole;
+  }
+
   resolve(value) {
     super.resolve(value);
-    this.#end(() => this.#hosted.result(JSON.stringify(value)));
+    this.#end(() => this.#hosted.result(this.#source.text, this.#isWhole));
   }
 
   reject(error) {
@@ -107,6 +126,7 @@ class HostedRequest extends Request {
 
   #tell(error) {
     if (error instanceof Rejection) {
+      this.#goesOn();
       this.#hosted.rejected(error.workerId);
       return;
     }
@@ -122,9 +142,16 @@ class HostedRequest extends Request {
         break;
       default: {
         const isRetryable = code === 'WORKER_LOST' || (code === 'WORKER_ERROR' && readError(data).retryable);
-        this.#hosted.error({ code, message, isRetryable }, data === undefined ? undefined : JSON.stringify(data));
+        if (isRetryable && this.#mayGoOn && !this.hasChunks) this.#goesOn();
+        const hasData = data !== undefined;
+        this.#hosted.error({ code, message, isRetryable }, hasData ? this.#source.text : undefined, this.#isWhole);
       }
     }
+  }
+
+  /** Its origin makes another attempt: this one may be named by a heartbeat all the same, and is an older one then. */
+  #goesOn() {
+    this.#node.keepFormer(this.#hosted, this.requestId, this.lastRecord.id, this.attempt);
   }
 
   /** Its origin has let go of it, and is notified only that its slot is free again. */

@@ -20,7 +20,7 @@ class Origin {
   #declined = new Map();
 
   /**
-   * @param fleet `preferred(demand, affinity, avoid)`, `freeHere(demand)` and `flush()`, after which what was said
+   * @param fleet `preferred(demand, affinity, avoid)`, `freeHere(demand, avoid)` and `flush()`, after which what was said
    *   leaves
    * @param takeChunk takes a chunk of a stream in, as if it had come from a worker of this server
    */
@@ -45,17 +45,48 @@ class Origin {
   submit(request, submitHere) {
     const first = this.#goesFirstTo(request);
     if (first !== null && this.#claim(request, first)) return;
-    if (submitHere(false)) return;
-    const rooms = this.#roomsFor(request);
-    if (rooms.length > 0 && this.#claim(request, freerOfTwo(rooms))) return;
+    const avoid = avoided(request);
+    if (avoid.length === 0) {
+      if (submitHere(false) || this.#claimAny(request, avoid)) return;
+    } else if (this.#submitAgain(request, submitHere, avoid)) {
+      return;
+    }
     submitHere(true);
   }
 
+  /** A worker that had it gets it again only if no other of the fleet has room, and who had it last comes last. */
+  #submitAgain(request, submitHere, avoid) {
+    const demand = this.#slots.demandTextOf(request);
+    const pausing = paused(request);
+    const last = request.lastRecord === null ? [] : [request.lastRecord.id];
+    for (const not of [avoid, [...pausing, ...last], pausing]) {
+      if (this.#fleet.freeHere(demand, not) > 0 && submitHere(false)) return true;
+      if (this.#claimAny(request, not)) return true;
+    }
+    return false;
+  }
+
+  /** A node has said how much room it has: what waits here and was rejected elsewhere may find some there. */
+  onRoom(nodeId, rejected) {
+    this.forgetDeclines(nodeId);
+    for (const request of rejected) {
+      if (request.ticket === null || this.#roomsFor(request, avoided(request)).length === 0) continue;
+      this.#dispatcher.withdraw(request);
+      this.#dispatcher.submit(request);
+    }
+  }
+
+  /** It goes to another node, if one has room on workers that it needn't avoid. */
+  #claimAny(request, avoid) {
+    const rooms = this.#roomsFor(request, avoid);
+    return rooms.length > 0 && this.#claim(request, freerOfTwo(rooms));
+  }
+
   /** The nodes with room for a request, as far as their heartbeats and their refusals show. */
-  #roomsFor(request) {
+  #roomsFor(request, avoid) {
     if (request.declines >= MAX_DECLINES) return [];
     const demand = this.#slots.demandTextOf(request);
-    const rooms = this.#remoteWorkers.rooms(demand, avoided(request));
+    const rooms = this.#remoteWorkers.rooms(demand, avoid);
     return rooms.filter(({ node }) => !this.#declined.get(node)?.has(demand));
   }
 
@@ -64,13 +95,14 @@ class Origin {
     const { affinity } = request.options;
     if (request.declines >= MAX_DECLINES || (affinity === undefined && this.#preferLocal)) return null;
     const demand = this.#slots.demandTextOf(request);
+    const avoid = avoided(request);
     if (affinity !== undefined) {
-      const choice = this.#fleet.preferred(demand, affinity, avoided(request));
+      const choice = this.#fleet.preferred(demand, affinity, avoid);
       return typeof choice?.node === 'string' ? choice : null;
     }
-    const rooms = this.#roomsFor(request);
+    const rooms = this.#roomsFor(request, avoid);
     if (rooms.length === 0) return null;
-    const own = { node: null, free: this.#fleet.freeHere(demand) };
+    const own = { node: null, free: this.#fleet.freeHere(demand, avoid) };
     const chosen = freerOfTwo(own.free > 0 ? [own, ...rooms] : rooms);
     return chosen.node === null ? null : chosen;
   }
@@ -109,6 +141,13 @@ class Origin {
     return this.#claim(request, { node: nodeId }, number);
   }
 
+  /** Nothing of a request is under way any more. */
+  onForgotten(request) {
+    if (request.formerNodes === null) return;
+    this.#node.over(request.requestId, request.formerNodes);
+    this.#fleet.flush();
+  }
+
   cancel(request, reason) {
     this.#node.cancel(request.forward, reason);
     this.#fleet.flush();
@@ -127,9 +166,9 @@ class Origin {
         if (request.options.onStarted === undefined) return;
         dispatcher.call(request, 'onStarted', request.record.toInfo(), request.attempt);
       },
-      onProgress: (text) => dispatcher.call(request, 'onProgress', parse(text)),
-      onChunk: (text, byteLength) => {
-        if (request.isStream) this.#takeChunk(request, parse(text), { byteLength });
+      onProgress: (text, isWhole) => dispatcher.call(request, 'onProgress', read(text, isWhole, 'data')),
+      onChunk: (text, isWhole, byteLength) => {
+        if (request.isStream) this.#takeChunk(request, read(text, isWhole, 'data'), { byteLength });
       },
       onAway: () => {
         request.record = null;
@@ -153,19 +192,23 @@ class Origin {
       },
       onRejected: (workerId) => {
         this.#leave(request);
+        hasFormerAt(request, nodeId);
         dispatcher.sendOn(request, workerId);
       },
-      onResult: (text) => {
+      onResult: (text, isWhole) => {
         this.#leave(request);
-        dispatcher.succeed(request, parse(text));
+        dispatcher.succeed(request, read(text, isWhole, 'data'));
       },
-      onError: ({ code, message, isRetryable }, dataText) => {
+      onError: ({ code, message, isRetryable }, text, isWhole) => {
         this.#leave(request);
-        const error = dispatcher.error(request, code, message, parse(dataText));
+        const error = dispatcher.error(request, code, message, read(text, isWhole, 'error'));
+        if (isRetryable && request.attempts < request.options.maxAttempts) hasFormerAt(request, nodeId);
         if (isRetryable) dispatcher.retry(request, error);
         else dispatcher.fail(request, error);
       },
-      onFreed: () => {
+      onFreed: (hadEnded) => {
+        // That node has taken it for one that goes on.
+        if (hadEnded) hasFormerAt(request, nodeId);
         if (request.state === HELD) dispatcher.forget(request);
       },
       onLost: () => {
@@ -196,11 +239,28 @@ class Origin {
   }
 }
 
-const parse = (text) => (text === undefined ? undefined : JSON.parse(text));
+/** The data of a worker's message. */
+function read(text, isWhole, member) {
+  if (text === undefined) return undefined;
+  const message = JSON.parse(text);
+  return isWhole ? message : message[member];
+}
+
+/** A node had an attempt of a request that may go on: it is notified when the request is over. */
+function hasFormerAt(request, nodeId) {
+  request.formerNodes ??= new Set();
+  request.formerNodes.add(nodeId);
+}
 
 /** The workers that a request was on, or that rejected it: not those again while others have room. */
 function avoided({ triedOn, rejectedBy }) {
   return [...(triedOn?.keys() ?? []), ...(rejectedBy?.keys() ?? [])];
+}
+
+/** The workers that rejected a request, and do not get it again yet. */
+function paused({ rejectedBy }) {
+  const time = now();
+  return [...(rejectedBy ?? [])].filter(([, { until }]) => until > time).map(([workerId]) => workerId);
 }
 
 /** Of two at random the one with more room. */
@@ -216,8 +276,8 @@ function claimOf(request, workerId, offer) {
   const { options, rejectedBy, triedOn } = request;
   const time = now();
   const leftMs = request.timeoutAt - time;
-  const avoid = [...(triedOn?.keys() ?? [])].map((id) => [id, 0]);
-  for (const [id, { until }] of rejectedBy ?? []) avoid.push([id, Math.max(0, until - time)]);
+  const avoid = [...(triedOn ?? [])].map(([id, attempt]) => [id, 0, attempt]);
+  for (const [id, { until, attempt }] of rejectedBy ?? []) avoid.push([id, Math.max(0, until - time), attempt]);
   return {
     id: request.requestId,
     a: request.attempt + 1,
@@ -233,6 +293,7 @@ function claimOf(request, workerId, offer) {
     st: request.isStream ? true : undefined,
     tr: request.traceText,
     av: avoid.length > 0 ? avoid : undefined,
+    re: request.attempts + 1 < options.maxAttempts ? true : undefined,
     o: offer,
   };
 }

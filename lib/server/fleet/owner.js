@@ -216,7 +216,7 @@ class Owner {
     // The native side counts it already.
     slot.record.activeRequests += 1;
     slot.category = JSON.parse(want.key).category;
-    if (!this.#node.offer(want.nodeId, want, slot, now())) {
+    if (!this.#node.offer(want.nodeId, want, slot, slot.record.id, now())) {
       want.count = 0;
       this.#unkeep(slot);
       this.#free(slot);

@@ -14,6 +14,8 @@ class WaitingHere {
   #slots;
   /** By the text of the demand: a set for each priority, in the order in which they began to wait. */
   #groups = new Map();
+  /** Those that a worker has rejected. */
+  #rejected = new Set();
   #size = 0;
   /** When requests arrived, and which numbers the native queue assigned to them, oldest first: { at, arrival }. */
   #arrivals = [];
@@ -24,6 +26,11 @@ class WaitingHere {
 
   get size() {
     return this.#size;
+  }
+
+  /** Those that a worker has rejected. */
+  get rejected() {
+    return [...this.#rejected];
   }
 
   /** A request has begun to wait. Returns the want that it is: `[key, priority, ageMs, count]`. */
@@ -42,6 +49,7 @@ class WaitingHere {
     }
     const requests = group[request.options.priority];
     requests.add(request);
+    if (request.rejectedBy !== null) this.#rejected.add(request);
     this.#size += 1;
     return wantOf(key, requests, time);
   }
@@ -51,6 +59,7 @@ class WaitingHere {
     const key = this.#slots.demandTextOf(request);
     const group = this.#groups.get(key);
     if (group?.[request.options.priority].delete(request) !== true) return;
+    this.#rejected.delete(request);
     this.#size -= 1;
     if (group.every(({ size }) => size === 0)) this.#groups.delete(key);
   }
@@ -66,19 +75,32 @@ class WaitingHere {
     return wants.slice(0, most);
   }
 
-  /** Of the requests with a demand the one whose turn it is, if it has at least that priority; else `undefined`. */
-  firstFor(key, priority) {
+  /** What peers are notified of when a worker may have them again. */
+  wantsOfRejected() {
+    const time = now();
+    return Array.from(this.#rejected, (request) => {
+      const key = this.#slots.demandTextOf(request);
+      return wantOf(key, this.#groups.get(key)[request.options.priority], time);
+    });
+  }
+
+  /**
+   * Of the requests with a demand the one whose turn it is, if it has at least that priority and the worker may have
+   * it; else `undefined`.
+   */
+  firstFor(key, priority, workerId) {
     const time = now();
     let first;
     let firstWant;
     for (const requests of this.#groups.get(key) ?? []) {
-      if (requests.size === 0) continue;
-      const want = wantOf(key, requests, time);
+      const oldest = firstThatMayHave(requests, workerId, time);
+      if (oldest === undefined) continue;
+      const want = wantOf(key, requests, time, oldest);
       const isBetter =
         firstWant === undefined || want[1] < firstWant[1] || (want[1] === firstWant[1] && want[2] > firstWant[2]);
       if (!isBetter) continue;
       firstWant = want;
-      [first] = requests;
+      first = oldest;
     }
     return firstWant !== undefined && firstWant[1] <= priority ? first : undefined;
   }
@@ -101,12 +123,24 @@ class WaitingHere {
  * Requests of one demand and priority, as others are notified of them. One that has waited half of its time counts one
  * class higher.
  */
-function wantOf(key, requests, time) {
-  const [oldest] = requests;
+function wantOf(key, requests, time, oldest = firstOf(requests)) {
   const { priority, queueTimeoutMs } = oldest.options;
   const ageMs = time - oldest.waitsSince;
   const isHigher = priority > 0 && ageMs >= queueTimeoutMs / 2;
   return [key, isHigher ? priority - 1 : priority, Math.round(ageMs), requests.size];
+}
+
+function firstOf(requests) {
+  const [first] = requests;
+  return first;
+}
+
+/** One that was rejected by a worker does not go there again before its pause is over. */
+function firstThatMayHave(requests, workerId, time) {
+  for (const request of requests) {
+    if (!(request.rejectedBy?.get(workerId)?.until > time)) return request;
+  }
+  return undefined;
 }
 
 module.exports = { WaitingHere };
