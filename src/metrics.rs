@@ -40,6 +40,12 @@ impl NativeMetrics {
         label.place() as f64
     }
 
+    /// A worker of another node has registered these models, which are labels from now on, as this server's own are.
+    #[napi(catch_unwind)]
+    pub fn learn_models(&self, models: Vec<String>) {
+        self.metrics.models.learn(models.iter().map(String::as_str));
+    }
+
     /// Counts what JavaScript has noted: [`abi::METRIC_NOTE_FIELDS`] doubles for each of `number` notes.
     #[napi(catch_unwind)]
     pub fn take(&self, mut notes: Float64ArraySlice<'_>, number: u32) {

@@ -191,7 +191,8 @@ class Dispatcher {
       this.#slots.giveBack(request);
       return false;
     }
-    this.#host.metrics.sent(request.model, request.sentSince, request.isHosted ? NaN : time - request.beganAt);
+    // One of another node's is counted at its origin, its end as well.
+    if (!request.isHosted) this.#host.metrics.sent(request.model, request.sentSince, time - request.beganAt);
     request.state = RUNNING;
     request.attempts += 1;
     request.record = record;
@@ -353,7 +354,6 @@ class Dispatcher {
 
   /** The caller is about to get its end. */
   #settle(request, outcome) {
-    // One of another node's is counted at its origin.
     if (!request.isHosted) this.#host.metrics.ended(request.model, outcome, now() - request.beganAt);
     this.#unsettled -= 1;
     this.#signals.delete(request);

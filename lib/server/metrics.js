@@ -76,6 +76,12 @@ class ServerMetrics {
     this.#note(MetricNoteKind.ClusterDropped, undefined, DROPS[reason], NaN);
   }
 
+  /** A worker of another node of the fleet offers these models: they may be labels, as those of this server's workers. */
+  learnModels(modelIds) {
+    this.native.learnModels(modelIds);
+    this.forgetLabels();
+  }
+
   /** A worker has registered, or offers something else: models may have become labels. */
   forgetLabels() {
     if (this.#labels.size > 0) this.#labels.clear();

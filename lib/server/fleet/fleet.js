@@ -63,6 +63,7 @@ class Fleet {
       remoteWorkers: this.#remoteWorkers,
       preferLocal: cluster.preferLocal,
       takeChunk: (request, data, source) => host.takeChunk(request, data, source),
+      metrics,
     });
   }
 
@@ -73,7 +74,8 @@ class Fleet {
     return {
       directory: {
         add: (nodeId, { id, capabilities, takes }) => {
-          remote.add(nodeId, id, JSON.stringify(capabilities), takes);
+          const invalid = remote.add(nodeId, id, JSON.stringify(capabilities), takes);
+          if (invalid === null) this.#metrics.learnModels(capabilities.models.map(({ modelId }) => modelId));
         },
         remove: (nodeId, id) => remote.remove(nodeId, id),
         setState: (nodeId, id, [status, active, ...limited]) => remote.setState(nodeId, id, status, active, limited),

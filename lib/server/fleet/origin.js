@@ -16,6 +16,7 @@ class Origin {
   #remoteWorkers;
   #preferLocal;
   #takeChunk;
+  #metrics;
   /** What nodes have refused since their last heartbeat, as texts of demands, by node. */
   #declined = new Map();
 
@@ -24,7 +25,7 @@ class Origin {
    *   leaves
    * @param takeChunk takes a chunk of a stream in, as if it had come from a worker of this server
    */
-  constructor({ fleet, dispatcher, slots, node, remoteWorkers, preferLocal, takeChunk }) {
+  constructor({ fleet, dispatcher, slots, node, remoteWorkers, preferLocal, takeChunk, metrics }) {
     this.#fleet = fleet;
     this.#dispatcher = dispatcher;
     this.#slots = slots;
@@ -32,6 +33,7 @@ class Origin {
     this.#remoteWorkers = remoteWorkers;
     this.#preferLocal = preferLocal;
     this.#takeChunk = takeChunk;
+    this.#metrics = metrics;
   }
 
   // ---- Where a request goes ----
@@ -158,6 +160,7 @@ class Origin {
     const workerOf = (state) => new RemoteWorker(state, this.#node.workers.entryOf(nodeId, state.id));
     return {
       onTaken: (state, attempt) => {
+        this.#metrics.sent(request.model, request.sentSince, now() - request.beganAt);
         request.declines = 0;
         request.attempt = attempt;
         request.record = workerOf(state);
