@@ -485,10 +485,6 @@ export interface ClusterNodeInfo {
   lastSeenMs: number;
 }
 
-/**
- * The options of {@link WorkerServer}. They are read once, by its constructor. A name that isn't here is passed over, with a
- * process warning with the code `WORKER_SERVER_UNKNOWN_OPTION`.
- */
 /** A certificate chain and its key, in PEM. */
 export interface TlsCertificate {
   /** The chain, the server's own certificate first. */
@@ -532,6 +528,11 @@ export interface TlsOptions extends TlsCertificate {
   sni?: Readonly<Record<string, TlsCertificate>> | undefined;
 }
 
+/**
+ * The options of {@link WorkerServer}. They are read once, by its constructor. A name that isn't here is passed over, with a
+ * process warning with the code `WORKER_SERVER_UNKNOWN_OPTION`; so is an unknown member of `limits`, of `tls` or of a certificate in
+ * `tls.sni`.
+ */
 export interface WorkerServerOptions {
   /** The TCP port. 0 lets the system choose a free one, which {@link WorkerServer.port} then returns. */
   port: number;

@@ -156,6 +156,46 @@ test('a certificate of X.509 version 1 is taken, since clients may take it', () 
   expect(() => new WorkerServer({ port: 0, tls: { cert, key: other().key } })).toThrow(/^options\.tls\./);
 });
 
+describe('members that are not known', () => {
+  const SECRET = 'hush-7f3a9c';
+  let warnings;
+  beforeEach(() => {
+    warnings = [];
+    jest.spyOn(process, 'emitWarning').mockImplementation((message, { code }) => warnings.push([code, message]));
+  });
+  afterEach(() => jest.restoreAllMocks());
+
+  test.each([
+    ['a misspelt one', () => ({ requestCer: SECRET }), "'tls.requestCer' (did you mean tls.requestCert?)"],
+    ["one that only Node's tls has", () => ({ passphrase: SECRET }), "'tls.passphrase'"],
+    [
+      'one of a certificate in sni',
+      () => ({ sni: { 'a.test': { ...pair, keys: SECRET } } }),
+      `'tls.sni["a.test"].keys' (did you mean tls.sni["a.test"].key?)`,
+    ],
+    [
+      'two',
+      () => ({ ciphers: SECRET, sni: { 'a.test': { ...pair, ca: SECRET } } }),
+      `'tls.ciphers', 'tls.sni["a.test"].ca'`,
+    ],
+  ])('%s: a process warning names it, and nothing of its value', (_, more, shown) => {
+    const expected = [['WORKER_SERVER_UNKNOWN_OPTION', `These options are not known, and are ignored: ${shown}`]];
+    const warned = new WorkerServer({ port: 0, tls: { ...pair, ...more() } });
+    expect(warnings).toEqual(expected);
+    warned.setSecureContext({ ...pair, ...more() });
+    expect(warnings).toEqual([...expected, ...expected]);
+  });
+
+  test('there is one warning for a server, no warning of material that is refused, and none of all that there is', () => {
+    new WorkerServer({ port: 0, colour: 1, tls: { ...pair, ciphers: SECRET } });
+    expect(warnings).toEqual([['WORKER_SERVER_UNKNOWN_OPTION', expect.stringMatching(/'colour', 'tls\.ciphers'$/)]]);
+    expect(() => server.setSecureContext({ ...pair, key: other().key, ciphers: SECRET })).toThrow(TypeError);
+    const all = { ca, requestCert: true, rejectUnauthorized: false, minVersion: 'TLSv1.3', sni: { 'a.test': pair } };
+    server.setSecureContext({ ...pair, ...all });
+    expect(warnings).toHaveLength(1);
+  });
+});
+
 test('setSecureContext throws on a server without tls, and with nothing', () => {
   const plain = new WorkerServer({ port: 0 });
   expect(() => plain.setSecureContext(pair)).toThrow(

@@ -63,6 +63,7 @@ function readOptions(options) {
     throw new TypeError(`options must be an object, got ${typeName(options)}`);
   const { limits } = options;
   const authTokens = readTokens(options.authToken, 'authToken');
+  const { context, parts } = readSecureContext(options.tls);
   const read = {
     port: readPort(options.port),
     host: readHost(options.host),
@@ -77,7 +78,7 @@ function readOptions(options) {
     queue: readQueueOptions(options.queue),
     modelMatch: readModelMatch(options.modelMatch),
     requestTypes: readRequestTypes(options.requestTypes),
-    tls: readSecureContext(options.tls),
+    tls: context,
     drainOnSignals: readDrainOnSignals(options.drainOnSignals),
     injectTrace: readInjectTrace(options.injectTrace),
     cluster: readClusterOptions(options.cluster),
@@ -85,7 +86,7 @@ function readOptions(options) {
     logger: readLogger(options.logger),
   };
   // Last, since only options that are taken are worth a warning.
-  warnOfUnknown(options, limits, OPTION_NAMES, LIMIT_NAMES);
+  warnOfUnknown(options, limits, OPTION_NAMES, LIMIT_NAMES, parts);
   warnOfEmptyToken(authTokens, 'authToken');
   return read;
 }

@@ -9,23 +9,29 @@ const { typeName, wrongType } = require('../workers/handlers.js');
 
 const { tls: DEFAULTS } = defaults;
 
+/** The members of `options.tls`, and of each member of its `sni`. */
+const TLS_NAMES = ['cert', 'key', 'ca', 'requestCert', 'rejectUnauthorized', 'minVersion', 'sni'];
+const PAIR_NAMES = ['cert', 'key'];
+
 /**
- * What handshakes go by; undefined if there is no TLS.
+ * What handshakes go by, `context`: undefined if there is no TLS. `parts` is what `warnOfUnknown` is to look at, `[object, names,
+ * path]` each.
  *
  * @throws {TypeError} that names the member of `options.tls` that is wrong, and holds no material
  */
 function readSecureContext(tls) {
-  if (tls === undefined) return undefined;
+  if (tls === undefined) return { context: undefined, parts: [] };
   if (typeof tls !== 'object' || tls === null || Array.isArray(tls)) throw wrongMaterial('', 'an object', tls);
   const { requestCert = DEFAULTS.requestCert, rejectUnauthorized = DEFAULTS.rejectUnauthorized } = tls;
   const { minVersion = DEFAULTS.minVersion, ca } = tls;
+  const names = readNames(tls.sni);
   const material = {
     ...readPair(tls, ''),
     ca: ca === undefined ? undefined : readPem(ca, '.ca'),
     requestCert: readBoolean(requestCert, '.requestCert'),
     rejectUnauthorized: readBoolean(rejectUnauthorized, '.rejectUnauthorized'),
     minVersion: tlsVersions.indexOf(minVersion),
-    sni: readNames(tls.sni),
+    sni: names.map(({ name, cert, key }) => ({ name, cert, key })),
   };
   if (material.minVersion < 0) {
     throw wrongType('options.tls.minVersion', tlsVersions.map((version) => `'${version}'`).join(' or '), minVersion);
@@ -33,8 +39,9 @@ function readSecureContext(tls) {
   if (material.requestCert && material.ca === undefined) {
     throw new TypeError('options.tls.ca must be there where options.tls.requestCert is true');
   }
+  const parts = [[tls, TLS_NAMES, 'tls.'], ...names.map(({ pair, path }) => [pair, PAIR_NAMES, `tls${path}.`])];
   try {
-    return new native.NativeSecureContext(material);
+    return { context: new native.NativeSecureContext(material), parts };
   } catch (error) {
     throw new TypeError(`options.tls.${error.code} ${error.message}`, { cause: error });
   }
@@ -63,7 +70,7 @@ function readNames(sni) {
   return Object.entries(sni).map(([name, pair]) => {
     const path = `.sni[${JSON.stringify(name)}]`;
     if (typeof pair !== 'object' || pair === null) throw wrongMaterial(path, 'an object with cert and key', pair);
-    return { name, ...readPair(pair, path) };
+    return { name, pair, path, ...readPair(pair, path) };
   });
 }
 

@@ -18,6 +18,7 @@ const { limitedLogger } = require('./limited-logger.js');
 const { SignalDrain } = require('./signal-drain.js');
 const { readNewTokens, warnOfEmptyToken } = require('./tokens.js');
 const { STATUSES } = require('./worker-changes.js');
+const { warnOfUnknownParts } = require('../workers/unknown-options.js');
 const { now } = require('../time/clock.js');
 const { WorkerRequestError } = require('../requests/errors.js');
 const { readDemandOptions, readRequestOptions, requireDuration, requireSignal } = require('../requests/options.js');
@@ -343,10 +344,11 @@ class WorkerServer {
     if (this.#options.tls === undefined) {
       throw new Error('setSecureContext() needs a server that was made with the option tls');
     }
-    const context = readSecureContext(tls);
+    const { context, parts } = readSecureContext(tls);
     if (context === undefined) throw new TypeError('options.tls must be an object, got undefined');
     this.#options.tls = context;
     this.#running?.setSecureContext(context);
+    warnOfUnknownParts(parts);
   }
 
   addHttpHandler(handler) {

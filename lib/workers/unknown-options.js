@@ -45,20 +45,31 @@ function show(name, known, path = '') {
 const unknownIn = (object, known) => Object.keys(object ?? {}).filter((name) => !known.includes(name));
 
 /**
- * Warns, once, of the options that aren't known, and of such members of their `limits`. No value is looked at: it may
- * be a token.
+ * Warns, once, of the options that aren't known, and of such members of their `limits` and of further parts. No value is
+ * looked at: it may be a token.
  *
  * @param names the names of all options
  * @param limitNames the names of all limits
+ * @param parts `[object, names, path]` of each further object among the options
  */
-function warnOfUnknown(options, limits, names, limitNames) {
+function warnOfUnknown(options, limits, names, limitNames, parts = []) {
   const unknown = [
     ...unknownIn(options, names).map((name) =>
       // One level too high.
       limitNames.includes(name) ? `${inspect(name)} (did you mean limits.${name}?)` : show(name, names),
     ),
-    ...unknownIn(limits, limitNames).map((name) => show(name, limitNames, 'limits.')),
+    ...[[limits, limitNames, 'limits.'], ...parts].flatMap(([object, known, path]) =>
+      unknownIn(object, known).map((name) => show(name, known, path)),
+    ),
   ];
+  if (unknown.length > 0) emitWarning(unknown);
+}
+
+/** The same of the parts of an argument. */
+function warnOfUnknownParts(parts) {
+  const unknown = parts.flatMap(([object, known, path]) =>
+    unknownIn(object, known).map((name) => show(name, known, path)),
+  );
   if (unknown.length > 0) emitWarning(unknown);
 }
 
@@ -74,4 +85,4 @@ function emitWarning(unknown) {
   });
 }
 
-module.exports = { warnOfUnknown, warnOfUnknownConfig };
+module.exports = { warnOfUnknown, warnOfUnknownConfig, warnOfUnknownParts };
