@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::client::{Client, Raw, frame, registration};
+use support::client::{Client, Raw, TEXT, frame, registration};
 use support::{App, Seen, eventually};
 use tokio_tungstenite::tungstenite::Message;
 use worker_server::door::Refusal;
@@ -154,6 +154,55 @@ async fn i5_registrations_beyond_what_may_be_unhandled_wait_in_their_sockets() {
     for client in &mut clients {
         assert_eq!(client.json().await["success"], true);
     }
+}
+
+/// A message of so many bytes.
+fn message(bytes: usize) -> Vec<u8> {
+    frame(TEXT, format!(r#"{{"type":"{}"}}"#, "x".repeat(bytes - 11)).as_bytes())
+}
+
+#[tokio::test]
+async fn i5_what_was_read_behind_a_registration_counts_until_it_is_judged() {
+    let mut app = App::start(judging());
+    for is_let_in in [true, false] {
+        let text = registration("w");
+        let mut client = Raw::upgraded(app.port()).await;
+        client.write(&frame(TEXT, text.as_bytes())).await;
+        let peer = asked(&mut app).await;
+        assert_eq!(app.server.held_at_the_door(), text.len());
+        client.write(&message(30_000)).await;
+        eventually(|| app.server.held_at_the_door() == text.len() + 4_096).await;
+        if is_let_in {
+            assert!(app.run(move |server| server.approve(peer)).await);
+            app.message().await;
+        } else {
+            assert!(app.run(move |server| server.refuse(peer, Refusal::NotAuthentic)).await);
+        }
+        assert_eq!(app.server.held_at_the_door(), 0);
+    }
+    // What came in one piece with a registration was read, however much it is.
+    let text = registration("w");
+    let mut client = Raw::upgraded(app.port()).await;
+    client.write(&[frame(TEXT, text.as_bytes()), message(6_000), message(6_000)].concat()).await;
+    let peer = asked(&mut app).await;
+    eventually(|| app.server.held_at_the_door() > text.len() + 10_000).await;
+    assert!(app.run(move |server| server.refuse(peer, Refusal::Late)).await);
+    assert_eq!(app.server.held_at_the_door(), 0);
+}
+
+#[tokio::test]
+async fn pings_are_answered_while_a_registration_is_judged_however_many_and_behind_messages() {
+    let mut app = App::start(judging());
+    let mut client = Raw::upgraded(app.port()).await;
+    client.write(&frame(TEXT, registration("w").as_bytes())).await;
+    let peer = asked(&mut app).await;
+    client.write(&message(2_000)).await;
+    for number in 0..2_000_u32 {
+        client.write(&frame(0x89, &number.to_be_bytes())).await;
+        assert_eq!(client.frame().await, (0x8a, number.to_be_bytes().to_vec()));
+    }
+    assert!(app.run(move |server| server.approve(peer)).await);
+    app.message().await;
 }
 
 #[tokio::test]

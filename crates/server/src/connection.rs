@@ -241,6 +241,10 @@ impl Consumer for WorkerConsumer<'_> {
         self.shared.config.door.authenticates && self.peer.is_registering()
     }
 
+    fn on_kept(&mut self, bytes: usize) {
+        self.peer.hold_behind(bytes);
+    }
+
     fn on_text(&mut self, text: Utf8Bytes) {
         let peer = self.peer;
         self.read = (self.read.0 + 1, self.read.1 + text.len());

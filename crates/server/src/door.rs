@@ -19,7 +19,7 @@ pub struct Door {
     accepts_unregistered: AtomicBool,
     /// Who has failed too often, if that is limited.
     pub(crate) failures: Option<Mutex<Failures>>,
-    /// Bytes of the registrations that the application is judging.
+    /// Bytes of the registrations that the application is judging, and of what was read behind them.
     held: Arc<AtomicUsize>,
 }
 
@@ -27,12 +27,23 @@ pub struct Door {
 #[derive(Debug)]
 pub struct Hold {
     held: Arc<AtomicUsize>,
+    /// Of the registration itself.
     bytes: usize,
+    /// Of what came behind it.
+    behind: usize,
+}
+
+impl Hold {
+    /// So many bytes are held besides, which came behind the registration.
+    pub fn set_behind(&mut self, bytes: usize) {
+        self.held.fetch_add(bytes, Ordering::Relaxed);
+        self.held.fetch_sub(std::mem::replace(&mut self.behind, bytes), Ordering::Relaxed);
+    }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.held.fetch_sub(self.bytes + self.behind, Ordering::Relaxed);
     }
 }
 
@@ -94,7 +105,7 @@ impl Door {
     /// Holds the bytes of a registration that the application is to judge.
     pub fn hold(&self, bytes: usize) -> Hold {
         self.held.fetch_add(bytes, Ordering::Relaxed);
-        Hold { held: Arc::clone(&self.held), bytes }
+        Hold { held: Arc::clone(&self.held), bytes, behind: 0 }
     }
 
     /// How many bytes are held.

@@ -99,6 +99,11 @@ impl Server {
         is_rival.then(|| Snapshot::of(key, rival))
     }
 
+    /// Bytes that are held of those who wait to be judged.
+    pub fn held_at_the_door(&self) -> usize {
+        self.shared.door.held()
+    }
+
     /// From now on a worker must send one of these tokens; with `None` it needs none. Workers that are there stay.
     pub fn set_auth_tokens(&self, auth_tokens: Option<Vec<String>>) {
         let Shared { config, door, .. } = &*self.shared;

@@ -19,7 +19,7 @@ enum Proposal {
     #[default]
     None,
     /// It waits, and what is held for it while the application judges it.
-    Made { registration: Box<Registration>, _hold: Option<Hold> },
+    Made { registration: Box<Registration>, hold: Option<Hold> },
     /// It is being settled, whatever becomes of the connection meanwhile.
     Settling(Box<Registration>),
 }
@@ -135,8 +135,15 @@ impl Peer {
 
     /// Leaves a registration to be settled. `hold` lasts until that begins, or until the registration is withdrawn.
     pub fn propose(&self, registration: Registration, hold: Option<Hold>) {
-        *self.proposal.lock() = Proposal::Made { registration: Box::new(registration), _hold: hold };
+        *self.proposal.lock() = Proposal::Made { registration: Box::new(registration), hold };
         self.registering.store(true, Ordering::SeqCst);
+    }
+
+    /// So many bytes are held behind a registration that the application judges, as long as it does.
+    pub fn hold_behind(&self, bytes: usize) {
+        if let Proposal::Made { hold: Some(hold), .. } = &mut *self.proposal.lock() {
+            hold.set_behind(bytes);
+        }
     }
 
     /// Begins to settle the registration that waits. If the connection is closing there is nothing to settle: nobody

@@ -109,7 +109,8 @@ impl ReadHalf {
         }
     }
 
-    /// Reads what there is into an empty buffer of 64 KiB; nothing at the end. Returns whether more waits.
+    /// Reads what there is into an empty buffer, of 64 KiB where the connection is encrypted; nothing at the end. Returns
+    /// whether more waits.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         match self {
             Self::Plain(tcp) => {

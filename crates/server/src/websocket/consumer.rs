@@ -19,6 +19,9 @@ pub trait Consumer {
         false
     }
 
+    /// So many bytes are kept in all, of what was read while it only [looks ahead](Consumer::looks_ahead).
+    fn on_kept(&mut self, _bytes: usize) {}
+
     /// A text message.
     fn on_text(&mut self, text: Utf8Bytes);
 

@@ -9,8 +9,12 @@ use super::decoder::Decoder;
 use crate::outbox::Outbox;
 use worker_server_core::protocol::Closing;
 
-/// As much may be read while a consumer is not ready that looks ahead; what is read at once may exceed it.
+/// As much may be kept while a consumer is not ready that looks ahead. What came together with the message for which it
+/// is not ready may exceed it, and a record of TLS.
 const AHEAD_BYTES: usize = 4 << 10;
+
+/// What a client's control frame has around its payload.
+const CONTROL_HEADER_BYTES: usize = 6;
 
 /// What has come, on its way to the consumer.
 pub struct Inbound {
@@ -28,7 +32,7 @@ pub struct Inbound {
 struct Ahead {
     /// What comes before anything else that is given, each with this side's answer, if it is a close frame.
     messages: VecDeque<(Message, Vec<u8>)>,
-    /// Bytes that were read meanwhile, and that these messages have.
+    /// Bytes that the decoder took meanwhile, but for control frames that were handed over.
     bytes: usize,
     /// The peer's close frame is among the messages: nothing comes behind it.
     is_closed: bool,
@@ -45,14 +49,18 @@ impl Inbound {
         self.held.is_some() || self.ahead.is_some()
     }
 
-    /// Whether more may be looked at.
-    pub fn has_room_ahead(&self) -> bool {
-        self.ahead.as_ref().is_none_or(|ahead| !ahead.is_closed && ahead.bytes < AHEAD_BYTES)
+    /// How many bytes more may be looked at.
+    pub fn room_ahead(&self) -> usize {
+        match &self.ahead {
+            None => AHEAD_BYTES,
+            Some(ahead) if ahead.is_closed => 0,
+            Some(ahead) => AHEAD_BYTES.saturating_sub(ahead.bytes),
+        }
     }
 
-    /// So much was read while the consumer only looked ahead.
-    pub fn count_ahead(&mut self, bytes: usize) {
-        self.ahead.get_or_insert_default().bytes += bytes;
+    /// Bytes that are kept for a consumer that is not ready.
+    fn kept(&self) -> usize {
+        self.held.as_ref().map_or(0, Vec::len) + self.ahead.as_ref().map_or(0, |ahead| ahead.bytes)
     }
 
     /// What was looked at first, for a consumer that is ready again.
@@ -70,9 +78,10 @@ impl Inbound {
         let is_close = matches!(message, Message::Close(_));
         let is_control = is_close || matches!(message, Message::Ping(_) | Message::Pong(_));
         if is_control && (ahead.messages.is_empty() || !is_close) {
+            // Nothing of it is kept.
+            ahead.bytes = ahead.bytes.saturating_sub(CONTROL_HEADER_BYTES + message.len());
             return Some(message);
         }
-        ahead.bytes += message.len();
         ahead.is_closed = is_close;
         ahead.messages.push_back((message, std::mem::take(answer)));
         None
@@ -83,11 +92,16 @@ impl Inbound {
         let mut answer = Vec::new();
         let violation = loop {
             let is_ready = consumer.is_ready();
-            let may_look = consumer.looks_ahead() && self.has_room_ahead();
+            let may_look = consumer.looks_ahead() && self.room_ahead() > 0;
             if is_ready && let Some((message, mut answer)) = self.next_ahead() {
                 self.give(message, &mut answer, outbox, consumer);
             } else if is_ready || may_look {
-                match self.decoder.next(&mut input, &mut answer) {
+                let length = input.len();
+                let next = self.decoder.next(&mut input, &mut answer);
+                if !is_ready {
+                    self.ahead.get_or_insert_default().bytes += length - input.len();
+                }
+                match next {
                     Ok(Some(message)) => {
                         let message = if is_ready { Some(message) } else { self.keep_ahead(message, &mut answer) };
                         if let Some(message) = message {
@@ -105,6 +119,9 @@ impl Inbound {
                 break None;
             }
         };
+        if consumer.looks_ahead() {
+            consumer.on_kept(self.kept());
+        }
         consumer.on_pause();
         violation.map(|violation| {
             consumer.on_violation(&violation);

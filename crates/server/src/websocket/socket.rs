@@ -163,7 +163,7 @@ impl<'a> WebSocket<'a> {
         if self.inbound.closed.is_some() || self.inbound.held.is_some() {
             return Poll::Pending;
         }
-        if consumer.looks_ahead() && !self.inbound.has_room_ahead() {
+        if consumer.looks_ahead() && self.inbound.room_ahead() == 0 {
             return Poll::Pending;
         }
         match poll_read(&mut self.reader, &mut self.inbound, self.outbox, consumer, cx) {
@@ -261,21 +261,21 @@ fn poll_read(
     consumer: &mut impl Consumer,
     cx: &mut Context<'_>,
 ) -> Poll<Read> {
+    // What is kept for a consumer that is not ready is as little as can be. Of TLS that is a whole record.
+    let most = match reader {
+        ReadHalf::Plain(_) if consumer.looks_ahead() => inbound.room_ahead(),
+        _ => SCRATCH_BYTES,
+    };
     SCRATCH.with_borrow_mut(|scratch| {
-        let mut buffer = ReadBuf::new(scratch);
+        let mut buffer = ReadBuf::new(&mut scratch[..most]);
         Poll::Ready(match ready!(reader.poll_read(cx, &mut buffer)) {
             Ok(_) if buffer.filled().is_empty() => Read::End,
             Err(_) => Read::End,
-            Ok(is_much) => {
-                if consumer.looks_ahead() {
-                    inbound.count_ahead(buffer.filled().len());
-                }
-                match inbound.feed(buffer.filled(), outbox, consumer) {
-                    Some(closing) => Read::Broken(closing),
-                    None if is_much => Read::Much,
-                    None => Read::Some,
-                }
-            }
+            Ok(is_much) => match inbound.feed(buffer.filled(), outbox, consumer) {
+                Some(closing) => Read::Broken(closing),
+                None if is_much => Read::Much,
+                None => Read::Some,
+            },
         })
     })
 }
