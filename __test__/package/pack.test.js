@@ -1,58 +1,24 @@
 'use strict';
 
 // Packs the package and its platform package as they would be published, installs the tarballs into an empty project on a PATH
-// without Rust, and runs programs there. npm has to be able to fetch `ws` and the types, from its cache or a registry.
+// without Rust, and runs programs there.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');
-const os = require('os');
 const path = require('path');
-const { hostPlatform, platforms } = require('../../lib/native/platforms.js');
+const { platforms } = require('../../lib/native/platforms.js');
+const { installPacked, manifest, root, suffix } = require('../support/packed.js');
 
-const root = path.resolve(__dirname, '../..');
-const manifest = require('../../package.json');
-const { suffix } = hostPlatform();
 const platformPackage = `${manifest.name}-${suffix}`;
 
 let folder;
 let project;
 let environment;
 let packed;
+let installed;
+let inProject;
+let remove;
 
-/** npm's own script, so that npm can be run without it being on the PATH. */
-function npmCli() {
-  const beside = path.dirname(process.execPath);
-  const candidates = [
-    process.env.npm_execpath,
-    path.join(beside, 'node_modules/npm/bin/npm-cli.js'),
-    path.join(beside, '../lib/node_modules/npm/bin/npm-cli.js'),
-  ];
-  const found = candidates.find((file) => file && path.basename(file) === 'npm-cli.js' && fs.existsSync(file));
-  if (!found) throw new Error(`npm was not found in ${candidates.join(', ')}`);
-  return found;
-}
-
-/** An environment whose PATH has node and nothing else, without what an outer `npm test` set for its own project. */
-function bareEnvironment() {
-  const bin = path.join(folder, 'bin');
-  fs.mkdirSync(bin);
-  if (process.platform === 'win32') fs.copyFileSync(process.execPath, path.join(bin, 'node.exe'));
-  else fs.symlinkSync(process.execPath, path.join(bin, 'node'));
-  const ours = /^(path|node_options|init_cwd|npm_(package|lifecycle|command|config_local_prefix).*)$/i;
-  const kept = Object.entries(process.env).filter(([name]) => !ours.test(name));
-  return { ...Object.fromEntries(kept), PATH: bin };
-}
-
-function run(file, args, options) {
-  const result = spawnSync(file, args, { encoding: 'utf8', ...options });
-  if (result.error) throw result.error;
-  if (result.status !== 0)
-    throw new Error(`${file} ${args.join(' ')} ended with ${result.status}:\n${result.stdout}${result.stderr}`);
-  return result.stdout;
-}
-
-const inProject = (...args) => run(process.execPath, args, { cwd: project, env: environment });
-const installed = (...parts) => path.join(project, 'node_modules', ...parts);
 const readJson = (file) => JSON.parse(fs.readFileSync(file, 'utf8'));
 
 /** The files below a folder, with forward slashes. */
@@ -65,19 +31,11 @@ function filesOf(directory) {
 }
 
 beforeAll(() => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-pack-test-'));
-  project = path.join(folder, 'project');
-  fs.mkdirSync(project);
-  environment = bareEnvironment();
-  const pack = [path.join(root, 'scripts/pack.mjs'), '--out', path.join(folder, 'tarballs'), '--available'];
-  packed = JSON.parse(run(process.execPath, pack, { cwd: root }));
-  fs.writeFileSync(path.join(project, 'package.json'), JSON.stringify({ name: 'consumer', private: true }));
-  const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
-  inProject(npmCli(), 'install', ...quiet, packed.main, packed.platforms[suffix]);
+  ({ folder, project, environment, packed, installed, inProject, remove } = installPacked());
   fs.cpSync(path.join(__dirname, 'consumer'), project, { recursive: true });
 }, 180_000);
 
-afterAll(() => fs.rmSync(folder, { recursive: true, force: true }));
+afterAll(() => remove?.());
 
 describe('the tarball of the package', () => {
   test('holds the JavaScript, the types and the papers, and nothing else', () => {

@@ -16,6 +16,9 @@ function startProgram(name, ...args) {
   return watch(spawn(process.execPath, [...execArgv, path.join(__dirname, '..', name), ...args], options), name);
 }
 
+/** The same for any command, with `spawn`'s options. */
+const startProcess = (command, args, options) => watch(spawn(command, args, { ...options, ...STDIO }), command);
+
 function watch(child, name) {
   onCleanup(() => child.kill('SIGKILL'));
   const output = { stdout: '', stderr: '' };
@@ -56,4 +59,4 @@ function startProgramWithFiles(openFiles, name, ...args) {
   );
 }
 
-module.exports = { startProgram, startProgramWithFiles };
+module.exports = { startProcess, startProgram, startProgramWithFiles };
