@@ -22,7 +22,7 @@ use worker_server_core::pacing::Verdict;
 #[napi(namespace = "abi")]
 #[derive(Debug)]
 pub enum EventKind {
-    /// Messages that are joined; `a`: how many. Their lengths follow the event.
+    /// Messages that are joined; `a`: how many. Their lengths follow the event: see [`LENGTH_BITS`].
     Texts,
     /// A message; `a`: its place in the extras.
     Message,
@@ -97,6 +97,10 @@ pub const BATCH_FIELDS: u32 = HEAD_FIELDS + small(MAX_EVENTS + MAX_JOINED) * (EV
 /// See [`text_batch::ARRAY_TEXTS`].
 #[napi(namespace = "abi")]
 pub const ARRAY_TEXTS: u32 = small(text_batch::ARRAY_TEXTS);
+
+/// See [`text_batch::LENGTH_BITS`].
+#[napi(namespace = "abi")]
+pub const LENGTH_BITS: u32 = text_batch::LENGTH_BITS;
 
 // ---- Rows: the state of a worker ----
 

@@ -1,5 +1,7 @@
 'use strict';
 
+const { EventKind, HEAD_FIELDS, LENGTH_BITS } = require('../../lib/native/abi.js');
+const { Batch } = require('../../lib/server/event-batch.js');
 const { endOfArray, parseArray } = require('../../lib/server/joined-texts.js');
 
 /** Texts as they come: an array behind something else, and their lengths behind something else. */
@@ -33,4 +35,26 @@ test('a text that V8 refuses takes none of the others with it', () => {
     const { joined, from, lengths, at } = join(['{"a":1}', bad, '{"b":2}']);
     expect(parseAll(joined, from, lengths, at, 3)).toEqual([{ a: 1 }, undefined, { b: 2 }]);
   }
+});
+
+test('of a chunk that follows another only the data crosses, with the length of its message', () => {
+  const head = '{"type":"request_chunk","requestId":"r","attempt":2,"seq":7,"data":"a"}';
+  const parts = [head, '"b"', '{"c":1}', '{"type":"x"}'];
+  const [, second, third] = parts.map((part) => part.length | (100 << LENGTH_BITS));
+  const lengths = [head.length, second, third, parts[3].length];
+  const fields = [...Array(HEAD_FIELDS).fill(NaN), EventKind.Texts, 5, parts.length, 0, ...lengths];
+  const batch = new Batch(fields, fields.length, `[${parts.join(',')}]`, null);
+  const taken = [];
+  while (!batch.isDone) {
+    batch.take();
+    const message = batch.isNextChunk ? batch.wholeChunk() : batch.message;
+    expect(JSON.parse(batch.text)).toEqual(message);
+    taken.push([message, batch.byteLength]);
+  }
+  expect(taken).toEqual([
+    [JSON.parse(head), head.length],
+    [{ ...JSON.parse(head), seq: 8, data: 'b' }, 100],
+    [{ ...JSON.parse(head), seq: 9, data: { c: 1 } }, 100],
+    [{ type: 'x' }, parts[3].length],
+  ]);
 });

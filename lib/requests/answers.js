@@ -47,6 +47,31 @@ class Answers {
     }
   }
 
+  /**
+   * Takes a chunk if nothing stands against it: the next one of a stream that is under way. False if `handle` has to
+   * judge it, and where its origin gets the whole message.
+   *
+   * @param chunk Its `requestId`, `attempt` and `seq`, its data as `message`, and the `byteLength` of its text
+   */
+  takeNextChunk(record, chunk) {
+    const request = this.#dispatcher.get(chunk.requestId);
+    if (
+      request?.record !== record ||
+      request.attempt !== chunk.attempt ||
+      request.state !== RUNNING ||
+      !request.isStream ||
+      request.isHosted ||
+      request.nextSeq !== chunk.seq
+    ) {
+      return false;
+    }
+    hear(request);
+    acknowledge(request);
+    request.nextSeq += 1;
+    this.takeChunk(request, chunk.message, chunk);
+    return true;
+  }
+
   /** The caller has had its end. All that counts is whether the worker is done. */
   #handleHeld(request, type) {
     if (type === 'request_result' || type === 'request_error' || type === 'request_reject') {
@@ -58,7 +83,7 @@ class Answers {
 
   #handleRunning(request, message, source) {
     const dispatcher = this.#dispatcher;
-    request.heardAt = now();
+    hear(request);
     if (message.type === 'request_reject') {
       // Who has sent chunks has begun, and its reader has them: from the start again they would come twice.
       if (request.hasChunks) this.endWithError(request, 'The worker rejected what it had begun', false);
@@ -118,6 +143,11 @@ class Answers {
     else dispatcher.fail(request, error);
     dispatcher.dispatch();
   }
+}
+
+/** The worker has said something about it. The clock is read only where that matters. */
+function hear(request) {
+  if (request.options.idleTimeoutMs !== Infinity) request.heardAt = now();
 }
 
 function acknowledge(request) {

@@ -1,7 +1,7 @@
 'use strict';
 
 const { EVENT_FIELDS, EventKind, HEAD_FIELDS } = require('../native/abi.js');
-const { ARRAY_TEXTS, endOfArray, parseArray } = require('./joined-texts.js');
+const { ARRAY_TEXTS, chunkText, endOfArray, nextChunkLength, parseArray } = require('./joined-texts.js');
 
 const {
   Texts: TEXTS,
@@ -45,6 +45,12 @@ class Batch {
   #lengthsAt = 0;
   /** Whether what was taken last is one of several messages. */
   #isOneOfSeveral = false;
+  /** The length of the message that was taken last, if it is the next chunk of a stream: see `nextChunk`. */
+  #chunkLength = 0;
+  /** The stream of the last whole message, if chunks of it follow. */
+  #requestId;
+  #attempt;
+  #seq = 0;
 
   /** `fields` up to `end` are the events, and `joined` has their texts: see `joined-texts.js`. */
   constructor(fields, end, joined, extras) {
@@ -69,20 +75,60 @@ class Batch {
         this.a = fields[at + 2];
         this.b = fields[at + 3];
         this.#isOneOfSeveral = false;
+        this.#chunkLength = 0;
         return fields[at];
       }
       this.#left = fields[at + 2];
       this.#isOneOfSeveral = true;
     }
     if (this.#messagesAt === this.#messages.length) this.#parseNext();
-    this.message = this.#messages[this.#messagesAt];
+    const message = this.#messages[this.#messagesAt];
+    const field = this.#lengthsAt + this.#messagesAt;
+    this.#chunkLength = nextChunkLength(this.#fields[field]);
+    this.message = message;
     this.#messagesAt += 1;
     this.#left -= 1;
+    if (this.#chunkLength > 0) this.#seq += 1;
+    else if (this.#left > 0 && nextChunkLength(this.#fields[field + 1]) > 0) this.#beginStream(message);
     return TEXTS;
+  }
+
+  /** Before a handler has it, who might change it. */
+  #beginStream(chunk) {
+    this.#requestId = chunk?.requestId;
+    this.#attempt = chunk?.attempt;
+    this.#seq = chunk?.seq;
+  }
+
+  /**
+   * Whether what was taken last is the next chunk of the stream whose chunk was taken before it. Then `message` is its
+   * data alone, and these are its other members.
+   */
+  get isNextChunk() {
+    return this.#chunkLength > 0;
+  }
+
+  get requestId() {
+    return this.#requestId;
+  }
+
+  get attempt() {
+    return this.#attempt;
+  }
+
+  get seq() {
+    return this.#seq;
+  }
+
+  /** The next chunk as a message like all others. */
+  wholeChunk() {
+    const { message: data } = this;
+    return { type: 'request_chunk', requestId: this.#requestId, attempt: this.#attempt, seq: this.#seq, data };
   }
 
   /** The bytes of the message's text in UTF-8. Those that come several at once are ASCII. */
   get byteLength() {
+    if (this.#chunkLength > 0) return this.#chunkLength;
     if (this.#isOneOfSeveral) return this.#fields[this.#lengthsAt + this.#messagesAt - 1];
     return Buffer.byteLength(this.extras[this.a]);
   }
@@ -92,7 +138,8 @@ class Batch {
     if (!this.#isOneOfSeveral) return this.extras[this.a];
     const before = this.#messagesAt - 1;
     const start = endOfArray(this.#arrayAt, this.#fields, this.#lengthsAt, before);
-    return this.#joined.slice(start, start + this.#fields[this.#lengthsAt + before]);
+    const text = this.#joined.slice(start, endOfArray(start - 1, this.#fields, this.#lengthsAt + before, 1) - 1);
+    return this.#chunkLength > 0 ? chunkText(this.#requestId, this.#attempt, this.#seq, text) : text;
   }
 
   /** Drops what has not been taken. */

@@ -56,7 +56,9 @@ class EventRouter {
   handle(kind, batch) {
     const isStopping = this.#server.stopping;
     if (kind === TEXTS) {
-      if (!isStopping) this.#onMessage(batch.peer, batch.message, batch);
+      if (isStopping) return;
+      if (batch.isNextChunk && batch.message !== undefined) this.#onNextChunk(batch);
+      else this.#onMessage(batch.peer, batch.message, batch);
       return;
     }
     const { peer, a, b, extras } = batch;
@@ -99,6 +101,12 @@ class EventRouter {
     const context = { error: describeError(thrown) };
     if (kind === CONNECTION || kind === SECURE_CONNECTION) this.#host.logger.error('HTTP server error', context);
     else this.#host.logger.error('Worker WebSocket error', context);
+  }
+
+  #onNextChunk(batch) {
+    const record = this.#registry.ofPeer(batch.peer);
+    if (record !== undefined && this.#host.takeNextChunk(record, batch)) return;
+    this.#onMessage(batch.peer, batch.wholeChunk(), batch);
   }
 
   /** @param source What the message came in: its `byteLength` and `text` count while the message is being handled. */

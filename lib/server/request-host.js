@@ -66,6 +66,15 @@ class RequestHost {
     this.#answers.takeChunk(request, data, source);
   }
 
+  /**
+   * Takes the next chunk of the stream whose chunk came before it. False if it has to be handled as any other message.
+   *
+   * @param batch See `isNextChunk` of `event-batch.js`
+   */
+  takeNextChunk(record, batch) {
+    return record.speaksRequests && this.#answers.takeNextChunk(record, batch);
+  }
+
   /** Handles a message of a worker if it is about requests. False if it is the application's. */
   handle(record, message, source) {
     if (!record.speaksRequests) return this.#types?.handle(record, message, source) === true;

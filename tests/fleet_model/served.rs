@@ -216,7 +216,7 @@ impl Fleet {
                     self.register(at, peer.id, id);
                 }
                 Event::Message { peer, text } => self.hear_text(peer.id, &text),
-                Event::TextBatch { peer, texts } => texts.iter().for_each(|text| self.hear_text(peer.id, text)),
+                Event::TextBatch { peer, texts } => texts.iter().for_each(|text| self.hear_text(peer.id, &text)),
                 Event::Closed { peer, code, .. } => {
                     let at = self.hear(peer.id, &Deed::End);
                     self.connections[at].is_given_up = code == 1006 && self.connections[at].is_closing;

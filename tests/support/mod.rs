@@ -253,7 +253,7 @@ impl Application {
             }
             Event::TextBatch { peer, texts } => {
                 for text in texts.iter() {
-                    self.handle(Event::Message { peer: Arc::clone(&peer), text: text.into() });
+                    self.handle(Event::Message { peer: Arc::clone(&peer), text: text.into_owned().into() });
                 }
                 return;
             }

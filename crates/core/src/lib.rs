@@ -4,6 +4,7 @@
 //! goes out as values. Everything here is tested by `cargo test` alone.
 
 pub mod auth;
+pub mod chunk;
 pub mod clock;
 pub mod config;
 pub mod door;

@@ -167,12 +167,16 @@ impl<'a> WorkerConsumer<'a> {
     fn deliver(&mut self, text: Utf8Bytes) {
         if TextBatch::takes(&text) {
             self.texts.push(&text);
-            if self.texts.len() >= MAX_JOINED {
-                self.push_texts();
-            }
+            self.on_joined();
         } else {
             self.push_texts();
             self.shared.events.push(Event::Message { peer: Arc::clone(self.peer), text });
+        }
+    }
+
+    fn on_joined(&mut self) {
+        if self.texts.len() >= MAX_JOINED {
+            self.push_texts();
         }
     }
 
@@ -254,6 +258,10 @@ impl Consumer for WorkerConsumer<'_> {
         let is_attentive = peer.is_attentive();
         if is_attentive && self.life == Life::Silent {
             self.life = Life::Heard;
+        }
+        if self.texts.push_next_chunk(&text) {
+            self.on_joined();
+            return;
         }
         match self.session.on_text_judged(&text, |token| self.shared.door.is_authentic(token, &peer.connection)) {
             Action::Deliver | Action::Heartbeat { .. } if !self.is_heard() => {
