@@ -167,34 +167,35 @@ class TestReplay:
     def test_chunks_go_on_from_where_the_server_is(self) -> None:
         store = ReplayStore()
         for frame in (b"0", b"1", b"2"):
-            store.add_chunk(KEY, frame, connected=True)
+            store.add_chunk(KEY, frame)
         assert store.chunks_from(KEY, 1) == [b"1", b"2"]
         assert store.chunks_from(KEY, 3) == []
+        assert store.chunks_from(KEY, 4) is None
         assert store.chunks_from(("other", 1), 0) == []
+        assert store.chunks_from(("other", 1), 1) is None
 
-    def test_the_oldest_make_room_while_connected_and_nothing_does_without_a_connection(self) -> None:
+    def test_the_oldest_chunks_of_a_stream_make_room_for_its_newest(self) -> None:
         store = ReplayStore(max_stream_bytes=4)
-        assert store.add_chunk(KEY, b"aa", connected=True)
-        assert store.add_chunk(KEY, b"bb", connected=True)
-        assert store.add_chunk(KEY, b"c", connected=True)
+        assert store.add_chunk(KEY, b"aa") == set()
+        assert store.add_chunk(KEY, b"bb") == set()
+        assert store.add_chunk(KEY, b"c") == {KEY}
         assert store.chunks_from(KEY, 0) is None
         assert store.chunks_from(KEY, 1) == [b"bb", b"c"]
-        assert store.add_chunk(KEY, b"d", connected=False)
-        assert not store.add_chunk(KEY, b"e", connected=False)
+        assert store.add_chunk(KEY, b"d") == set()
         assert store.chunks_from(KEY, 1) == [b"bb", b"c", b"d"]
-        assert store.add_chunk(KEY, b"a chunk that is too large", connected=True)
+        assert store.add_chunk(KEY, b"a chunk that is too large") == {KEY}
         assert store.chunks_from(KEY, 4) is None
         assert store.total_bytes == 0
 
     def test_all_streams_together_have_a_bound_and_the_largest_pays(self) -> None:
         store = ReplayStore(max_stream_bytes=100, max_total_bytes=10)
         for frame in (b"aaaa", b"aaaa"):
-            store.add_chunk(KEY, frame, connected=True)
-        store.add_chunk(("r2", 1), b"bbbb", connected=True)
-        assert store.chunks_from(("r2", 1), 0) == [b"bbbb"]
+            store.add_chunk(KEY, frame)
+        assert store.add_chunk(("r2", 1), b"bb") == set()
+        assert store.add_chunk(("r2", 1), b"b") == {KEY}
+        assert store.chunks_from(("r2", 1), 0) == [b"bb", b"b"]
         assert store.chunks_from(KEY, 0) is None
-        assert not store.add_chunk(("r3", 1), b"ccc", connected=False)
-        assert store.total_bytes == 8
+        assert store.total_bytes == 7
         store.forget(KEY)
         store.forget_all()
         assert store.total_bytes == 0
@@ -213,7 +214,7 @@ class TestReplay:
 
     def test_an_end_that_needs_no_chunks_is_all_that_is_sent(self) -> None:
         store = ReplayStore()
-        store.add_chunk(KEY, b"0", connected=True)
+        store.add_chunk(KEY, b"0")
         store.drop_chunks(KEY)
         store.add_end(KEY, b"end", now=0)
         assert store.chunks_from(KEY, 0) == []

@@ -199,6 +199,20 @@ def test_only_the_last_8_mib_are_kept(server: DifficultServer, start: Start) -> 
     assert last.silent_for(0.2)
 
 
+def test_a_next_seq_beyond_what_was_sent_ends_the_request_as_well(server: DifficultServer, start: Start) -> None:
+    tap = Tap()
+    peer, _ = begin(server, start, tap.stream)
+    peer.request(stream=True)
+    peer.expect("request_ack")
+    tap.items.put("a")
+    peer.expect("request_chunk")
+    peer.cut()
+    again = server.accept()
+    again.register(resumed=resumed(("r1", 1, 5)))
+    assert again.expect("request_error")["error"]["code"] == "RESUME_OVERFLOW"
+    assert tap.cancelled.wait(5)
+
+
 def test_an_overflow_without_a_connection_ends_that_request_alone(server: DifficultServer, start: Start) -> None:
     overflowed = threading.Event()
     gone = threading.Event()

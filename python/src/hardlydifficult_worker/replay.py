@@ -48,27 +48,24 @@ class ReplayStore:
         self._kept: dict[Key, _Kept] = {}
         self.total_bytes = 0
 
-    def add_chunk(self, key: Key, frame: bytes, *, connected: bool) -> bool:
-        """Keep the next chunk of a stream.
+    def add_chunk(self, key: Key, frame: bytes) -> set[Key]:
+        """Keep the next chunk of a stream, and return the streams that lost their oldest chunks by it.
 
-        While connected, the oldest chunks make room. Without a connection that would lose what the server may not have:
-        then nothing is changed and the answer is False.
+        These are the stream itself if it has too many, and the largest one if all together have too many.
         """
         kept = self._kept.setdefault(key, _Kept())
-        size = len(frame)
-        if not connected and (
-            kept.bytes + size > self._max_stream_bytes or self.total_bytes + size > self._max_total_bytes
-        ):
-            return False
         kept.frames.append(frame)
-        kept.bytes += size
-        self.total_bytes += size
+        kept.bytes += len(frame)
+        self.total_bytes += len(frame)
+        shortened: set[Key] = set()
         while kept.bytes > self._max_stream_bytes:
             self.total_bytes -= kept.drop_oldest()
+            shortened.add(key)
         while self.total_bytes > self._max_total_bytes:
-            largest = max(self._kept.values(), key=lambda each: each.bytes)
-            self.total_bytes -= largest.drop_oldest()
-        return True
+            largest = max(self._kept, key=lambda each: self._kept[each].bytes)
+            self.total_bytes -= self._kept[largest].drop_oldest()
+            shortened.add(largest)
+        return shortened
 
     def add_end(self, key: Key, frame: bytes, now: float) -> None:
         """Keep a request's last message until it is settled."""
@@ -86,11 +83,13 @@ class ReplayStore:
             kept.bytes = 0
 
     def chunks_from(self, key: Key, next_seq: int) -> list[bytes] | None:
-        """Return the chunks that the server hasn't got, or None if one of them is no longer kept."""
+        """Return the chunks that the server hasn't got, or None if one of them is no longer kept, or never was."""
         kept = self._kept.get(key)
-        if kept is None or not kept.chunks_wanted:
+        if kept is not None and not kept.chunks_wanted:
             return []
-        if next_seq < kept.first_seq:
+        if kept is None:
+            return [] if next_seq == 0 else None
+        if not kept.first_seq <= next_seq <= kept.first_seq + len(kept.frames):
             return None
         return list(kept.frames)[next_seq - kept.first_seq :]
 

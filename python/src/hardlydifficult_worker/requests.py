@@ -244,10 +244,13 @@ class RequestTable:
 
     def _chunk(self, running: _Running, frame: bytes) -> None:
         key = running.request.key
-        if self._resumable and not self._replay.add_chunk(key, frame, connected=self._sender is not None):
-            self._fail(key, *_OVERFLOW)
-        elif self._sender is not None:
+        shortened = self._replay.add_chunk(key, frame) if self._resumable else set()
+        if self._sender is not None:
             self._sender.enqueue(frame)
+            return
+        # Without a connection the server may not have what was dropped.
+        for stream in shortened:
+            self._fail(stream, *_OVERFLOW)
 
     def _fail(self, key: Key, code: str, message: str) -> None:
         """End a request whatever its handler does: it can't go on."""
