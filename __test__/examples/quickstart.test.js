@@ -5,6 +5,7 @@ const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
 const { once } = require('node:events');
+const { promisify } = require('node:util');
 const { WebSocket } = require('ws');
 const { onCleanup } = require('../support/cleanup.js');
 const { pythonWith, pythonWithWorker } = require('../support/python.js');
@@ -107,6 +108,13 @@ test('the words are counted, and the summary has the sentences of the text', asy
   expect(stdout).toMatch(
     /^harbour\.txt\n {2}The harbour was quiet that morning\. A lighthouse keeper counted the gulls\.$/m,
   );
+}, 60_000);
+
+test('npm start takes names from where the user is, not from the folder of the package', async () => {
+  const file = write('here.txt', SENTENCES);
+  const env = { ...process.env, npm_lifecycle_event: 'start', INIT_CWD: folder };
+  const { stdout } = await promisify(execFile)(process.execPath, [quickstart, file], { cwd: root, env });
+  expect(stdout).toContain('1 of 1 files have their result.');
 }, 60_000);
 
 test('a file that is missing or no text is left out with a clear message, and the others go on', async () => {

@@ -6,45 +6,16 @@ const { once } = require('node:events');
 const { freePort } = require('../support/ports.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { WORKER_ENV, pythonWithWorker } = require('../support/python.js');
-const { examplesIn, readDocument, runExample, startedServer } = require('../support/doc-examples.js');
+const { readDocument } = require('../support/doc-examples.js');
 const workerServer = require('../support/package.js');
 
 const root = path.join(__dirname, '../..');
 const readme = readDocument('README.md');
-const examples = examplesIn('README.md');
-
-test('the README has examples that are run', () => {
-  expect(examples.length).toBeGreaterThanOrEqual(12);
-});
-
-test.each(examples)('the example of the README that begins with «%s» runs', async (_, code) => {
-  await runExample(code, await startedServer());
-});
-
-test('the example of explain prints what the README says', async () => {
-  const [, code] = examples.find(([line]) => line.includes('getQueueInfo'));
-  const [, said] = /explain.* \/\/ (.*)\n/.exec(code);
-  expect(await runExample(code, await startedServer())).toEqual([said]);
-});
-
-test('the slots that the README promises are the ones that there are', async () => {
-  const server = await startedServer();
-  expect([server.getAvailableSlotCount('llama-3'), server.getAvailableSlotCount('llama-3', 'chat')]).toEqual([4, 2]);
-});
 
 test('the README names every export and every member of the server', () => {
   const { prototype } = require('../../index.js').WorkerServer;
   const members = Object.getOwnPropertyNames(prototype).filter((name) => name !== 'constructor');
   for (const name of [...Object.keys(workerServer), ...members]) expect(readme).toContain(name);
-});
-
-test('the README names every option of the server, and every limit with its default', () => {
-  const { readOptions } = require('../../lib/server/options.js');
-  const { authTokens: _, ...options } = readOptions({ port: 0 });
-  const missing = [...Object.keys(options), 'authToken'].filter((name) => !readme.includes(`\n| \`${name}\` |`));
-  expect(missing).toEqual([]);
-  const [, limits] = readme.split('\n## Limits\n');
-  expect(Object.keys(options.limits).filter((name) => !limits.includes(`\`${name}\``))).toEqual([]);
 });
 
 test('the two numbers of the README are those of the measurement', () => {
