@@ -24,10 +24,14 @@ pub const STANDBY_TIME: Duration = Duration::from_micros(50);
 pub const REST_TIME: Duration = Duration::from_millis(1);
 /// A wake does not wait longer for the runtime's thread to have nothing left to do.
 pub const MAX_WAKE_DELAY: Duration = Duration::from_micros(100);
-/// With how many peers a conversation may be for which the application looks. Among more, the next event is mostly
-/// another one's, and comes soon whether or not anybody looks: then those that come while a thread is woken are handled
-/// together, for less.
-pub const MAX_POLLED_PEERS: usize = 6;
+/// With how many peers a conversation may be for which the application looks, where it reads their sockets itself.
+pub const MAX_POLLED_PEERS: usize = 16;
+/// The same where it waits for what the runtime's thread reads. Among more, the next event is mostly another one's, and
+/// comes soon whether or not anybody looks: then those that come while a thread is woken are handled together, for less.
+pub const MAX_AWAITED_PEERS: usize = 6;
+/// To at most this many peers the application's thread writes at the end of a turn. For more it wakes the runtime's
+/// thread, which costs as much as writing to several.
+pub const MAX_DIRECT_PEERS: usize = 16;
 /// How many times the runtime's thread does not stand by after it has stood by in vain.
 pub const SKIPPED_STANDBYS: u32 = 16;
 
@@ -42,8 +46,9 @@ pub enum Verdict {
     /// with their interrupts, which is called interrupt moderation.
     Coalesce,
     /// Peers and application answer each other at once. The application looks for the next events, turn after turn of
-    /// its event loop, and the runtime's thread stands by to write what it answers. Network stacks call it busy
-    /// polling.
+    /// its event loop: it reads the sockets of these peers, while the runtime's thread rests. Where it can't, since they
+    /// are encrypted, the runtime's thread reads them, and stands by to write what it answers. Network stacks call it
+    /// busy polling.
     Poll,
 }
 
@@ -74,6 +79,8 @@ pub struct Pacing {
     has_several_processors: bool,
     /// Events of a few peers come soon after the application has sent something.
     answers: Score,
+    /// Among how many peers.
+    max_peers: usize,
     /// Those peers whose events came last, the last one first.
     recent_peers: [Option<u64>; MAX_POLLED_PEERS],
     /// Wakes come soon after each other, and nothing is sent between.
@@ -96,6 +103,7 @@ impl Pacing {
         Self {
             has_several_processors: processors > 1,
             answers: Score::default(),
+            max_peers: MAX_AWAITED_PEERS,
             recent_peers: [None; MAX_POLLED_PEERS],
             stream: Score::default(),
             has_sent: false,
@@ -104,6 +112,11 @@ impl Pacing {
             woken_at: None,
             standbys_to_skip: 0,
         }
+    }
+
+    /// Notes whether the application can read the sockets of those whose events came last.
+    pub fn set_polls_sockets(&mut self, polls_sockets: bool) {
+        self.max_peers = if polls_sockets { MAX_POLLED_PEERS } else { MAX_AWAITED_PEERS };
     }
 
     /// What a thread does that has nothing to do at `now`.
@@ -137,7 +150,7 @@ impl Pacing {
         let place = self.recent_peers.iter().position(|&recent| recent == Some(peer));
         self.recent_peers[..=place.unwrap_or(MAX_POLLED_PEERS - 1)].rotate_right(1);
         self.recent_peers[0] = Some(peer);
-        place.is_some()
+        place.is_some_and(|place| place < self.max_peers)
     }
 
     /// The application has sent something: a current rest ends, and none begins soon.

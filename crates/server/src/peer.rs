@@ -1,12 +1,14 @@
 //! One worker connection, as both threads see it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{OnceLock, Weak};
 
 use parking_lot::Mutex;
 
 use crate::connection_info::ConnectionInfo;
 use crate::door::Hold;
 use crate::outbox::Outbox;
+use crate::wakeup::polled_task::PolledTask;
 use worker_server_core::registration::Registration;
 use worker_server_core::worker::WorkerKey;
 
@@ -57,6 +59,8 @@ pub struct Peer {
     paused: AtomicBool,
     /// Among those whose outboxes will be written.
     flush_pending: AtomicBool,
+    /// Its connection's task, if the application may poll that.
+    task: OnceLock<Weak<PolledTask>>,
 }
 
 impl Peer {
@@ -86,7 +90,18 @@ impl Peer {
             unhandled_messages: AtomicUsize::new(0),
             paused: AtomicBool::new(false),
             flush_pending: AtomicBool::new(false),
+            task: OnceLock::new(),
         }
+    }
+
+    /// The application may poll its connection's task.
+    pub fn set_task(&self, task: Weak<PolledTask>) {
+        self.task.get_or_init(|| task);
+    }
+
+    /// Its connection's task, if the application may poll that.
+    pub fn task(&self) -> Option<Weak<PolledTask>> {
+        self.task.get().cloned()
     }
 
     /// Whether messages can still be sent to it.

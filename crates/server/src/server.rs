@@ -26,7 +26,7 @@ use crate::wakeup::notifier::Notifier;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
 use worker_server_core::metrics::{Gauges, LimitName, Metrics};
-use worker_server_core::pacing::{POLL_TURN, Verdict};
+use worker_server_core::pacing::{MAX_POLLED_PEERS, POLL_TURN, Verdict};
 use worker_server_core::protocol::Closing;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
@@ -82,6 +82,7 @@ impl Server {
         let port = listener.local_addr()?.port();
         let (shared, gone) = Shared::new(config, metrics, wake);
         let max_threads = if secure_context.is_some() { MAX_TLS_THREADS } else { 1 };
+        shared.pacer.set_polls_sockets(cfg!(unix) && secure_context.is_none());
         *shared.secure_context.write() = secure_context;
         let idle = Arc::clone(&shared);
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, max_threads);
@@ -100,6 +101,8 @@ impl Server {
             runtime.spawn(check_health(Arc::clone(&shared)));
             runtime.spawn(watch_for_suspensions(Arc::clone(&shared)));
             runtime.spawn(flusher::write_what_is_left(Arc::clone(&shared.flusher), Arc::clone(&shared.notifier)));
+            let busy_poll = Arc::clone(&shared.busy_poll);
+            runtime.spawn(async move { busy_poll.rest_meanwhile().await });
             runtime.spawn(turn_watch::watch_turns(Arc::clone(&shared)));
             runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
         }
@@ -116,24 +119,45 @@ impl Server {
     /// by itself, too, after a turn of its event loop, and
     /// `looks` then.
     ///
-    /// When it looks, this waits for messages, without sleeping, for [`POLL_TURN`] at most. What else there may be to
+    /// When it looks, this waits for messages, without sleeping, for [`POLL_TURN`] at most. At [`Verdict::Poll`] it
+    /// reads the sockets of those peers that it talks to, if it can. What else there may be to
     /// drain does not end that.
     pub fn drain(&self, max_events: usize, max_bytes: usize, returns: bool, looks: bool) -> (Vec<Event>, Verdict) {
-        let Shared { pacer, events: queue, flusher, .. } = &*self.shared;
+        let Shared { pacer, events: queue, flusher, busy_poll, .. } = &*self.shared;
         let asked_at = Instant::now();
         let verdict = pacer.on_ask(asked_at);
-        if looks {
-            while queue.unhandled() == 0 && asked_at.elapsed() < POLL_TURN {
+        let polls = verdict == Verdict::Poll;
+        let serves = polls && busy_poll.begin();
+        if serves {
+            self.poll_sockets(asked_at, looks);
+        } else {
+            busy_poll.end();
+            while looks && queue.unhandled() == 0 && asked_at.elapsed() < POLL_TURN {
                 hint::spin_loop();
             }
         }
-        let polls = verdict == Verdict::Poll;
-        flusher.standby.set_wanted(polls);
+        flusher.standby.set_wanted(polls && !serves);
         let events = queue.drain(max_events, max_bytes, returns || polls);
         if let Some(first) = events.first() {
             pacer.on_events(asked_at, first.lane());
+            events.iter().take(MAX_POLLED_PEERS).filter_map(Event::speaker).for_each(|peer| busy_poll.note_peer(peer));
         }
         (events, verdict)
+    }
+
+    /// Reads the sockets of the peers that the application talks to, until there is something to drain: once, or while
+    /// it looks for [`POLL_TURN`].
+    fn poll_sockets(&self, asked_at: Instant, looks: bool) {
+        let runtime = self.runtime.lock();
+        let Some(_context) = runtime.as_ref().map(Runtime::enter) else { return };
+        let Shared { events: queue, busy_poll, .. } = &*self.shared;
+        while queue.unhandled() == 0 {
+            busy_poll.poll();
+            if !looks || asked_at.elapsed() >= POLL_TURN {
+                break;
+            }
+            hint::spin_loop();
+        }
     }
 
     /// Whether the application may log one more line that any peer can cause. If not, it is counted, and an event tells

@@ -22,6 +22,7 @@ use crate::outbox::buffered_amounts::BufferedAmounts;
 use crate::outbox::flusher::Flusher;
 use crate::peer::{Peer, PeerId};
 use crate::tls::secure_context::SecureContext;
+use crate::wakeup::busy_poll::BusyPoll;
 use crate::wakeup::notifier::Notifier;
 use crate::wakeup::pacer::Pacer;
 use worker_server_core::clock::{Clock, Moment};
@@ -56,6 +57,8 @@ pub struct Shared {
     pub events: ServerEvents,
     /// How the threads wait for each other.
     pub pacer: Arc<Pacer>,
+    /// Whether the application's thread serves the sockets.
+    pub busy_poll: Arc<BusyPoll>,
     /// When it is told.
     pub notifier: Arc<Notifier>,
     /// What the application sees of how much waits for each worker.
@@ -136,6 +139,7 @@ impl Shared {
             events: ServerEvents::new(move || queue_waker.notify_soon()),
             notifier,
             pacer,
+            busy_poll: Arc::default(),
             buffered_amounts: Arc::default(),
             flusher: Arc::default(),
             endpoints: RwLock::default(),

@@ -24,7 +24,9 @@ struct Run {
 
 impl Run {
     fn new(processors: usize) -> Self {
-        Self { pacing: Pacing::new(processors), now: Instant::now() }
+        let mut pacing = Pacing::new(processors);
+        pacing.set_polls_sockets(true);
+        Self { pacing, now: Instant::now() }
     }
 
     fn take(&mut self, step: Step) {
@@ -78,8 +80,8 @@ fn each_pattern_of_traffic_has_its_verdict() {
         ("answers at once, but not often enough yet", 2, &[(16, &conversation)], Verdict::Sleep),
         ("answers at once, again and again", 2, &[(17, &conversation)], Verdict::Poll),
         ("the same with one processor", 1, &[(100, &conversation)], Verdict::Sleep),
-        ("a conversation with six", 2, &[(20, &several(6))], Verdict::Poll),
-        ("a conversation with seven", 2, &[(20, &several(7))], Verdict::Sleep),
+        ("a conversation with sixteen", 2, &[(20, &several(16))], Verdict::Poll),
+        ("a conversation with seventeen", 2, &[(20, &several(17))], Verdict::Sleep),
         ("the same after a lull", 2, &[(99, &conversation), (1, &[Nothing(100)])], Verdict::Sleep),
         (
             "a lull does not end a conversation",
@@ -111,6 +113,16 @@ fn each_pattern_of_traffic_has_its_verdict() {
             run.repeat(*times, steps);
         }
         assert_eq!(run.pacing.verdict(run.now), *verdict, "{name}");
+    }
+}
+
+#[test]
+fn the_application_looks_for_fewer_peers_where_it_cannot_read_their_sockets() {
+    for (peers, verdict) in [(6, Verdict::Poll), (7, Verdict::Sleep)] {
+        let mut run = Run::new(2);
+        run.pacing.set_polls_sockets(false);
+        let conversation: Vec<_> = (0..peers).flat_map(|peer| [Send, Events(30, peer)]).collect();
+        assert_eq!(run.repeat(20, &conversation), verdict);
     }
 }
 
@@ -162,7 +174,7 @@ fn a_clock_that_goes_back_is_no_error() {
 fn step() -> impl Strategy<Value = Step> {
     let micros = || prop_oneof![0..150_u64, 0..3_000_u64, 0..100_000_u64];
     prop_oneof![
-        4 => (micros(), 0..9_u64).prop_map(|(after, peer)| Events(after, peer)),
+        4 => (micros(), 0..20_u64).prop_map(|(after, peer)| Events(after, peer)),
         1 => micros().prop_map(Nothing),
         4 => Just(Send),
         1 => Just(Connect),

@@ -1,5 +1,6 @@
 //! The listening socket, and the way of each connection to the part that serves it.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::pin;
@@ -21,6 +22,7 @@ use crate::connection_info::ConnectionInfo;
 use crate::shared::{Admission, Shared};
 use crate::stream::Stream;
 use crate::tls::handshake::{self, NoHandshake};
+use crate::wakeup::polled_task::PolledTask;
 use worker_server_core::log::Line;
 use worker_server_core::metrics::{LimitName, UpgradeResult};
 
@@ -312,8 +314,13 @@ async fn connect(
     };
     shared.metrics.upgraded(UpgradeResult::Accepted);
     keep_alive(stream.tcp());
-    let id = admission.peer.id;
+    let peer = Arc::clone(&admission.peer);
+    let is_plain = matches!(stream, Stream::Plain(_));
     let setup = Box::new(Setup { stream, response, early: early.to_vec() });
-    let task = tokio::spawn(connection::run(admission, setup));
-    shared.may_cut(id, task.abort_handle());
+    let task = PolledTask::new(connection::run(admission, setup));
+    if cfg!(unix) && is_plain {
+        peer.set_task(Arc::downgrade(&task));
+    }
+    let running = tokio::spawn(poll_fn(move |cx| task.poll(cx)));
+    shared.may_cut(peer.id, running.abort_handle());
 }

@@ -115,6 +115,16 @@ pub enum Event {
     Stopped,
 }
 
+impl Event {
+    /// The peer that said it.
+    pub fn speaker(&self) -> Option<&Arc<Peer>> {
+        match self {
+            Self::Message { peer, .. } | Self::TextBatch { peer, .. } => Some(peer),
+            _ => None,
+        }
+    }
+}
+
 impl Entry for Event {
     type Charge = PeerCharge;
 

@@ -1,7 +1,7 @@
 //! The way of the application's messages into the sockets.
 //!
 //! What the application sends in one turn is only put into the outboxes, and leaves when the turn ends: many messages
-//! for one peer take one system call. To one or two peers it is written right there, on the application's thread, or by
+//! for one peer take one system call. To a few peers it is written right there, on the application's thread, or by
 //! a thread of the runtime if one stands by for that, see [`standby`](crate::wakeup::standby); to more it is left to a
 //! task, so that the application does not wait for their sockets. Peers are written in the order of the first message
 //! that waits for each, and all that waits for one leaves together, be it with an ack that its connection's task writes
@@ -23,11 +23,9 @@ use crate::peer::Peer;
 use crate::wakeup::notifier::Notifier;
 use crate::wakeup::pacer::Pacer;
 use crate::wakeup::standby::Standby;
-use worker_server_core::pacing::STANDBY_TIME;
+use worker_server_core::pacing::{MAX_DIRECT_PEERS, STANDBY_TIME};
 
-/// To at most this many peers the application's thread writes by itself.
-const MAX_DIRECT_PEERS: usize = 2;
-/// But not as much as this, which takes the system long to copy.
+/// The application's thread does not write as much as this by itself, which takes the system long to copy.
 const MAX_DIRECT_BYTES: usize = 64 << 10;
 /// After this many sockets other tasks have their turn.
 const PEERS_A_TURN: usize = 32;
@@ -54,7 +52,7 @@ pub struct Flusher {
     pub(super) watch: Notify,
     /// What the application has sent, and no call has handed over yet.
     pub submissions: Submissions,
-    /// The thread that writes to one or two peers for the application, if one does.
+    /// The thread that writes to a few peers for the application, if one does.
     pub standby: Standby,
     /// Memory of what was written, for what is sent next.
     pub buffer_pool: BufferPool,
@@ -142,9 +140,14 @@ impl Flusher {
         waiting.drain(..).for_each(|peer| drop(write(&peer)));
     }
 
+    /// Whether something is left to the task.
+    pub fn leaves_some(&self) -> bool {
+        self.unwritten.load(Ordering::SeqCst) > 0
+    }
+
     /// Whether something may wait to be written.
     pub fn are_pending(&self) -> bool {
-        self.unwritten.load(Ordering::SeqCst) > 0 || !self.waiting.lock().is_empty()
+        self.leaves_some() || !self.waiting.lock().is_empty()
     }
 
     /// Writes to up to `count` of the peers that were left to the task. False if there was none.

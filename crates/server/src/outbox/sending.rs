@@ -39,6 +39,9 @@ impl Shared {
     pub fn flush(&self) {
         if self.flusher.flush() {
             self.pacer.on_send();
+            if self.flusher.leaves_some() {
+                self.busy_poll.end();
+            }
         }
     }
 

@@ -1,7 +1,10 @@
 //! How the runtime's threads and the application's thread wait for each other: [`worker_server_core::pacing`] decides,
 //! and what is here does it.
 
+pub mod busy_poll;
 pub mod notifier;
 pub mod pacer;
+pub mod polled_task;
+mod rest;
 pub mod standby;
 mod sync;

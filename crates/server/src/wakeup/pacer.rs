@@ -62,6 +62,11 @@ impl Pacer {
         }
     }
 
+    /// See [`Pacing::set_polls_sockets`].
+    pub fn set_polls_sockets(&self, polls_sockets: bool) {
+        self.pacing.lock().set_polls_sockets(polls_sockets);
+    }
+
     /// See [`Pacing::wake_delay`].
     pub fn wake_delay(&self) -> Duration {
         self.pacing.lock().wake_delay()

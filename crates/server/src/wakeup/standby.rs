@@ -2,9 +2,9 @@
 //!
 //! Where a few peers and the application answer each other at once, most of a round's time goes into waking threads:
 //! the system interrupts a processor for that, and one that sleeps comes back slowly. While the application looks for
-//! messages instead of sleeping, a thread that has just got some for it does not sleep either, and writes the answer
-//! itself. The application need not wait for the socket then, and the same thread is there for what the peer says to
-//! it.
+//! messages instead of sleeping, and can't [read the sockets](super::polled_task) of these peers itself, a thread that
+//! has just got some for it does not sleep either, and writes the answer itself. The application need not wait for the
+//! socket then, and the same thread is there for what the peer says to it.
 //!
 //! `tests/loom_standby.rs` runs this file, as it is, through every interleaving of the two threads.
 
