@@ -1,6 +1,7 @@
 'use strict';
 
 const { ChunkBuffer } = require('./stream.js');
+const { quoted } = require('./wire.js');
 
 /** Where a request is. */
 const WAITING = 'waiting'; // for a free slot
@@ -109,7 +110,7 @@ class Request {
 
   /** Its id as JSON text. */
   get idText() {
-    return JSON.stringify(this.requestId);
+    return quoted(this.requestId);
   }
 
   /** It keeps the place that it had, and is refused by no bound: it has waited, or been given to a worker. */

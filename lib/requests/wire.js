@@ -27,6 +27,36 @@ function sharedFeatures(named, offersResume) {
   return offersResume && named.includes(RESUME) ? [REQUEST, RESUME] : [REQUEST];
 }
 
+/** What needs no escape in JSON. */
+const PLAIN = /^[ !#-[\]-~]*$/;
+/** Ids of the length of a UUID and less are tested faster than they are written by V8. */
+const MAX_TESTED = 64;
+
+/** A string as JSON text. */
+const quoted = (text) => (text.length <= MAX_TESTED && PLAIN.test(text) ? `"${text}"` : JSON.stringify(text));
+
+/** The members between the id and the payload that were written last: most requests have the same ones. */
+let known = { attempt: 0, timeoutMs: 0, model: undefined, category: undefined, isStream: false, text: '' };
+
+function middleText(attempt, timeoutMs, model, category, isStream) {
+  if (
+    attempt === known.attempt &&
+    timeoutMs === known.timeoutMs &&
+    model === known.model &&
+    category === known.category &&
+    isStream === known.isStream
+  ) {
+    return known.text;
+  }
+  let text = `,"attempt":${attempt}`;
+  if (timeoutMs !== Infinity) text += `,"timeoutMs":${timeoutMs}`;
+  if (model !== undefined) text += `,"model":${JSON.stringify(model)}`;
+  if (category !== undefined) text += `,"category":${JSON.stringify(category)}`;
+  text += `,"stream":${isStream}`;
+  known = { attempt, timeoutMs, model, category, isStream, text };
+  return text;
+}
+
 /**
  * The text of a `request` message.
  *
@@ -35,16 +65,12 @@ function sharedFeatures(named, offersResume) {
  * @param {number} timeoutMs What is left, in ms; Infinity if there is no limit.
  */
 function requestText(request, attempt, timeoutMs) {
-  let text = `{"type":"request","requestId":${request.idText},"attempt":${attempt}`;
+  const { idText, model, options, isStream, payloadText, traceText } = request;
   // A worker that has no time at all left would still be asked to answer within a millisecond.
-  if (timeoutMs !== Infinity) text += `,"timeoutMs":${Math.max(1, Math.ceil(timeoutMs))}`;
-  const { model, options } = request;
-  if (model !== undefined) text += `,"model":${JSON.stringify(model)}`;
-  if (options.category !== undefined) text += `,"category":${JSON.stringify(options.category)}`;
-  text += `,"stream":${request.isStream}`;
-  if (request.payloadText !== undefined) text += `,"payload":${request.payloadText}`;
-  if (request.traceText !== undefined) text += `,"trace":${request.traceText}`;
-  return `${text}}`;
+  const middle = middleText(attempt, Math.max(1, Math.ceil(timeoutMs)), model, options.category, isStream);
+  const payload = payloadText === undefined ? '' : `,"payload":${payloadText}`;
+  const trace = traceText === undefined ? '' : `,"trace":${traceText}`;
+  return `{"type":"request","requestId":${idText}${middle}${payload}${trace}}`;
 }
 
 /** The text of a `request_cancel` message; one that is `unknown` has no attempt. */
@@ -78,6 +104,7 @@ module.exports = {
   RESUME,
   cancelText,
   malformedMember,
+  quoted,
   readError,
   requestText,
   settledText,

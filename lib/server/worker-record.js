@@ -26,6 +26,8 @@ class WorkerRecord {
   /** What `toSharedInfo` gave, while it is true. */
   #info = null;
   #seen = NaN;
+  /** The same as a Date, if somebody has asked: all that a worker says which takes requests changes it. */
+  #lastHeartbeat = null;
   /** As it came: the capabilities are the application's as well. */
   #max;
 
@@ -106,12 +108,18 @@ class WorkerRecord {
     ) {
       return;
     }
-    if (seen !== this.#seen) this.lastHeartbeat = new Date(seen);
+    if (seen !== this.#seen) this.#lastHeartbeat = null;
     this.#seen = seen;
     this.status = status;
     this.activeRequests = activeRequests;
     this.completedRequests = completedRequests;
     this.#info = null;
+  }
+
+  /** When it last gave a sign of life. */
+  get lastHeartbeat() {
+    this.#lastHeartbeat ??= new Date(this.#seen);
+    return this.#lastHeartbeat;
   }
 
   /** The requests of `request()` that it has. */
