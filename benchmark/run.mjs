@@ -2,9 +2,10 @@
 //
 //   npm run bench -- [--quick] [--only NAME,...] [--runs N] [--confine HOW] [--json FILE] [--docs] [--docs-from FILE]
 //
-// --quick runs every row once and briefly, to see that all of it works. --only takes rows whose names contain one of the NAMEs. --docs
-// rewrites the table, the figures and the charts in docs/; --docs-from does that with what an earlier run's --json wrote. Each run has a fresh server process and a fresh load generator; the
-// implementations take turns. --confine runs the server's process on one processor (`processor`), or with the time of a number of them (`0.5`).
+// --quick runs every row once and briefly, to see that all of it works. --only takes rows whose names contain one of the
+// NAMEs. --docs rewrites the tables, the figures and the charts in docs/, where rows that --only leaves out stay as they
+// are; --docs-from does that with what an earlier run's --json wrote. Each run has a fresh server process and a fresh
+// load generator; the implementations take turns. --confine runs the server's process on one processor (`processor`), or with the time of a number of them (`0.5`).
 // It fails if work was lost, and never because of how fast something was.
 
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
@@ -46,10 +47,6 @@ const { values: options } = parseArgs({
     'docs-from': { type: 'string' },
   },
 });
-if (options['docs-from'] !== undefined) {
-  updateDocuments(JSON.parse(readFileSync(options['docs-from'], 'utf8')));
-  process.exit(0);
-}
 if (options.quick && options.docs) throw new Error('--quick is too short for figures that are kept: leave out --docs');
 const runs = Number(options.runs ?? (options.quick ? 1 : 5));
 
@@ -61,8 +58,14 @@ async function allRows() {
   return modules.flatMap(([file, { default: rows }]) => rows.map((row) => ({ file, ...row })));
 }
 
+const all = await allRows();
+const order = all.map(({ name }) => name);
+if (options['docs-from'] !== undefined) {
+  updateDocuments(JSON.parse(readFileSync(options['docs-from'], 'utf8')), order);
+  process.exit(0);
+}
 const only = options.only?.split(',');
-const rows = (await allRows()).filter(({ name }) => only?.some((part) => name.includes(part)) ?? true);
+const rows = all.filter(({ name }) => only?.some((part) => name.includes(part)) ?? true);
 if (rows.length === 0) throw new Error(`no row is called ${options.only}`);
 
 const machine = {
@@ -95,4 +98,4 @@ console.log(
 );
 console.log(plainTables(results));
 if (options.json) writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
-if (options.docs) updateDocuments(report);
+if (options.docs) updateDocuments(report, order);

@@ -1,6 +1,7 @@
-// Puts the results of a run into docs/: the machine, the table and those of groups of rows between their markers, the figures as JSON, and the charts.
+// Puts the results of a run into docs/: the machine, the table and those of groups of rows between their markers, the
+// figures as JSON, and the charts. Rows that the run left out keep the figures of the run before.
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 
 import { charts } from './charts.mjs';
@@ -25,11 +26,39 @@ export function machineText({ date, machine, runs }) {
   return `${where}; ${date}; ${shown}. Load average before it began: ${loadAverage}.`;
 }
 
-export function updateDocuments(report) {
+const dated = ({ date, runs, results }) => results.map((result) => ({ date, runs, ...result }));
+
+/** The report with the rows of an `earlier` one that it lacks, all in the `order` of their names. */
+export function withEarlierRows(report, earlier, order) {
+  const rows = new Map([...dated(earlier), ...dated(report)].map((result) => [result.name, result]));
+  const places = new Map(order.map((name, place) => [name, place]));
+  const results = [...rows.values()].filter(({ name }) => places.has(name));
+  results.sort((a, b) => places.get(a.name) - places.get(b.name));
+  const isOfNow = ({ name }) => report.results.some((result) => result.name === name);
+  const [{ cpu, cores, node }, other] = [report.machine, earlier.machine];
+  if (!results.every(isOfNow) && [cpu, cores, node].join() !== [other.cpu, other.cores, other.node].join()) {
+    throw new Error('the rows that were left out have figures of another machine: measure all of them, without --only');
+  }
+  return { ...report, results };
+}
+
+/** Which rows, by name, are as an earlier run measured them. */
+function earlierText({ date, results }) {
+  const earlier = results.filter((result) => result.date !== date);
+  const dates = [...new Set(earlier.map((result) => result.date))].toSorted();
+  const rowsOf = (day) => earlier.filter((result) => result.date === day).map(({ name }) => `\`${name}\``);
+  return dates.map((day) => `\n\nMeasured on ${day}: ${rowsOf(day).join(', ')}.`).join('');
+}
+
+/** `order` has the names of all rows. */
+export function updateDocuments(measured, order) {
   mkdirSync(FOLDER, { recursive: true });
-  writeFileSync(path.join(FOLDER, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
-  for (const [file, svg] of charts(report.results)) writeFileSync(path.join(FOLDER, file), svg);
-  const page = replaceBetween(readFileSync(PAGE, 'utf8'), 'machine', machineText(report));
+  const file = path.join(FOLDER, 'results.json');
+  const earlier = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : { ...measured, results: [] };
+  const report = withEarlierRows(measured, earlier, order);
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  for (const [name, svg] of charts(report.results)) writeFileSync(path.join(FOLDER, name), svg);
+  const page = replaceBetween(readFileSync(PAGE, 'utf8'), 'machine', machineText(report) + earlierText(report));
   const groups = new Set(report.results.map(({ group }) => group));
   const withTables = [...groups].reduce(
     (text, group) => replaceBetween(text, group ?? 'table', markdownTable(report.results, group)),
