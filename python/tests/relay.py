@@ -1,17 +1,19 @@
-"""A TCP relay to a port of this machine, whose connections can be cut."""
+"""A TCP relay to a port of this machine, whose connections can be cut, or be slow."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+import time
 
 
 class Relay:
-    """Passes everything on to one port of the loopback address."""
+    """Passes everything on to one port of the loopback address, at a given rate if it is a slow uplink."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, bytes_per_second: float | None = None) -> None:
         self._target = target
+        self._bytes_per_second = bytes_per_second
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
@@ -44,7 +46,7 @@ class Relay:
                     self._sockets |= {near, far}
                 back = threading.Thread(target=pipe, args=(far, near), daemon=True)
                 back.start()
-                pipe(near, far)
+                pipe(near, far, self._bytes_per_second)
                 back.join()
                 with self._lock:
                     self._sockets -= {near, far}
@@ -65,11 +67,13 @@ class Relay:
             thread.join(15)
 
 
-def pipe(source: socket.socket, target: socket.socket) -> None:
+def pipe(source: socket.socket, target: socket.socket, bytes_per_second: float | None = None) -> None:
     """Pass bytes on until either side ends, and end the other."""
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             target.sendall(data)
+            if bytes_per_second is not None:
+                time.sleep(len(data) / bytes_per_second)
     shut(source)
     shut(target)
 

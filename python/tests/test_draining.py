@@ -57,7 +57,7 @@ def test_running_requests_end_and_then_the_worker_closes(server: DifficultServer
     drained = drain(run)
     assert peer.receive() == {"type": "worker_status", "status": "draining"}
     assert str(run.worker.state) == "draining"
-    # What was on its way when the server heard of it is done as well.
+    # A request that was on its way when the server received the status is done as well.
     peer.request("r2")
     peer.expect("request_ack", requestId="r2")
     peer.send({"type": "worker_status_ack", "status": "draining"})

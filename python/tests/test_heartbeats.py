@@ -11,6 +11,7 @@ import pytest
 from conftest import QUICK, Start, echo_worker
 from difficult_server import DifficultServer
 from hardlydifficult_worker import Worker, session
+from relay import Relay
 
 
 class TestHeartbeats:
@@ -83,3 +84,21 @@ class TestHeartbeats:
         peer.freeze()
         server.accept(timeout=12).register()
         assert time.monotonic() - frozen_at >= 4
+
+    def test_a_result_that_takes_long_to_be_sent_over_a_slow_line_costs_no_connection(
+        self, server: DifficultServer, start: Start
+    ) -> None:
+        relay = Relay(server.port, bytes_per_second=2_500_000)
+        try:
+            worker = Worker(f"ws://127.0.0.1:{relay.port}", models=["m"], **QUICK)
+            worker.handler()(lambda payload, context: "x" * 25_000_000)
+            start(worker)
+            peer = server.accept()
+            peer.register(interval=500)
+            peer.request()
+            peer.expect("request_ack")
+            result = peer.receive(timeout=40)
+            assert (result["type"], len(result["data"])) == ("request_result", 25_000_000)
+            assert server.nobody_comes_for(0.1)
+        finally:
+            relay.close()
