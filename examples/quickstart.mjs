@@ -1,6 +1,6 @@
-// The quickstart: a server with four workers in processes of their own, two in JavaScript and two in Python, and a batch
-// of documents that they summarise token by token. One worker is killed while it has requests, to show that nothing is
-// lost.
+// The quickstart: a server with four workers in processes of their own, two in JavaScript and two in Python, and a
+// batch of documents that they summarise token by token. One worker is killed while it has requests, to show that
+// nothing is lost.
 //
 //   npm start                      summarises this repository's own documents
 //   npm start -- FILE...           summarises these files
@@ -29,7 +29,7 @@ const HELP = `Summarises text files with a server and four worker processes, and
   --help      print this
 
 Two of the workers run in Python if there is a python3 with the package websockets, else all four in JavaScript.
-It listens on 127.0.0.1 alone, at port 19100 or the next free one, for workers that send the token which it makes at random.
+It listens on 127.0.0.1 alone, at port 19100 or the next free one. Workers have to send a token that is made at random.
 The exit code is 0 if every file has its result, 1 if not, 2 for a wrong option.`;
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));

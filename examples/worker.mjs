@@ -1,11 +1,11 @@
 // A worker from scratch, message by message: connects to a WorkerServer, registers, sends heartbeats, and answers what
-// `server.request()` sends it. It shows the protocol, and needs the npm package `ws` and nothing else. For a worker of your
-// own use the Worker of this package, as echo-worker.mjs does.
+// `server.request()` sends it. It shows the protocol, and needs the npm package `ws` and nothing else. For a worker of
+// your own use the Worker of this package, as echo-worker.mjs does.
 //
 //   node examples/worker.mjs --id NAME [--url ws://127.0.0.1:19100] [--model ID]... [--max N] [--limit CATEGORY=N]...
 //
-// A token is read from the environment (WORKER_TOKEN) and not from the command line, which every user of the machine sees. A server that
-// asks for one hears nothing of a worker before it has registered with it.
+// A token is read from the environment (WORKER_TOKEN) and not from the command line, which every user of the machine
+// sees. A server that asks for one hears nothing of a worker before it has registered with it.
 
 import { parseArgs } from 'node:util';
 import WebSocket from 'ws';
@@ -156,7 +156,9 @@ function work({ text }) {
   return { type: 'request_result', data: { lines, words, characters: [...text].length } };
 }
 
-/** Closes the connection properly. What was under way here is lost to the server, which may give it to other workers. */
+/**
+ * Closes the connection properly. What was under way here is lost to the server, which may give it to other workers.
+ */
 function stop() {
   if (stopping && socket.readyState === WebSocket.CLOSED) return;
   stopping = true;

@@ -140,7 +140,7 @@ test('of the client only the body goes on, and the key is the upstream’s own',
   ]);
 });
 
-test('models that come and go are told to the server', async () => {
+test('the server is notified of models that come and go', async () => {
   const { server, upstream } = await startBridge({ args: ['--refresh-ms', '20'] });
   upstream.models = ['m', 'n'];
   expect(modelsOf(await updated(server, (worker) => worker.capabilities.models.length === 2))).toEqual(['m', 'n']);
@@ -149,7 +149,7 @@ test('models that come and go are told to the server', async () => {
   expect(modelsOf(await updated(server, (worker) => worker.capabilities.models.length === 0))).toEqual([]);
 });
 
-test('models that stay are not told again', async () => {
+test('models that stay cause no update', async () => {
   const { server, upstream } = await startBridge({ args: ['--refresh-ms', '10'] });
   const changes = [];
   server.onWorkerUpdated((_worker, change) => changes.push(change));

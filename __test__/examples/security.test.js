@@ -1,6 +1,7 @@
 'use strict';
 
-// The recipes of docs/SECURITY.md: each is a program of its own, which workers come to. `programs/` has what is done to it.
+// The recipes of docs/SECURITY.md: each is a program of its own, which workers come to. `programs/` has what is done to
+// it.
 
 const { spawn } = require('node:child_process');
 const fs = require('node:fs');

@@ -125,7 +125,10 @@ test('a worker with a wrong token says so and does not try again', async () => {
   expect(child.errors).not.toContain('wrong');
 });
 
-/** A second worker process takes the id of a first one, which must end: `runFirst` and `runSecond` start one with the id `w`. */
+/**
+ * A second worker process takes the id of a first one, which must end: `runFirst` and `runSecond` start one with the id
+ * `w`.
+ */
 async function takeOver(runFirst, runSecond) {
   const server = await start();
   const ids = [];

@@ -26,7 +26,10 @@ async function connect(port) {
   return socket;
 }
 
-/** A gateway that lets nobody in before `decide` is called. `arrived` resolves with the first request, as the server has it. */
+/**
+ * A gateway that lets nobody in before `decide` is called. `arrived` resolves with the first request, as the server has
+ * it.
+ */
 async function undecidedGateway(serverOptions) {
   const made = {};
   made.arrived = new Promise((resolve) => {

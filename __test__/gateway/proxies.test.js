@@ -1,7 +1,7 @@
 'use strict';
 
-// The configurations of docs/GATEWAY.md and docs/OPERATIONS.md, with a real nginx and a real Caddy. Where one of them isn't
-// installed its tests are skipped.
+// The configurations of docs/GATEWAY.md and docs/OPERATIONS.md, with a real nginx and a real Caddy. Where one of them
+// isn't installed its tests are skipped.
 
 const fs = require('node:fs');
 const os = require('node:os');
@@ -46,7 +46,7 @@ const canDelayClosing = (() => {
   return Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 7);
 })();
 
-/** Caddy as a document has it, for the installed version. `admin` is the address at which it can be told to reload. */
+/** Caddy as a document has it, for the installed version. `admin` is the address to which a reload is sent. */
 const caddyConfiguration =
   (document, admin = 'off') =>
   (_folder, port, upstreamPort) => {
@@ -75,7 +75,10 @@ const PROXIES = {
   },
 };
 
-/** Starts the proxy in front of a port; resolves with its own port, once it accepts connections, and with its configuration's file. */
+/**
+ * Starts the proxy in front of a port; resolves with its own port, once it accepts connections, and with its
+ * configuration's file.
+ */
 async function startProxy({ configuration, command }, upstreamPort) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-proxy-'));
   onCleanup(() => fs.rmSync(folder, { recursive: true, force: true }));

@@ -1,6 +1,7 @@
 'use strict';
 
-// What a client of a stream hears while its worker says nothing. All at the same time, since each lasts for half a minute.
+// What a client of a stream receives while its worker sends nothing. All at the same time, since each lasts half a
+// minute.
 
 const { nextData, openStream, startGateway } = require('./support/gateway.js');
 const { readAll } = require('../support/http.js');

@@ -1,7 +1,7 @@
 'use strict';
 
-// When `npm run build --if-stale` builds, tried out in a made-up checkout without cargo: there a build that is due ends with the
-// message that cargo is missing.
+// When `npm run build --if-stale` builds, tried out in a made-up checkout without cargo: there a build that is due ends
+// with the message that cargo is missing.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');

@@ -1,7 +1,7 @@
 'use strict';
 
-// The command as its users run it: `npx worker-server …` in a project that has nothing but the packed package, on a PATH
-// with Node and npm alone.
+// The command as its users run it: `npx worker-server …` in a project that has nothing but the packed package, on a
+// PATH with Node and npm alone.
 
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');

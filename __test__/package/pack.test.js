@@ -1,7 +1,7 @@
 'use strict';
 
-// Packs the package and its platform package as they would be published, installs the tarballs into an empty project on a PATH
-// without Rust, and runs programs there.
+// Packs the package and its platform package as they would be published, installs the tarballs into an empty project on
+// a PATH without Rust, and runs programs there.
 
 const { spawnSync } = require('child_process');
 const fs = require('fs');

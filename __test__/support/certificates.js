@@ -23,7 +23,8 @@ const KEYS = {
 };
 
 /**
- * A certificate and its key as PEM, and as files: `{ cert, key, certFile, keyFile, chain }`, where `chain` ends with the issuer's.
+ * A certificate and its key as PEM, and as files: `{ cert, key, certFile, keyFile, chain }`, where `chain` ends with
+ * the issuer's.
  *
  * @param issuer who signs it; itself if there is none
  * @param options.names its subjectAltName, e.g. `['DNS:localhost', 'IP:127.0.0.1']`

@@ -1,7 +1,7 @@
 'use strict';
 
-// What a test opened and must end, however it went: each helper registers how to undo what it did, and after each test all
-// of it is undone.
+// What a test opened and must end, however it went: each helper registers how to undo what it did, and after each test
+// all of it is undone.
 
 const undo = [];
 let ended = 0;

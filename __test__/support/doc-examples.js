@@ -55,7 +55,9 @@ async function startedServer() {
   return server;
 }
 
-/** Runs an example with `server`, as a program of its own if it makes one. Resolves with what it logged, a line each. */
+/**
+ * Runs an example with `server`, as a program of its own if it makes one. Resolves with what it logged, a line each.
+ */
 async function runExample(code, server) {
   const lines = [];
   const log = (...args) => lines.push(args.join(' '));

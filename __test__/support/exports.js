@@ -32,7 +32,9 @@ const filesLoadedBy = (program) =>
     path.relative(root, file).split(path.sep).join('/'),
   );
 
-/** Compiles a program in a folder into which the package is installed; returns the compiler's exit status and output. */
+/**
+ * Compiles a program in a folder into which the package is installed; returns the compiler's exit status and output.
+ */
 function compile(program, compiler, options) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-types-'));
   try {

@@ -1,7 +1,7 @@
 'use strict';
 
-// Connections that send as fast as they are let, in a process of their own. How far each got is written to a file, to be
-// read while the event loop of the test is blocked.
+// Connections that send as fast as they are let, in a process of their own. How far each got is written to a file, to
+// be read while the event loop of the test is blocked.
 
 const fs = require('fs');
 const { RawWebSocket, json, registration } = require('./raw');
@@ -9,8 +9,8 @@ const { RawWebSocket, json, registration } = require('./raw');
 const STALLED_MS = 500;
 
 /**
- * Sends `messages` messages of `bytes` bytes with a heartbeat every hundred, and resolves when the system has taken all.
- * `progress` counts the bytes that it took.
+ * Sends `messages` messages of `bytes` bytes with a heartbeat every hundred, and resolves when the system has taken
+ * all. `progress` counts the bytes that it took.
  */
 function flood(raw, id, { messages, bytes }, progress) {
   let seq = 0;
@@ -59,8 +59,8 @@ const commands = {
   },
 
   /**
-   * Floods on all connections from when the file `${file}.go` exists. Writes `{ stalled, taken }` to `file` when all was
-   * sent or nothing has moved for a while.
+   * Floods on all connections from when the file `${file}.go` exists. Writes `{ stalled, taken }` to `file` when all
+   * was sent or nothing has moved for a while.
    */
   flood(options) {
     const waiting = setInterval(() => {

@@ -20,8 +20,8 @@ function recordingLogger() {
   /** All lines with this message. */
   logger.all = (message) => lines.filter((line) => line.message === message);
   /**
-   * Resolves with the first line with this message and for which `test` of its context holds, also one that is there already.
-   * Instead of a message there may be a function of the line.
+   * Resolves with the first line with this message and for which `test` of its context holds, also one that is there
+   * already. Instead of a message there may be a function of the line.
    */
   logger.line = (message, test = () => true) => {
     const fits = typeof message === 'function' ? message : (line) => line.message === message && test(line.context);

@@ -1,7 +1,7 @@
 'use strict';
 
-// The package as users have it: packed with its platform package as for publishing, and the tarballs installed into an empty
-// project, without a registry and on a PATH without Rust and Python.
+// The package as users have it: packed with its platform package as for publishing, and the tarballs installed into an
+// empty project, without a registry and on a PATH without Rust and Python.
 
 const { spawnSync } = require('node:child_process');
 const fs = require('node:fs');

@@ -29,7 +29,9 @@ async function acceptsConnections(port) {
   }
 }
 
-/** Resolves when something accepts connections on the port. Rejects when `child`, which is to listen there, has ended. */
+/**
+ * Resolves when something accepts connections on the port. Rejects when `child`, which is to listen there, has ended.
+ */
 async function untilListening(port, child) {
   const before = endedTests();
   while (!(await acceptsConnections(port))) {

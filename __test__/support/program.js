@@ -8,8 +8,11 @@ const { onCleanup } = require('./cleanup');
 
 const STDIO = { stdio: ['ignore', 'pipe', 'pipe'] };
 
-/** Starts a program, named by its path from the folder of all tests; a last argument `{ env, execArgv }` adds to its environment
- * and to Node's arguments. `exit` resolves with `{ code, signal, stdout, stderr }`, `stdout(pattern)` with the match. */
+/**
+ * Starts a program, named by its path from the folder of all tests; a last argument `{ env, execArgv }` adds to its
+ * environment and to Node's arguments. `exit` resolves with `{ code, signal, stdout, stderr }`, `stdout(pattern)` with
+ * the match.
+ */
 function startProgram(name, ...args) {
   const { env, execArgv = [] } = typeof args.at(-1) === 'object' ? args.pop() : {};
   const options = { ...STDIO, env: { ...process.env, ...env } };

@@ -5,8 +5,8 @@
 const { capabilitiesOf, connectWorker } = require('./worker.js');
 
 /**
- * A registered worker with the feature `request`, and whatever `features` adds to it. Besides what `connectWorker` returns
- * it has `nextRequest()`, and `answer(request, type, fields)`, which sends a message about that request.
+ * A registered worker with the feature `request`, and whatever `features` adds to it. Besides what `connectWorker`
+ * returns it has `nextRequest()`, and `answer(request, type, fields)`, which sends a message about that request.
  */
 async function connectRequestWorker(
   server,

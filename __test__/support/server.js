@@ -40,8 +40,8 @@ function nextCall(subscribe) {
 }
 
 /**
- * Resolves once `holds()` is true, asked each turn of the event loop: for states that have no event. A test that waits for
- * something that never comes ends by its own timeout, and from then on nobody asks: rejects.
+ * Resolves once `holds()` is true, asked each turn of the event loop: for states that have no event. A test that waits
+ * for something that never comes ends by its own timeout, and from then on nobody asks: rejects.
  */
 async function until(holds) {
   const before = endedTests();

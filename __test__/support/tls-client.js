@@ -7,7 +7,10 @@ const { once } = require('events');
 const tls = require('tls');
 const { onCleanup } = require('./cleanup');
 
-/** Resolves with the socket when the handshake is done and, where it was asked for, the session has come; rejects if it fails. */
+/**
+ * Resolves with the socket when the handshake is done and, where it was asked for, the session has come; rejects if it
+ * fails.
+ */
 async function shakeHands(port, options = {}) {
   const socket = tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ...options });
   onCleanup(() => socket.destroy());
@@ -17,7 +20,9 @@ async function shakeHands(port, options = {}) {
   return socket;
 }
 
-/** Resolves with the error that a handshake ends with. With TLS 1.3 the client may be done before the server refuses it. */
+/**
+ * Resolves with the error that a handshake ends with. With TLS 1.3 the client may be done before the server refuses it.
+ */
 async function refusal(port, options = {}) {
   const socket = tls.connect({ port, host: '127.0.0.1', servername: 'localhost', ...options });
   onCleanup(() => socket.destroy());

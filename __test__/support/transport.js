@@ -1,7 +1,7 @@
 'use strict';
 
-// Plain connections, or encrypted ones: test files of connections run over both. Where WORKER_SERVER_TLS is 1 when this is loaded, servers
-// get a certificate, and clients connect by TLS.
+// Plain connections, or encrypted ones: test files of connections run over both. Where WORKER_SERVER_TLS is 1 when this
+// is loaded, servers get a certificate, and clients connect by TLS.
 
 const http = require('http');
 const https = require('https');

@@ -34,9 +34,9 @@ class BodyReader {
 
   #receive(req, signal) {
     return new Promise((resolve, reject) => {
-      if (req.readableEnded) throw new Error('The body was read by somebody else');
+      if (req.readableEnded) throw new Error('The body was read by another handler');
       signal.throwIfAborted();
-      // Node reads a body that nobody has begun to read to its end by itself, so that the client can read the answer.
+      // Node itself drains a body of which nothing was read, so that the client can read the answer.
       if (Number(req.headers['content-length']) > this.#maxBytes) throw tooLarge(this.#maxBytes);
 
       const chunks = [];

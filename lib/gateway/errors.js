@@ -2,7 +2,7 @@
 
 // What clients are answered when something went wrong.
 
-/** What is waited before another try, where nobody has a better guess. */
+/** `Retry-After` where the server has no better guess. */
 const DEFAULT_RETRY_AFTER_MS = 1_000;
 
 /** By the code of a `WorkerRequestError`. */

@@ -101,7 +101,7 @@ class Exchange {
     this.#res.writeHead(status, { ...headers, 'x-request-id': this.requestId });
   }
 
-  /** Writes a part of the answer. Resolves when there is room for more, or nobody for whom there could be. */
+  /** Writes a part of the answer. Resolves when there is room for more, or when the client is gone. */
   async write(text) {
     if (this.#isGone || this.#write(text)) return;
     this.#time();

@@ -76,7 +76,7 @@ class Gateway {
   }
 
   /**
-   * Whose request it is, if somebody says so: a `fairKey`, or undefined.
+   * Whose request it is, if keys or `authenticate` say so: a `fairKey`, or undefined.
    *
    * @throws {GatewayError} if the client is not let in
    */

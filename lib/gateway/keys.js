@@ -19,7 +19,7 @@ class ApiKeys {
   #keys;
   #digests;
 
-  /** @param {readonly string[]} keys Of none of them nobody is let in. */
+  /** @param {readonly string[]} keys an empty list refuses every client */
   constructor(keys) {
     this.#keys = keys;
     this.#digests = keys.map(sha256);

@@ -9,7 +9,7 @@ const { warnOfUnknownConfig } = require('../workers/unknown-options.js');
 
 const DEFAULT_PATH = '/v1';
 const DEFAULT_MAX_BODY_BYTES = 32 * 1024 * 1024;
-/** For a server that does not show its limits: a stand-in in somebody's test. */
+/** For a server without these limits, such as a stand-in in an application's test. */
 const DEFAULT_STALL_TIMEOUT_MS = 30_000;
 
 const NAMES = ['path', 'apiKeys', 'authenticate', 'maxBodyBytes', 'options'];
@@ -51,7 +51,7 @@ function readMaxBodyBytes(value = DEFAULT_MAX_BODY_BYTES) {
   return value;
 }
 
-/** Where the server logs what any peer can cause, how long it lets a peer take nothing, and who counts such peers. */
+/** The server's limited logger, how long a peer may take nothing, and the counter of peers that did. */
 function settingsOf(server) {
   const { limitedLogger = SILENT_LOGGER, limits, limitHit } = server[SETTINGS] ?? {};
   return {

@@ -19,7 +19,7 @@ class RequestRun {
   #post;
   #window;
   #controller = new AbortController();
-  /** Aborts when nobody wants what comes any more: the generator is ended. */
+  /** Aborts when further values are not wanted any more: the generator is ended. */
   #unwanted = new AbortController();
   #stopTimer = () => {};
   #over = false;

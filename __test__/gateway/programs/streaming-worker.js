@@ -1,6 +1,7 @@
 'use strict';
 
-// A worker that streams what it is asked for: `streaming-worker.js URL ID SLOTS [STUCK_AT]`. At that token it goes no further.
+// A worker that streams what it is asked for: `streaming-worker.js URL ID SLOTS [STUCK_AT]`. At that token it goes no
+// further.
 
 const { setTimeout: sleep } = require('node:timers/promises');
 const { Worker } = require('../../../lib/worker/index.js');

@@ -10,8 +10,9 @@ const flags = { port: { read: port } };
 const help = `Usage: worker-server demo [--port N]
 
 A server on 127.0.0.1, open to this machine, with four example workers in processes of their own. They summarise the
-package's own documents, token by token, and one of them is killed meanwhile. Then it goes on until Ctrl-C: they answer chat
-requests, summary-1 with a summary of what it is given, echo-1 with the same. A worker that is killed is started again.
+package's own documents, token by token, and one of them is killed meanwhile. Then they answer chat requests until
+Ctrl-C: the model summary-1 with a summary of the message, echo-1 with the message itself. A worker that is killed is
+started again.
 
   --port N   default 19100, or the next free one (or WORKER_SERVER_PORT)`;
 

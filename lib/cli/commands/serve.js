@@ -38,11 +38,11 @@ A server for workers, with an OpenAI-compatible gateway, a status page and metri
   --tls-cert FILE       certificate chain in PEM: everything on the port is TLS then; needs --tls-key
   --tls-key FILE        its key, not encrypted; at SIGHUP both are read again
   --cluster URL         several servers are one fleet over this broker: nats://HOST:PORT or redis://HOST:PORT
-  --insecure            does without those of the three that aren't given, and listens on ${LOOPBACK} unless --host is given
+  --insecure            does without token and keys that aren't given; listens on ${LOOPBACK} unless --host is given
 
 Keys and token that aren't given are made at random and printed. Those that are given are never printed.
-Each flag is also a variable: --api-key is WORKER_SERVER_API_KEY. Give secrets that way, or by files: a command line can be
-seen by others on the machine. SIGTERM and SIGINT drain: no new requests, and the end when those under way have theirs.`;
+Each flag is also a variable: --api-key is WORKER_SERVER_API_KEY. Give secrets that way, or by files: other users of the
+machine can see a command line. SIGTERM and SIGINT drain: requests under way are finished, and no more are taken.`;
 
 async function run(values, { fromFlag }) {
   const readTls = tlsReader(values);

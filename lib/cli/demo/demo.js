@@ -107,7 +107,7 @@ async function startOnFreePort(wanted, { token, logger }) {
     host: HOST,
     tokens: token === undefined ? undefined : [token],
     hasHome: true,
-    // A worker that was killed does not come back to its requests, so nobody waits for that.
+    // A worker that was killed does not come back to its requests, so the server need not wait for it.
     more: { logger, limits: { resumeGraceMs: 0 }, heartbeatIntervalMs: 2_000, heartbeatTimeoutMs: 6_000 },
   };
   for (let port = wanted ?? FIRST_PORT; ; port += 1) {

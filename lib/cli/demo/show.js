@@ -90,7 +90,7 @@ class Show {
       { path: '/chat/completions', body: { model: 'summary-1', stream: true, messages } },
       {
         model: 'summary-1',
-        // A request of somebody who tries the server meanwhile comes first.
+        // A request that the user sends meanwhile comes first.
         priority: 'low',
         signal: this.#signal,
         timeoutMs: Infinity,

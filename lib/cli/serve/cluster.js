@@ -22,7 +22,7 @@ const RECONNECT_MS = 500;
  *
  * @param {URL} url
  * @returns an adapter whose `close` ends the connections
- * @throws {Failure} if no client package is installed, or nobody answers
+ * @throws {Failure} if no client package is installed, or no broker answers
  */
 async function connectCluster(url) {
   const clients = CLIENTS[url.protocol];

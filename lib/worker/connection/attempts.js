@@ -250,7 +250,7 @@ class Attempts {
     for (const attempt of this.#list()) this.#drop(attempt);
   }
 
-  /** Nobody waits for this attempt any more; its handler may go on for a while. */
+  /** The server doesn't want this attempt any more; its handler may go on for a while. */
   #drop(attempt) {
     if (attempt.end === null && !attempt.cancelled)
       this.#abort(attempt, 'DISCONNECTED', 'The connection to the server is lost');

@@ -1,7 +1,7 @@
 'use strict';
 
 // Heartbeats, and the judgement that a connection is lost: a heartbeat that was written is answered within one
-// interval, or nobody is there. Time in which this thread didn't run is no one's silence.
+// interval, or the connection is lost. Time in which this thread didn't run does not count as the peer's silence.
 
 const { MAX_DELAY_MS, monotonicMs } = require('../../time/clock.js');
 const { startTimer } = require('../../time/timers.js');

@@ -27,7 +27,7 @@ class ServerMessages {
 
   receive(session, message, text) {
     const act = Object.hasOwn(this.#protocol, message.type) ? this.#protocol[message.type] : undefined;
-    // Before the ack nobody knows whose these types are; without the feature they are the application's.
+    // Before the ack it isn't known whose these types are; without the feature they are the application's.
     if (act !== undefined && !session.registered) return;
     if (act === undefined || !session.features.request)
       this.#post({ type: 'message', messageType: message.type, text });

@@ -46,7 +46,7 @@ class Loss:
         return ConnectionError(f"the server closed the connection: {self.code} {self.reason}".rstrip())
 
     def rejection(self) -> WorkerRejected | None:
-        """What says that trying again can't help. A refused token is judged by the caller, who may have another one."""
+        """What says that trying again can't help. A refused token is the caller's to judge: it may have another."""
         code, reason = self.code, self.reason
         if code < 4000 and self.detail is not None:
             # The close frame that should have followed got lost.

@@ -32,7 +32,7 @@ class RequestContext:
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody waits for the result any more. A handler in a thread should look at it now and then."""
+        """Whether the result isn't wanted any more. A handler in a thread should look at it now and then."""
         return self._cancelled
 
     @property

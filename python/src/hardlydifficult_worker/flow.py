@@ -1,4 +1,4 @@
-"""How much waits for the socket, and who waits until it is less. Used from every thread."""
+"""How much waits for the socket, and which generators wait until it is less. Used from every thread."""
 
 from __future__ import annotations
 

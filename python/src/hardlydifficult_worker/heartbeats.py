@@ -51,7 +51,7 @@ class Heartbeats:
             self._written_at = now
 
     def shift(self, seconds: float) -> None:
-        """The process did not run for so long: that counts for nobody's silence."""
+        """The process did not run for so long: that does not count as the server's silence."""
         self._unanswered = deque((timestamp, deadline + seconds) for timestamp, deadline in self._unanswered)
         self._written_at += seconds
 

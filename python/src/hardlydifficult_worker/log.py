@@ -49,7 +49,7 @@ class Log:
         self._write(logging.INFO, message, args, None)
 
     def warning(self, message: str, *args: object) -> None:
-        """Write what somebody should look at."""
+        """Write what an operator should look at."""
         self._write(logging.WARNING, message, args, None)
 
     def error(self, message: str, *args: object, error: BaseException | None = None) -> None:

@@ -46,7 +46,7 @@ class Program:
         return self.post(self._call, function, started, result)
 
     def _call(self, function: Callable[[], Any], started: Callable[[], object], result: Future[Any]) -> None:
-        # False: nobody waits for it any more.
+        # False: its result isn't awaited any more.
         if not result.set_running_or_notify_cancel():
             return
         started()

@@ -74,7 +74,7 @@ class ReplayStore:
         kept.ended_at = now
 
     def drop_chunks(self, key: Key) -> None:
-        """Forget a stream's chunks: its end is an error that nobody needs them for."""
+        """Forget a stream's chunks: its end is an error, which is sent without them."""
         kept = self._kept.get(key)
         if kept is not None:
             self.total_bytes -= kept.bytes
@@ -121,7 +121,7 @@ class ReplayStore:
         self.total_bytes = 0
 
     def expire(self, now: float) -> None:
-        """Forget the ends that nobody has settled for too long."""
+        """Forget the ends that the server has not settled for too long."""
         for key in self.unsettled():
             if now - self._kept[key].ended_at >= self._keep_ends_seconds:
                 self.forget(key)

@@ -85,7 +85,7 @@ class RequestTable:
 
     def active_ids(self) -> list[str]:
         """Return what a heartbeat names: each request that the server counts on."""
-        # Each heartbeat is also the time to forget ends that nobody settles.
+        # Each heartbeat is also the time to forget ends that the server never settles.
         self._replay.expire(self._loop.time())
         return list(dict.fromkeys(key[0] for key, running in self._running.items() if not running.over))
 

@@ -1,4 +1,4 @@
-"""One connection to the server: registering, reading, writing, and heartbeats that notice when nobody answers."""
+"""One connection to the server: registering, reading, writing, and heartbeats that notice a server that is gone."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ class Session:
             self._log.error("A %s could not be handled", message["type"], error=error)
 
     def _complain(self, what: str) -> None:
-        """Warn of the first malformed message of a connection; the others are for who looks for them."""
+        """Warn of the first malformed message of a connection; the others are logged at debug."""
         write = self._log.debug if self._complained else self._log.warning
         self._complained = True
         write("The server sent %s: ignored", what)

@@ -42,7 +42,7 @@ class Source(Generic[T]):
         return self._function is not None
 
     def set(self, value: T) -> None:
-        """Use this value from now on, and ask nobody."""
+        """Use this value from now on, and call no function."""
         self._function = None
         self.last = value
 
@@ -87,7 +87,7 @@ class Source(Generic[T]):
                     raise _Blocked
             return await waiting
         finally:
-            # The program skips a call that nobody waits for.
+            # The program skips a call whose result isn't awaited any more.
             waiting.cancel()
 
     def _last(self) -> T:

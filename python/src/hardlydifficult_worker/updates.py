@@ -58,7 +58,7 @@ class Updates:
 
 
 def resolve(answer: Future[None], error: Exception | None = None) -> None:
-    """Settle a future, unless nobody waits for it any more."""
+    """Settle a future, unless it was cancelled meanwhile."""
     if not answer.set_running_or_notify_cancel():
         return
     if error is None:
