@@ -10,10 +10,10 @@ const CGROUPS = '/sys/fs/cgroup';
 const IN_CGROUP = 'echo $$ > "$0/cgroup.procs" && exec "$@"';
 
 /** A cgroup with a quota, in whichever version this machine has. Throws if it can't be made. */
-function makeCgroup(processors) {
-  const isSecond = existsSync(path.join(CGROUPS, 'cgroup.controllers'));
-  const folder = path.join(CGROUPS, isSecond ? '' : 'cpu', `worker-server-bench-${process.pid}`);
-  if (isSecond) writeFileSync(path.join(CGROUPS, 'cgroup.subtree_control'), '+cpu');
+function makeCgroup(processors, root) {
+  const isSecond = existsSync(path.join(root, 'cgroup.controllers'));
+  const folder = path.join(root, isSecond ? '' : 'cpu', `worker-server-bench-${process.pid}`);
+  if (isSecond) writeFileSync(path.join(root, 'cgroup.subtree_control'), '+cpu');
   mkdirSync(folder);
   const quota = String(processors * PERIOD_US);
   try {
@@ -42,14 +42,15 @@ function makeCgroup(processors) {
  * How the server's process is confined: `processor` puts it on processor 0, a number is how many processors' time it gets. Returns `undefined`,
  * and says why, where this machine can't do that.
  *
+ * @param {string} root where the system shows its cgroups
  * @returns {{ command: string[], throttled?: () => number } | undefined} what starts a command so, and how many periods were throttled by now
  */
-export function confine(how) {
+export function confine(how, root = CGROUPS) {
   if (how === 'processor') return { command: ['taskset', '-c', '0'] };
   const processors = Number(how);
   if (!(processors > 0)) throw new Error(`--confine takes "processor" or a number of processors, not ${how}`);
   try {
-    const folder = makeCgroup(processors);
+    const folder = makeCgroup(processors, root);
     const throttled = () => Number(/nr_throttled (\d+)/.exec(readFileSync(path.join(folder, 'cpu.stat'), 'utf8'))[1]);
     return { command: ['sh', '-c', IN_CGROUP, folder], throttled };
   } catch (error) {
