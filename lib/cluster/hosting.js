@@ -97,7 +97,7 @@ class Hosting {
 
   /**
    * @param local `host(claim, payloadText, hosted, offered)`, which takes a request, or calls `hosted.declined(why)`;
-   *   `cancelHosted(hosted, reason)`
+   *   `cancelHosted(hosted, reason)`; `onSaid()`, after which what was said leaves
    * @param offers slots that are kept for other nodes: see `waiting.js`
    */
   constructor(membership, local, offers) {
@@ -141,6 +141,7 @@ class Hosting {
     const ofPeer = this.#hosted.get(peer.nodeId);
     const hosted = new Hosted(claim.f, peer.nodeId, (message, more) => {
       this.#membership.say(peer, message, more);
+      this.#local.onSaid();
     });
     ofPeer.set(hosted.id, hosted);
     this.#local.host(claim, text, hosted, this.#offers.redeem(peer, claim.o));

@@ -46,6 +46,7 @@ class SimulatedServer {
     return this.#remote.get(node);
   }
 
+  onSaid() {}
   onDropped() {}
   onNodeJoined() {}
   onNodeLeft() {}

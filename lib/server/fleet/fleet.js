@@ -86,6 +86,7 @@ class Fleet {
       evict: (workerId) => owner().evict(workerId),
       onWorkerElsewhere: (workerId) => this.#host.sessions.endFor(workerId),
       host: (claim, payloadText, hosted, kept) => owner().host(claim, payloadText, hosted, kept),
+      onSaid: () => this.flush(),
       cancelHosted: (hosted, reason) => owner().cancelHosted(hosted, reason),
       wants: (most) => this.#waitingHere.wants(most),
       setWant: (nodeId, want) => owner().setWant(nodeId, want),

@@ -43,7 +43,7 @@ class ForwardedChunks {
 class HostedRequest extends Request {
   isHosted = true;
   #hosted;
-  #node;
+  #owner;
   #isOver = false;
   /** Whether its origin tries it again if that is allowed. */
   #mayGoOn;
@@ -55,10 +55,10 @@ class HostedRequest extends Request {
    * @param claim what the origin asks for: see `claimOf` in `origin.js`
    * @param {string} [payloadText]
    * @param hosted notifies the origin: see `lib/cluster/hosting.js`
-   * @param node the cluster's, which forgets it
+   * @param owner `forget(hosted)`, `keepFormer(hosted, requestId, workerId, attempt)`
    * @param {() => boolean} hasRoom whether more chunks may be said to the origin
    */
-  constructor(claim, payloadText, { hosted, node, hasRoom, workerOf }) {
+  constructor(claim, payloadText, { hosted, owner, hasRoom, workerOf }) {
     const settings = {
       category: claim.c,
       modelMatch: claim.x ? 'exact' : 'loose',
@@ -78,7 +78,7 @@ class HostedRequest extends Request {
     };
     super({ requestId: claim.id, model: claim.m, signal: undefined, settings }, payloadText, false, 0);
     this.#hosted = hosted;
-    this.#node = node;
+    this.#owner = owner;
     this.#mayGoOn = claim.re === true;
     this.workerOf = workerOf;
     this.isStream = claim.st === true;
@@ -151,7 +151,7 @@ class HostedRequest extends Request {
 
   /** Its origin makes another attempt: this one may be named by a heartbeat all the same, and is an older one then. */
   #goesOn() {
-    this.#node.keepFormer(this.#hosted, this.requestId, this.lastRecord.id, this.attempt);
+    this.#owner.keepFormer(this.#hosted, this.requestId, this.lastRecord.id, this.attempt);
   }
 
   /** Its origin has let go of it, and is notified only that its slot is free again. */
@@ -175,7 +175,7 @@ class HostedRequest extends Request {
 
   /** Nothing of it is left here. */
   onForgotten() {
-    this.#node.forget(this.#hosted);
+    this.#owner.forget(this.#hosted);
   }
 }
 

@@ -105,7 +105,7 @@ class Owner {
     }
     const request = new HostedRequest(claim, payloadText, {
       hosted,
-      node: this.#node,
+      owner: this,
       workerOf: stateOf,
       hasRoom: () => this.#node.backlog(nodeId) <= MAX_BACKLOG_STREAMS * this.#options.maxStreamBytes,
     });
@@ -140,6 +140,11 @@ class Owner {
     this.#hosted.delete(hosted);
     this.#node.forget(hosted);
     this.#fleet.flush();
+  }
+
+  /** An attempt of such a request ends here, and its origin makes another one. */
+  keepFormer(hosted, requestId, workerId, attempt) {
+    this.#node.keepFormer(hosted, requestId, workerId, attempt);
   }
 
   // ---- What waits elsewhere ----
