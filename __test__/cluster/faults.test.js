@@ -3,14 +3,13 @@
 // Faults with real processes over a real NATS: three nodes, nine workers, and a client node that keeps 200 requests and
 // 50 streams under way. A ledger knows what every worker has run and what every caller has got.
 
-const { fork } = require('node:child_process');
-const { once } = require('node:events');
-const path = require('node:path');
 const { Worker } = require('../../lib/worker');
 const { CLIENTS, connectBy, startBroker, startRelay, testWithBroker } = require('../support/broker.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { startNode } = require('../support/cluster.js');
 const { until } = require('../support/server.js');
+const { CHUNKS, Ledger } = require('./support/ledger.js');
+const { NodeProcess } = require('./support/node-process.js');
 
 const TIMES = { heartbeatMs: 200, timeoutMs: 2_000 };
 const NATS = '@nats-io/transport-node';
@@ -21,115 +20,8 @@ function onlyLost({ WORKER_LOST: lost = 0, completed: _completed, ...others }) {
 }
 
 const run = testWithBroker(CLIENTS[NATS].broker);
-const CHUNKS = 5;
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** A node in a process of its own. */
-class NodeProcess {
-  constructor(nodeId, natsPort) {
-    this.nodeId = nodeId;
-    this.natsPort = natsPort;
-  }
-
-  async start(port = 0) {
-    const env = {
-      ...process.env,
-      NODE_ID: this.nodeId,
-      NATS_PORT: this.natsPort,
-      PORT: port,
-      HEARTBEAT_MS: TIMES.heartbeatMs,
-      TIMEOUT_MS: TIMES.timeoutMs,
-    };
-    this.child = fork(path.join(__dirname, 'programs/node.js'), { env });
-    this.exited = once(this.child, 'exit');
-    const [{ port: listening }] = await once(this.child, 'message');
-    this.port = listening;
-  }
-
-  async info() {
-    const answer = once(this.child, 'message');
-    this.child.send('info');
-    return (await answer)[0];
-  }
-
-  kill(signal) {
-    this.child.kill(signal);
-  }
-
-  async close() {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
-    this.child.kill('SIGKILL');
-    await this.exited;
-  }
-}
-
-/** What ran, and what callers got. */
-class Ledger {
-  runs = new Map();
-  outcomes = [];
-  #isOver = false;
-  #loops = [];
-  #last = 0;
-
-  ran(id) {
-    this.runs.set(id, (this.runs.get(id) ?? 0) + 1);
-  }
-
-  /** Keeps requests and streams under way at a server. */
-  keep(server, { requests, streams, options }) {
-    for (let count = 0; count < requests; count += 1)
-      this.#loops.push(this.#loop((id) => this.#request(server, id, options)));
-    for (let count = 0; count < streams; count += 1)
-      this.#loops.push(this.#loop((id) => this.#stream(server, id, options)));
-  }
-
-  async #loop(call) {
-    while (!this.#isOver) {
-      this.#last += 1;
-      const id = `r${this.#last}`;
-      try {
-        await call(id);
-        this.outcomes.push({ id, code: 'completed' });
-      } catch (error) {
-        this.outcomes.push({ id, code: error.code ?? error.message, started: error.started, attempts: error.attempts });
-      }
-    }
-  }
-
-  async #request(server, id, options) {
-    const result = await server.request({ id, ms: 20 }, { ...options, requestId: id });
-    if (result !== id) throw new Error(`${id} got ${result}`);
-  }
-
-  async #stream(server, id, options) {
-    const stream = server.stream({ id, ms: 20 }, { ...options, requestId: id });
-    let expected = 0;
-    for await (const chunk of stream) {
-      if (chunk !== expected) throw new Error(`${id} got chunk ${chunk} where ${expected} was next`);
-      expected += 1;
-    }
-    if (expected !== CHUNKS) throw new Error(`${id} got ${expected} chunks`);
-    if ((await stream.result) !== id) throw new Error(`${id} got another result`);
-  }
-
-  /** No more calls: resolves when all have their end. */
-  async end() {
-    this.#isOver = true;
-    await Promise.all(this.#loops);
-  }
-
-  counts() {
-    const counts = {};
-    for (const { code } of this.outcomes) counts[code] = (counts[code] ?? 0) + 1;
-    return counts;
-  }
-
-  /** Ids that ran more often than they may. */
-  doubled(most) {
-    return [...this.runs].filter(([, times]) => times > most);
-  }
-}
 
 function startWorker(ledger, workerId, port) {
   const worker = new Worker({
@@ -157,22 +49,32 @@ function startWorker(ledger, workerId, port) {
   return worker;
 }
 
-/** The fleet under load, and after a while of it what a test does to it. */
-async function startLoad({ options, relayed } = {}) {
+/**
+ * The fleet under load, and after a while of it what a test does to it.
+ *
+ * @param asker the node that has callers of its own; without it they are at a node in this process
+ */
+async function startLoad({ options, relayed, asker } = {}) {
   const broker = await startBroker('nats');
   const relay = relayed === undefined ? null : await startRelay(broker.port);
   const { adapter } = await connectBy(NATS, broker.port);
   const { server } = await startNode(adapter, 'client', { cluster: TIMES });
   const ledger = new Ledger();
-  const nodes = ['n1', 'n2', 'n3'].map((id) => new NodeProcess(id, id === relayed ? relay.port : broker.port));
+  const nodes = ['n1', 'n2', 'n3'].map((id) => new NodeProcess(id, id === relayed ? relay.port : broker.port, TIMES));
   await Promise.all(nodes.map((node) => node.start()));
   onCleanup(() => Promise.all(nodes.map((node) => node.close())));
   for (const [at, node] of nodes.entries()) {
     for (let number = 1; number <= 3; number += 1) startWorker(ledger, `w${3 * at + number}`, node.port);
   }
   await until(() => server.explain().workers.length === 9);
-  ledger.keep(server, { requests: 200, streams: 50, options: { queueTimeoutMs: 60_000, ...options } });
-  await until(() => ledger.counts().completed > 200);
+  const load = { requests: 200, streams: 50, options: { queueTimeoutMs: 60_000, ...options } };
+  if (asker === undefined) {
+    ledger.keep(server, load);
+    await until(() => ledger.counts().completed > 200);
+  } else {
+    await nodes.find(({ nodeId }) => nodeId === asker).ask('keep', load);
+    await until(() => ledger.runs.size > 300);
+  }
   return { broker, relay, server, ledger, nodes };
 }
 
@@ -257,6 +159,75 @@ run(
   60_000,
 );
 
+/** The callers of a node have their ends, each of them one, and nothing is left. */
+async function endAtNode({ server, ledger, nodes: [asker, ...others] }) {
+  const before = ledger.runs.size;
+  await until(() => ledger.runs.size > before + 200);
+  const { called, outcomes } = await asker.ask('end');
+  expect(outcomes.map(({ id }) => id).sort()).toEqual(called.sort());
+  await until(() => server.getClusterInfo().nodes.every(({ busy, waiting }) => busy === 0 && waiting === 0));
+  for (const node of [asker, ...others]) {
+    const { info } = await node.info();
+    expect(info.nodes).toHaveLength(4);
+    expect(info.nodes.find(({ self }) => self)).toMatchObject({ busy: 0, waiting: 0 });
+  }
+  ledger.outcomes = outcomes;
+  return ledger.counts();
+}
+
+run(
+  'a node with callers of its own that is stopped for less than timeoutMs: each of them has its result',
+  async () => {
+    const load = await startLoad({ asker: 'n1' });
+    load.nodes[0].kill('SIGSTOP');
+    await sleep(TIMES.timeoutMs / 2);
+    load.nodes[0].kill('SIGCONT');
+    const counts = await endAtNode(load);
+    expect(Object.keys(counts)).toEqual(['completed']);
+    expect(load.ledger.doubled(1)).toEqual([]);
+  },
+  60_000,
+);
+
+run(
+  'a node with callers of its own that is stopped for longer: the others cancel what it had there, and its callers ' +
+    'have one end each, with nothing run twice',
+  async () => {
+    const load = await startLoad({ asker: 'n1' });
+    load.nodes[0].kill('SIGSTOP');
+    await until(() => load.server.getClusterInfo().nodes.length === 3);
+    // The slots of the others are free again, though nobody has asked for that.
+    await until(() =>
+      load.server.getClusterInfo().nodes.every(({ nodeId, busy }) => !['n2', 'n3'].includes(nodeId) || busy === 0),
+    );
+    load.nodes[0].kill('SIGCONT');
+    await until(() => load.server.getClusterInfo().nodes.length === 4);
+    const counts = await endAtNode(load);
+    expect(onlyLost(counts)).toBeGreaterThan(0);
+    expect(load.ledger.doubled(1)).toEqual([]);
+    for (const { code, started, attempts } of load.ledger.outcomes) {
+      if (code === 'WORKER_LOST') expect({ started, attempts }).toEqual({ started: true, attempts: 1 });
+    }
+  },
+  60_000,
+);
+
+run(
+  'with further attempts such a node loses no request, and none runs more often than it may',
+  async () => {
+    const load = await startLoad({ asker: 'n1', options: { maxAttempts: 3 } });
+    load.nodes[0].kill('SIGSTOP');
+    await until(() => load.server.getClusterInfo().nodes.length === 3);
+    load.nodes[0].kill('SIGCONT');
+    await until(() => load.server.getClusterInfo().nodes.length === 4);
+    const counts = await endAtNode(load);
+    // A stream of which chunks have come is not begun again.
+    expect(onlyLost(counts)).toBeLessThanOrEqual(50);
+    expect(load.ledger.doubled(3)).toEqual([]);
+  },
+  60_000,
+);
+
 run(
   'a broker that is restarted within timeoutMs loses nothing and doubles nothing',
   async () => {
@@ -294,7 +265,7 @@ run(
     for (const [at, node] of load.nodes.entries()) {
       node.kill('SIGTERM');
       await node.exited;
-      const again = new NodeProcess(node.nodeId, node.natsPort);
+      const again = new NodeProcess(node.nodeId, node.natsPort, TIMES);
       await again.start(node.port);
       load.nodes[at] = again;
       onCleanup(() => again.close());

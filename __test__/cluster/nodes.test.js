@@ -141,6 +141,64 @@ test('of one worker id on two nodes the later one stays, and the other is closed
   await expect(result).resolves.toBe('here');
 });
 
+test.each([
+  ['later of the two, of which its node had heard before,', true, 'b'],
+  ['one at the node with the higher id, where neither node had heard of the other,', false, 'b'],
+])('of one worker id on both sides of a partition the %s stays when it heals', async (_name, hasHeard, stays) => {
+  const bus = new EventEmitter();
+  let isCut = false;
+  // What a node says to others does not pass while the network is cut; each hears itself.
+  const adapterFor = (nodeId) => {
+    const inner = memoryAdapter(bus);
+    const own = new Set();
+    return {
+      publish(channel, data) {
+        if (!isCut) return inner.publish(channel, data);
+        const copy = Uint8Array.from(data);
+        setImmediate(() => {
+          for (const { to, onMessage } of own) if (to === channel) onMessage(copy);
+        });
+        return undefined;
+      },
+      async subscribe(channel, onMessage) {
+        const subscription = { nodeId, to: channel, onMessage };
+        own.add(subscription);
+        return inner.subscribe(channel, onMessage);
+      },
+    };
+  };
+  const [a, b] = await startFleet(['a', 'b'], undefined, adapterFor);
+  const workers = {};
+  if (hasHeard) {
+    workers.a = await connectRequestWorker(a, 'same');
+    await untilWorkers([b], 1);
+  }
+  isCut = true;
+  await until(() => [a, b].every((server) => server.getClusterInfo().nodes.length === 1));
+  workers.a ??= await connectRequestWorker(a, 'same');
+  workers.b = await connectRequestWorker(b, 'same');
+  expect([a.getWorkerCount(), b.getWorkerCount()]).toEqual([1, 1]);
+  isCut = false;
+  const goes = stays === 'b' ? 'a' : 'b';
+  await expect(workers[goes].closed).resolves.toEqual({ code: 4003, reason: 'Replaced by new connection' });
+  await untilWorkers([a, b], 1);
+  const result = a.request('x');
+  workers[stays].answer(await workers[stays].nextRequest(), 'result', { data: 'done' });
+  await expect(result).resolves.toBe('done');
+  expect([a.getWorkerCount(), b.getWorkerCount()]).toEqual(stays === 'b' ? [0, 1] : [1, 0]);
+});
+
+test('the close of an adapter is called when its server has stopped, and waited for', async () => {
+  const adapter = memoryAdapter();
+  const closed = jest.fn();
+  const closing = { ...adapter, close: () => new Promise((resolve) => setTimeout(resolve, 50)).then(closed) };
+  const { server } = await startNode(closing, 'a');
+  const stopped = server.stop();
+  expect(closed).not.toHaveBeenCalled();
+  await stopped;
+  expect(closed).toHaveBeenCalledTimes(1);
+});
+
 test('a resume works only at the node that has the session: elsewhere all is dropped, and that node ends it at once', async () => {
   const [a, b] = await startFleet(['a', 'b'], { limits: { resumeGraceMs: 60_000 } });
   const features = ['request', 'resume'];

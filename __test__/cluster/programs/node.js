@@ -1,10 +1,12 @@
 'use strict';
 
-// A node of a fleet in a process of its own, over NATS. It says its port to its parent.
+// A node of a fleet in a process of its own, over NATS, with callers of its own if it is asked to have some. It says its
+// port to its parent.
 
 const { WorkerServer } = require('../../../index.js');
 const { natsAdapter } = require('../../../lib/cluster');
 const { connect } = require('@nats-io/transport-node');
+const { Ledger } = require('../support/ledger.js');
 
 const { NATS_PORT, NODE_ID, PORT, HEARTBEAT_MS, TIMEOUT_MS } = process.env;
 
@@ -28,9 +30,19 @@ async function main() {
     },
   });
   await server.start();
-  process.on('message', (question) => {
-    if (question === 'info') process.send({ info: server.getClusterInfo(), workers: server.getWorkerInfo().length });
-  });
+  const ledger = new Ledger();
+  const answers = {
+    info: () => ({ info: server.getClusterInfo(), workers: server.getWorkerInfo().length }),
+    keep: (load) => {
+      ledger.keep(server, load);
+      return {};
+    },
+    end: async () => {
+      await ledger.end();
+      return { called: ledger.called, outcomes: ledger.outcomes };
+    },
+  };
+  process.on('message', async ({ question, options }) => process.send(await answers[question](options)));
   // The parent is gone.
   process.on('disconnect', () => process.exit());
   process.send({ port: server.port });
