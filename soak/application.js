@@ -1,7 +1,8 @@
 'use strict';
 
 // The server's process: an application on the public API that gives out work, tracks and releases it, and keeps a ledger of
-// what must hold. Started by soak.mjs, which says over IPC when to be quiet, to measure and to stop.
+// what must hold. Started by soak.mjs, or by cluster.mjs as one of several, which say over IPC when to be quiet, to measure
+// and to stop.
 
 const fs = require('node:fs');
 const { WorkerServer } = require(process.env.WORKER_SERVER_IMPL === 'standin' ? '../__test__/parity/standin.js' : '..');
@@ -11,9 +12,12 @@ const { answerCommands } = require('./commands');
 const { Ledger } = require('./ledger');
 const { DeliveryGauge, descriptors, measure } = require('./gauges');
 const { sockets } = require('./leftovers');
+const { CLUSTER_TIMES, openBroker } = require('./broker');
 
 const [seed, workers] = process.argv.slice(2).map(Number);
 const [, , , , runsFolder] = process.argv;
+/** What makes it one of several servers: `{ nodeId, port, natsPort }`. */
+const node = process.argv[5] === undefined ? null : JSON.parse(process.argv[5]);
 const TOKEN = "the soak's token";
 /** Both ways of treating those who have not registered are soaked: the seed decides. */
 const HEARS_STRANGERS = seed % 2 === 0;
@@ -40,8 +44,11 @@ const log = (message, context) => {
   if (JSON.stringify(context ?? '').includes(TOKEN)) complain(`a token in the log: ${message}`);
 };
 
+const broker = node === null ? null : openBroker(node);
+
 const server = new WorkerServer({
-  port: 0,
+  port: node?.port ?? 0,
+  ...(node !== null && { cluster: { adapter: broker.adapter, nodeId: node.nodeId, secret: TOKEN, ...CLUSTER_TIMES } }),
   authToken: TOKEN,
   acceptUnregistered: HEARS_STRANGERS,
   heartbeatTimeoutMs: 1_500,
@@ -63,8 +70,12 @@ const server = new WorkerServer({
 });
 const ledger = new Ledger(server, complain, HEARS_STRANGERS);
 /** The stand-in has no request(). */
-const callers = typeof server.request === 'function' ? new Callers({ server, complain, random, runsFolder }) : null;
+const callers =
+  typeof server.request === 'function'
+    ? new Callers({ server, complain, random, ...(node === null ? { runsFolder } : { name: node.life }) })
+    : null;
 ledger.callers = callers;
+ledger.isOfFleet = node !== null;
 const delivery = new DeliveryGauge();
 const others = { http: 0, endpoint: 0, sends: 0, refusedSends: 0, broadcasts: 0 };
 let nextRequest = 0;
@@ -206,6 +217,7 @@ const report = () => ({
 const commands = {
   async start() {
     server.addWebSocketEndpoint('/ws/echo', endpoint);
+    await broker?.connect();
     await server.start();
     socketsAtStart = fs.existsSync('/proc/self/fd') ? descriptors().socket : Infinity;
     return { port: server.port };
@@ -223,6 +235,8 @@ const commands = {
   },
   /** Must be asked for when nobody is connected any more. */
   measure,
+  /** What this server sees of the others. */
+  fleet: () => server.getClusterInfo().nodes,
   async stop() {
     noisy = false;
     const begun = performance.now();
@@ -231,6 +245,7 @@ const commands = {
     await null;
     callers?.settle();
     await stopped;
+    await broker?.close();
     return { ms: performance.now() - begun, workers: server.getWorkerCount(), ...report() };
   },
 };

@@ -1,11 +1,11 @@
 'use strict';
 
 // The application's callers of request() and stream(), and their ledger: each learns of its end once, and what was to run at most so
-// often has run no more often, by what the workers wrote down.
+// often has run no more often, by what the workers wrote down (runs.js).
 
-const fs = require('node:fs');
-const path = require('node:path');
 const { getEventListeners } = require('node:events');
+
+const { idOf, isOfRequest, judgeRuns } = require('./runs');
 
 const MODELS = ['llama-3-8b', 'llama-3-70b', 'mistral', 'qwen', undefined];
 /** All that a request may end with while the server runs. */
@@ -18,14 +18,13 @@ const CODES = new Set([
   'WORKER_ERROR',
   'STREAM_OVERFLOW',
 ]);
-/** Ids of request() begin with it; those of the hand-written way do not. */
-const PREFIX = 'q';
 
 class Callers {
   #server;
   #complain;
   #random;
   #runsFolder;
+  #name;
   /** What is known of each request of this round, by id. */
   #entries = new Map();
   #open = 0;
@@ -35,12 +34,16 @@ class Callers {
   #stops = false;
   counts = { requests: 0, runs: 0, callbacks: 0 };
 
-  /** @param runsFolder where the workers write down which requests they run */
-  constructor({ server, complain, random, runsFolder }) {
+  /**
+   * @param runsFolder where the workers write down which requests they run; without it somebody else judges that
+   * @param name becomes a part of the ids, so that those of several servers differ
+   */
+  constructor({ server, complain, random, runsFolder, name = '' }) {
     this.#server = server;
     this.#complain = complain;
     this.#random = random;
     this.#runsFolder = runsFolder;
+    this.#name = name;
   }
 
   /** How many have not learned of their end. */
@@ -48,13 +51,9 @@ class Callers {
     return this.#open;
   }
 
-  static owns(requestId) {
-    return requestId.startsWith(PREFIX);
-  }
-
-  /** Whether a worker may hold a request with that id: it was asked for in this round. */
+  /** Whether a worker may hold a request with that id: it was asked for in this round, or at another server. */
   knows(requestId) {
-    return this.#entries.has(requestId);
+    return this.#entries.has(requestId) || (this.#name !== '' && isOfRequest(requestId));
   }
 
   #pick(list) {
@@ -67,9 +66,9 @@ class Callers {
 
   /** One caller asks for something. */
   ask() {
-    const requestId = `${PREFIX}${this.#next}`;
-    this.#next += 1;
     const maxAttempts = this.#pick([1, 1, 3]);
+    const requestId = idOf(this.#name, this.#next, maxAttempts);
+    this.#next += 1;
     const entry = { maxAttempts, ends: 0 };
     this.#entries.set(requestId, entry);
     this.#open += 1;
@@ -144,25 +143,10 @@ class Callers {
     if (size !== 0 || bytes !== 0 || Object.keys(byModel).length > 0) this.#complain(`${size} are left in the queue`);
     const listeners = getEventListeners(this.#lasting.signal, 'abort').length;
     if (listeners > 0) this.#complain(`${listeners} listeners are left on a signal`);
-    this.#judgeRuns();
+    if (this.#runsFolder !== undefined) {
+      this.counts.runs += judgeRuns(this.#runsFolder, (id) => this.#entries.has(id), this.#complain);
+    }
     this.#entries.clear();
-  }
-
-  #judgeRuns() {
-    const runs = new Map();
-    for (const name of fs.readdirSync(this.#runsFolder)) {
-      const file = path.join(this.#runsFolder, name);
-      for (const id of fs.readFileSync(file, 'utf8').split('\n')) if (id !== '') runs.set(id, (runs.get(id) ?? 0) + 1);
-      fs.rmSync(file);
-    }
-    for (const [requestId, count] of runs) {
-      this.counts.runs += count;
-      const entry = this.#entries.get(requestId);
-      if (entry === undefined) this.#complain(`${requestId} ran, and nobody had asked for it`);
-      else if (count > entry.maxAttempts) {
-        this.#complain(`${requestId} ran ${count} times, and at most ${entry.maxAttempts} were allowed`);
-      }
-    }
   }
 
   /** To be called right before the server is stopped: what is under way then ends with that. */

@@ -8,6 +8,7 @@
  */
 function answerCommands(commands, answered = () => {}) {
   process.on('message', async ({ number, command }) => {
+    if (command === undefined) return;
     let answer;
     try {
       answer = { number, result: (await commands[command]()) ?? null };

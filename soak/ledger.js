@@ -33,6 +33,8 @@ class Ledger {
   #goodbye = null;
   /** Those who use request(), if there are any. */
   callers = null;
+  /** Whether the server is one of several: requests of others are on its workers too. */
+  isOfFleet = false;
   counts = {
     sessions: 0,
     messages: 0,
@@ -93,7 +95,9 @@ class Ledger {
     const theirs = [...pendingRequestIds].filter((requestId) => this.callers?.knows(requestId)).length;
     const completedRequests = this.callers === null ? info.completedRequests : session.completed;
     this.#require(info.completedRequests >= session.completed, `${where}: completed requests are missing`, session.id);
-    const seen = [activeRequests - theirs, completedRequests, pendingRequestIds.size - theirs];
+    // A slot that is offered to another server counts as active, and nobody has it yet.
+    const offered = this.isOfFleet ? Math.max(0, activeRequests - pendingRequestIds.size) : 0;
+    const seen = [activeRequests - theirs - offered, completedRequests, pendingRequestIds.size - theirs];
     const kept = [session.active, session.completed, session.open.size];
     this.#require(
       String(seen) === String(kept),

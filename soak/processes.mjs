@@ -11,6 +11,8 @@ const MAX_ANSWER_MS = 60_000;
 export class Child {
   #asked = new Map();
   #number = 0;
+  /** Called with what it says without being asked. */
+  onMessage = null;
 
   constructor(script, args, { execArgv = [], execPrefix = [] } = {}) {
     const options = { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], execArgv };
@@ -20,7 +22,12 @@ export class Child {
     }
     this.script = script;
     this.process = fork(fileURLToPath(new URL(script, import.meta.url)), args, options);
-    this.process.on('message', ({ number, result, error }) => {
+    this.process.on('message', (message) => {
+      const { number, result, error } = message;
+      if (number === undefined) {
+        this.onMessage?.(message);
+        return;
+      }
       const { resolve, reject } = this.#asked.get(number);
       this.#asked.delete(number);
       if (error === undefined) resolve(result);
@@ -42,6 +49,10 @@ export class Child {
     });
     answer.catch(() => {});
     return answer;
+  }
+
+  pass(message) {
+    if (this.process.connected) this.process.send(message, () => {});
   }
 
   freeze() {

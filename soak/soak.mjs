@@ -1,6 +1,6 @@
 // The soak: hostile and honest workers, in processes of their own, against a server that keeps a ledger of what must hold.
 //
-//   npm run soak -- [--minutes N] [--workers N] [--seed N]
+//   npm run soak -- [--minutes N] [--workers N] [--seed N] [--nodes N]
 //
 // Each round is judged when it ends. In each the workers live their lives (misdeeds.js), a process of them is frozen or killed, and a network
 // is unplugged. Then all go; nothing may be left (what is, is named), and memory and descriptors are measured. In the end the server is stopped
@@ -14,6 +14,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { soakCluster } from './cluster.mjs';
 import { Child } from './processes.mjs';
 import { Network } from './network.mjs';
 import { judgeDelivery, judgeDescriptors, judgeSizes, mib, total } from './verdict.mjs';
@@ -30,15 +31,18 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '5' },
     workers: { type: 'string', default: '60' },
     seed: { type: 'string' },
+    nodes: { type: 'string', default: '1' },
   },
 });
 const minutes = Number(values.minutes);
 const workers = Number(values.workers);
+const nodes = Number(values.nodes);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e6));
-if (!(minutes > 0) || !(workers >= FLEETS + 1) || !Number.isInteger(seed)) {
-  console.error(`soak: --minutes must be above 0, --workers at least ${FLEETS + 1}, --seed an integer`);
+if (!(minutes > 0) || !(workers >= FLEETS + 1) || !Number.isInteger(seed) || !(nodes >= 1 && nodes <= workers)) {
+  console.error(`soak: --minutes must be above 0, --workers at least ${FLEETS + 1}, --seed an integer, --nodes from 1`);
   process.exit(2);
 }
+if (nodes > 1) process.exit(await soakCluster({ minutes, workers, seed, nodes }));
 
 const random = randomFrom(seed);
 const violations = [];
