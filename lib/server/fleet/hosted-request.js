@@ -47,6 +47,8 @@ class HostedRequest extends Request {
   #isOver = false;
   /** Whether its origin tries it again if that is allowed. */
   #mayGoOn;
+  /** Whether somebody at its origin may look at its worker. */
+  #isWatched;
   /** What its worker has just said, and whether all of that message is data. */
   #source = null;
   #isWhole = false;
@@ -73,13 +75,14 @@ class HostedRequest extends Request {
       queueTimeoutMs: 0,
       idleTimeoutMs: claim.idle ?? Infinity,
       maxAttempts: 1,
-      onStarted: () => hosted.taken(workerOf(this.record), this.attempt),
+      onStarted: () => hosted.taken(this.#worker, this.attempt),
       onProgress: () => hosted.progress(this.#source.text, this.#isWhole),
     };
     super({ requestId: claim.id, model: claim.m, signal: undefined, settings }, payloadText, false, 0);
     this.#hosted = hosted;
     this.#owner = owner;
     this.#mayGoOn = claim.re === true;
+    this.#isWatched = claim.wi === true;
     this.workerOf = workerOf;
     this.isStream = claim.st === true;
     this.attempt = claim.a - 1;
@@ -93,6 +96,11 @@ class HostedRequest extends Request {
     }
     // Nobody awaits it here.
     this.promise.catch(() => {});
+  }
+
+  /** Its worker, as its origin is notified of it: the whole state lists all that the worker has. */
+  get #worker() {
+    return this.#isWatched ? this.workerOf(this.record) : { id: this.record.id };
   }
 
   get nodeId() {
@@ -170,7 +178,7 @@ class HostedRequest extends Request {
   }
 
   back() {
-    this.#hosted.back(this.workerOf(this.record));
+    this.#hosted.back(this.#worker);
   }
 
   /** Nothing of it is left here. */

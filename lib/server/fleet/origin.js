@@ -242,6 +242,10 @@ class Origin {
   }
 }
 
+/** Whether somebody may look at the worker that a request gets: as a stream's `worker`, or from a callback. */
+const isWatched = ({ isStream, options: { onStarted, onProgress } }) =>
+  isStream || onStarted !== undefined || onProgress !== undefined;
+
 /** The data of a worker's message. */
 function read(text, isWhole, member) {
   if (text === undefined) return undefined;
@@ -297,6 +301,7 @@ function claimOf(request, workerId, offer) {
     tr: request.traceText,
     av: avoid.length > 0 ? avoid : undefined,
     re: request.attempts + 1 < options.maxAttempts ? true : undefined,
+    wi: isWatched(request) ? true : undefined,
     o: offer,
   };
 }

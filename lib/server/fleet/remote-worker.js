@@ -38,28 +38,35 @@ function stateOf(record) {
  * got it.
  */
 class RemoteWorker {
-  #info;
+  #state;
+  #entry;
 
-  /** @param state from `stateOf`, @param entry from `entryOf`, both of its node */
+  /**
+   * @param state from `stateOf`, or the id alone for a request whose worker nobody looks at
+   * @param entry from `entryOf`, both of its node
+   */
   constructor(state, entry) {
     this.id = state.id;
-    this.#info = {
-      id: state.id,
-      name: entry?.name ?? state.id,
-      status: state.status,
-      capabilities: entry?.capabilities ?? { models: [], maxConcurrentRequests: 0 },
-      sessionId: entry?.sessionId ?? '',
-      connectedAt: new Date(entry?.connectedAt ?? 0),
-      lastHeartbeat: new Date(state.lastHeartbeat),
-      activeRequests: state.active,
-      completedRequests: state.completed,
-      pendingRequests: new Set(state.pending),
-      categoryActiveRequests: new Map(state.categories),
-    };
+    this.#state = state;
+    this.#entry = entry;
   }
 
   toInfo() {
-    return toWorkerInfo(this.#info);
+    const state = this.#state;
+    const entry = this.#entry;
+    return toWorkerInfo({
+      id: state.id,
+      name: entry?.name ?? state.id,
+      status: state.status ?? 'available',
+      capabilities: entry?.capabilities ?? { models: [], maxConcurrentRequests: 0 },
+      sessionId: entry?.sessionId ?? '',
+      connectedAt: new Date(entry?.connectedAt ?? 0),
+      lastHeartbeat: new Date(state.lastHeartbeat ?? Date.now()),
+      activeRequests: state.active ?? 1,
+      completedRequests: state.completed ?? 0,
+      pendingRequests: new Set(state.pending),
+      categoryActiveRequests: new Map(state.categories),
+    });
   }
 }
 
