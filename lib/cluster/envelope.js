@@ -1,7 +1,7 @@
 'use strict';
 
-// What travels on the broker: who says it, in which of its lives, in which order, signed, and in pieces where it is
-// long.
+// The format of a message on the broker: its sender, the sender's life (`start`), its sequence number, a signature, and
+// the data, or a part of it where that is too long for one message.
 //
 //   version (1 byte) · flags (1) · [HMAC-SHA-256 (32)] · node (length, ASCII) · start (length, ASCII) · sequence (6) ·
 //   part (2) · parts (2) · data
@@ -21,7 +21,7 @@ const MAX_PART_BYTES = MAX_MESSAGE_BYTES - 256;
 const MAX_INCOMPLETE_BYTES = 256 * 1024 * 1024;
 const FIXED_BYTES = 10;
 
-/** Why a message was dropped: the label `reason` of `cluster_dropped_total`. */
+/** The reasons for which messages are dropped: the label `reason` of `cluster_dropped_total`. */
 const DROPPED = Object.freeze({
   VERSION: 'version',
   MALFORMED: 'malformed',
@@ -30,7 +30,7 @@ const DROPPED = Object.freeze({
   UNPROVEN: 'unproven',
 });
 
-/** Writes what this node says. */
+/** Writes the messages of this node, and numbers and signs them. */
 class Sealer {
   #head;
   #secret;
@@ -46,7 +46,7 @@ class Sealer {
     ]);
   }
 
-  /** @returns {Buffer[]} one for each message that says it */
+  /** @returns {Buffer[]} the messages that carry the data, in order */
   seal(channel, data) {
     const parts = Math.max(1, Math.ceil(data.length / MAX_PART_BYTES));
     const sealed = [];
@@ -90,7 +90,7 @@ function unseal(secret, channel, bytes) {
   if (message.length < 2) return { dropped: DROPPED.MALFORMED };
   if (message[0] !== VERSION) return { dropped: DROPPED.VERSION };
   const isSigned = message[1] === SIGNED;
-  // One that is signed says that its fleet has a secret: a node without it is none of theirs.
+  // A signed message is from a fleet with a secret, and an unsigned one from a fleet without: they do not mix.
   if (isSigned !== (secret !== undefined)) return { dropped: DROPPED.SIGNATURE };
   const body = message.subarray(isSigned ? 2 + MAC_BYTES : 2);
   if (isSigned) {
@@ -115,7 +115,7 @@ function unseal(secret, channel, bytes) {
   };
 }
 
-/** Puts the parts of one sender's messages together. They come in order, or what has come is dropped. */
+/** Joins the parts of one sender's messages. When a part is missing, the parts before it are dropped. */
 class Assembler {
   #parts = [];
   #bytes = 0;

@@ -1,10 +1,10 @@
 'use strict';
 
-/** A request of this node's that another node was asked to take. */
+/** A request of a caller at this node that another node was asked to take. */
 class Forward {
   /**
-   * Where it is: asked for ('claimed'), on a worker there ('taken'), let go of and not confirmed ('cancelled'), or
-   * over.
+   * 'claimed': the other node has not answered. 'taken': a worker there has it. 'cancelled': the caller has its end,
+   * and the other node has not confirmed. Or 'over'.
    */
   state = 'claimed';
 
@@ -16,8 +16,8 @@ class Forward {
 }
 
 /**
- * The origin's side of requests that are elsewhere. The node that owns a worker takes a request or declines it; until
- * it has said which, or counts as dead, nobody else is asked.
+ * The origin's side of requests that are at other nodes. The node that owns a worker takes a request or declines it;
+ * until that node has answered, or counts as dead, no other node is asked.
  */
 class Forwards {
   #membership;
@@ -39,8 +39,8 @@ class Forwards {
    * @param claim what it asks of a worker, and what the worker is sent
    * @param {string} [payloadText]
    * @param listener is notified of what becomes of it, last of all by one of `onDeclined(why)`,
-   *   `onRejected(workerId)`, `onResult(text, isWhole)`, `onError(error, text, isWhole)`, `onFreed(hadEnded)` and `onLost()`;
-   *   before that by `onTaken(worker, attempt)`, `onProgress(text, isWhole)`, `onChunk(text, isWhole, bytes)`,
+   *   `onRejected(workerId)`, `onResult(text, isWhole)`, `onError(error, text, isWhole)`, `onFreed(hadEnded)` and
+   *   `onLost()`; before that by `onTaken(worker, attempt)`, `onProgress(text, isWhole)`, `onChunk(text, isWhole, bytes)`,
    *   `onAway()` and `onBack(worker)`. A text is the worker's message, and `isWhole` whether all of it is data
    * @returns {Forward | null} `null` if that node is gone
    */
@@ -54,7 +54,7 @@ class Forwards {
     return forward;
   }
 
-  /** Its caller has its end: the node lets go of it, and says when. */
+  /** The caller has its end: the other node cancels the request, and says when its slot is free. */
   cancel(forward, reason) {
     if (forward.state === 'over' || forward.state === 'cancelled') return;
     forward.state = 'cancelled';

@@ -1,8 +1,8 @@
 'use strict';
 
-/** A request of another node's that a worker of this node has. What becomes of it is said to that node. */
+/** A request from another node, its origin, that a worker of this node has. Its origin is notified of every event. */
 class Hosted {
-  /** Whether its end was said, or nobody is there to hear it. */
+  /** Whether the origin was notified of the end, or is gone. */
   #isOver = false;
   #say;
 
@@ -17,7 +17,7 @@ class Hosted {
     return this.#isOver;
   }
 
-  /** Its origin is gone, or knows already. */
+  /** The origin is gone: it is notified of nothing more. */
   mute() {
     this.#isOver = true;
   }
@@ -48,7 +48,7 @@ class Hosted {
     this.#tell({ t: 'back', w: worker });
   }
 
-  // ---- Ends: one of these ----
+  // ---- The end: exactly one of these ----
 
   declined(why) {
     this.#end({ t: 'declined', y: why });
@@ -67,7 +67,7 @@ class Hosted {
     this.#end({ t: 'error', h: isWhole || undefined, e: error }, text);
   }
 
-  /** Its slot is free again, after its origin let go of it. */
+  /** Its slot is free again, after its origin had cancelled it. */
   freed() {
     this.#end({ t: 'freed' });
   }
@@ -82,12 +82,12 @@ class Hosted {
   }
 }
 
-/** The owner's side of requests that come from elsewhere: this node alone decides what its workers get. */
+/** The owner's side of requests from other nodes: this node alone decides what its workers get. */
 class Hosting {
   #membership;
   #local;
   #offers;
-  /** Those whose end was not said, by node and by the origin's number. */
+  /** The requests that have not ended, by origin and by the number that the origin has for each. */
   #hosted = new Map();
   /**
    * Attempts that have ended here of requests that go on at their origin: by node, by the request's id and by worker
@@ -171,7 +171,7 @@ class Hosting {
     return undefined;
   }
 
-  /** Nothing of it is here any more. */
+  /** The request is over at this node, and its slot is free. */
   forget(hosted) {
     hosted.freed();
     this.#hosted.get(hosted.nodeId)?.delete(hosted.id);

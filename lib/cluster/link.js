@@ -2,9 +2,9 @@
 
 /** How long an acknowledgement may wait for a message to travel with, in ms. */
 const ACK_DELAY_MS = 20;
-/** After how long what was not acknowledged is said again, at first and at most, in ms. */
+/** How long to wait for an acknowledgement before messages are sent again, at first and at most, in ms. */
 const [FIRST_RESEND_MS, LAST_RESEND_MS] = [200, 2_000];
-/** What is said again at once, in bytes of texts and in messages. */
+/** How much is sent again at once: bytes of texts, and messages. */
 const [RESEND_BYTES, RESEND_MESSAGES] = [512 * 1024, 1_024];
 
 /**
@@ -15,7 +15,7 @@ class Link {
   /** Messages that are not acknowledged, oldest first: { number, message, text }. */
   #unacknowledged = [];
   #lastNumber = 0;
-  /** How many of them have been said. */
+  /** How many of them have been sent. */
   #said = 0;
   #bytes = 0;
   #resendMs = FIRST_RESEND_MS;
@@ -29,7 +29,7 @@ class Link {
     return this.#bytes;
   }
 
-  /** Whether nothing is waited for. */
+  /** Whether neither a message nor an acknowledgement is outstanding. */
   get isQuiet() {
     return this.#unacknowledged.length === 0 && this.#ackAt === Infinity;
   }
@@ -38,14 +38,14 @@ class Link {
     return Math.min(this.#resendAt, this.#ackAt);
   }
 
-  /** Has a message said. @param {string} [text] what travels with it as it is */
+  /** Queues a message. @param {string} [text] travels with it unchanged, not as JSON */
   say(message, text) {
     this.#lastNumber += 1;
     this.#unacknowledged.push({ number: this.#lastNumber, message, text });
     this.#bytes += text?.length ?? 0;
   }
 
-  /** What is to be said now, as `{ first, ack, messages, texts }`; `null` if that is nothing. */
+  /** What to send now, as `{ first, ack, messages, texts }`; `null` if there is nothing. */
   take(now) {
     let from = this.#said;
     let count = this.#unacknowledged.length - from;
@@ -90,7 +90,7 @@ class Link {
       if (hasText === 1) textAt += 1;
       const number = first + at;
       if (number <= this.#delivered) continue;
-      // Something before it has not come.
+      // A message before this one is missing.
       if (number > this.#delivered + 1) return;
       this.#delivered = number;
       yield { message, text };

@@ -3,9 +3,9 @@
 const { Assembler, DROPPED, Sealer, packet, readPacket, unseal } = require('./envelope.js');
 const { Link } = require('./link.js');
 
-/** How often a handshake is said again while it is not answered, in ms. */
+/** How often a handshake is repeated until it is answered, in ms. */
 const SHAKE_MS = 250;
-/** Nodes that are heard but have not proved that they live, and lives of nodes whose last sequence is remembered. */
+/** The most nodes that may be unproven at a time, and the most lives whose last sequence number is remembered. */
 const [MAX_UNPROVEN, MAX_STARTS] = [256, 4_096];
 
 /** Another node of the fleet, in one of its lives, since it was last found. */
@@ -13,7 +13,7 @@ class Peer {
   constructor(nodeId, start, nonce, now) {
     this.nodeId = nodeId;
     this.start = start;
-    /** What either side made up for this acquaintance: who says the other's has heard it lately. */
+    /** The nonces of both sides for this connection: who sends the other's nonce has received it lately. */
     this.mine = nonce;
     this.theirs = undefined;
     this.isEstablished = false;
@@ -63,7 +63,7 @@ class Membership {
     return Object.values(this.#channels);
   }
 
-  /** Those that count. */
+  /** The nodes that have proved that they live. */
   get peers() {
     return this.#current.values();
   }
@@ -79,17 +79,17 @@ class Membership {
 
   // ---- Out ----
 
-  /** Says something to everybody, once. */
+  /** Sends a message to all nodes, without acknowledgement. */
   broadcast(head) {
     this.#put(this.#channels.all, head, []);
   }
 
-  /** Says something to a life under this node's own id. */
+  /** Sends a message to another process that has this node's id. */
   sayToNamesake(head) {
     this.#put(this.#channels.own, head, []);
   }
 
-  /** Says something to a peer until it is acknowledged. */
+  /** Sends a message to a peer, again and again until it is acknowledged. */
   say(peer, message, text) {
     peer.link.say(message, text);
   }
@@ -156,7 +156,7 @@ class Membership {
     return life;
   }
 
-  /** The oldest of those that nobody is known by. */
+  /** Forgets the oldest lives, but those of present peers. */
   #forgetLives() {
     for (const key of this.#starts.keys()) {
       if (this.#starts.size <= MAX_STARTS / 2) return;
@@ -232,7 +232,7 @@ class Membership {
 
   #onLink(peer, { s: mine, f: theirs, n: first, a: ack, m: messages }, texts, now) {
     if (mine !== peer.mine || (peer.isEstablished && theirs !== peer.theirs) || !Array.isArray(messages)) {
-      // It goes on with somebody that this node is no longer, or not yet.
+      // It talks to a connection that this node has given up, or does not know yet.
       this.#shakeIfDue(peer, now);
       return;
     }
@@ -240,7 +240,7 @@ class Membership {
     this.#establish(peer);
     for (const { message, text } of peer.link.receive({ first, ack, messages, texts }, now)) {
       this.#hooks.onMessage(peer, message, text, now);
-      // What it said may have ended the acquaintance.
+      // The message may have ended the connection.
       if (this.#current.get(peer.nodeId) !== peer) return;
     }
   }
@@ -264,7 +264,7 @@ class Membership {
   }
 
   /**
-   * @param lateMs How much later than it was to be this is called: this process did not run, and nobody could be heard.
+   * @param lateMs How much later than it was to be this is called: this process did not run, and could receive nothing.
    */
   tick(now, lateMs) {
     for (const peer of [...this.#peers.values()]) {

@@ -6,7 +6,7 @@ const { Membership } = require('./membership.js');
 const { FleetWaiting } = require('./waiting.js');
 const { FleetWorkers } = require('./workers.js');
 
-/** How long a node that begins listens for another one under its id, in ms; half of a heartbeat if that is less. */
+/** How long a node that starts listens for another one with its id, in ms; half of a heartbeat if that is less. */
 const LISTEN_MS = 500;
 
 /**
@@ -80,7 +80,7 @@ class ClusterNode {
 
   // ---- Life ----
 
-  /** It says that it is there. It is 'running' when it has heard itself, and nobody else answers to its id. */
+  /** Announces the node. It is 'running' once it has received its own messages and no other node has its id. */
   start(now) {
     this.#state = 'joining';
     this.#startedAt = now;
@@ -88,7 +88,7 @@ class ClusterNode {
     this.#beatAt = now + this.#settings.heartbeatMs;
   }
 
-  /** It leaves, and says so. */
+  /** Leaves the fleet, and notifies the others. */
   stop() {
     if (this.#state === 'stopped' || this.#state === 'new') return;
     this.#state = 'stopped';
@@ -112,7 +112,7 @@ class ClusterNode {
     this.#totals.set(peer.nodeId, { workers: 0, slots: 0, busy: 0, waiting: 0 });
     this.#hosting.onJoined(peer);
     this.#workers.onJoined(peer);
-    // What it may take or needs is known at once.
+    // So that the peer need not wait for the next heartbeat to know the workers' states and what waits here.
     this.#membership.say(peer, { t: 'state', ...this.#beat() });
   }
 
@@ -224,7 +224,7 @@ class ClusterNode {
     if (this.#state === 'joining' && this.#joinedAt <= now) this.#state = 'running';
     if (this.#beatAt > now) return;
     this.#beatAt = now + this.#settings.heartbeatMs;
-    // A node that is not in yet only says that it is there.
+    // A node that has not joined yet only announces itself.
     this.#membership.broadcast(this.#state === 'running' ? { k: 'beat', ...this.#beat() } : { k: 'hello' });
     this.#noticeLoss(now);
   }

@@ -1,6 +1,6 @@
 'use strict';
 
-/** How long a slot is kept for another node, in ms: beyond, somebody else gets it. */
+/** How long a slot is kept for another node that was offered it, in ms. Then it is given to another request. */
 const OFFER_MS = 1_000;
 /** When a request has begun to wait, peers are notified at once, but no more often than this, in ms. */
 const TELL_MS = 20;
@@ -40,7 +40,7 @@ class FleetWaiting {
 
   // ---- What waits here ----
 
-  /** What a heartbeat says. */
+  /** The wants that a heartbeat carries. */
   wants() {
     return this.#local.wants(MAX_WANTS);
   }

@@ -57,7 +57,7 @@ class Broker {
     for (const channel of this.#node.channels) {
       const unsubscribe = await this.#adapter.subscribe(channel, (data) => this.#receive(channel, data));
       this.#unsubscribe.push(unsubscribe);
-      // It was too late, and nobody waits any more.
+      // `start()` has timed out meanwhile.
       if (this.#isOver) this.#close();
     }
     if (this.#isOver) return;
@@ -83,7 +83,7 @@ class Broker {
     this.#send();
   }
 
-  /** What was said leaves when the running code is done: what is said in one turn travels together. */
+  /** Publishes what is to be sent when the running code is done, so that what is sent in one turn travels together. */
   flush() {
     if (this.#isFlushPlanned || this.#isOver) return;
     this.#isFlushPlanned = true;

@@ -61,11 +61,11 @@ class Owner {
   /** For a heartbeat: the place of its status, its active requests, and those of each category that it limits. */
   stateOf(workerId) {
     const record = this.#registry.get(workerId);
-    // It is about to leave.
+    // The worker is about to leave.
     if (record === undefined) return [this.#fleet.unhealthy, 0];
     const limits = Object.keys(record.capabilities.concurrencyLimits ?? {});
     const counts = limits.map((category) => record.categoryActiveRequests.get(category) ?? 0);
-    // What a draining server has is for nobody else.
+    // A draining server takes no requests of other nodes.
     const status = this.#host.isRunning ? record.status : 'draining';
     return [this.#fleet.placeOf(status), record.activeRequests, ...counts];
   }
@@ -174,7 +174,7 @@ class Owner {
     }
   }
 
-  /** The server drains: nobody elsewhere gets anything more. */
+  /** The server drains: no other node gets a slot any more. */
   dropWants() {
     for (const want of this.#wants.values()) {
       want.count = 0;
@@ -190,7 +190,7 @@ class Owner {
     want.ticket = null;
   }
 
-  /** A want stands in the queue while it is for somebody, and gets what is free. */
+  /** Puts a want into the queue while requests stand behind it, and offers it the slots that are free. */
   #place(want) {
     while (want.ticket === null && want.count > 0 && this.#host.isRunning) {
       const outcome = this.#slots.submitWant(want, this.#waitingHere.arrivalAt(want.since));
@@ -229,12 +229,12 @@ class Owner {
     this.#fleet.flush();
   }
 
-  /** The slot is a request's, or nobody's: it counts as such, and not as kept. */
+  /** A slot is kept no longer: a request has it, or it is free. */
   #unkeep({ record }) {
     record.activeRequests = Math.max(0, record.activeRequests - 1);
   }
 
-  /** A slot that was kept, and that nobody took, is free again. */
+  /** A slot was kept, and no request of the other node has come for it: it is free again. */
   releaseSlot(slot) {
     this.#unkeep(slot);
     this.#free(slot);
