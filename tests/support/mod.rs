@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 pub mod client;
+pub mod tls;
 
 use std::collections::HashMap;
 use std::sync::{Arc, mpsc};
@@ -17,6 +18,7 @@ use worker_server::accept::descriptor::Descriptor;
 use worker_server::events::Event;
 use worker_server::membership::Features;
 use worker_server::peer::{Peer, PeerId};
+use worker_server::tls::secure_context::SecureContext;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
 use worker_server_core::worker::WorkerKey;
@@ -82,6 +84,11 @@ impl Hold {
 
 impl App {
     pub fn start(config: ServerConfig) -> Self {
+        Self::start_with(config, None)
+    }
+
+    /// The same; with a context all connections are encrypted.
+    pub fn start_with(config: ServerConfig, secure_context: Option<SecureContext>) -> Self {
         let (signals, inbox) = mpsc::channel();
         let waker = signals.clone();
         let wake = move || {
@@ -89,7 +96,7 @@ impl App {
             waker.send(Signal::Wake).ok();
         };
         let judges = config.door.authenticates;
-        let server = Arc::new(Server::start(config, wake).expect("the server starts"));
+        let server = Arc::new(Server::start_with(config, secure_context, wake).expect("the server starts"));
         let (tell, seen) = tokio_mpsc::unbounded_channel();
         let application = Application { server: Arc::clone(&server), tell, workers: HashMap::new(), judges };
         let thread = thread::spawn(move || application.run(&inbox));
