@@ -14,7 +14,13 @@ import { parseArgs } from 'node:util';
 
 const fuzz = path.join(path.dirname(path.dirname(fileURLToPath(import.meta.url))), 'fuzz');
 const targets = readdirSync(path.join(fuzz, 'targets')).map((file) => path.basename(file, '.rs'));
-const DICTIONARIES = { request_head: 'request_head', classifier: 'json', session: 'json', frames: 'json' };
+const DICTIONARIES = {
+  request_head: 'request_head',
+  classifier: 'json',
+  session: 'json',
+  frames: 'json',
+  door: 'json',
+};
 const LONGEST_INPUT = 8192;
 
 function fail(message) {

@@ -46,6 +46,12 @@ fn proxies_name_their_clients_whatever_these_claim() {
 
 #[cfg(unix)]
 #[test]
+fn i2_whoever_is_judged_is_heard_no_further_than_it_was_let_in() {
+    replay("door", bodies::door::run);
+}
+
+#[cfg(unix)]
+#[test]
 fn bytes_from_a_socket_mean_what_rfc_6455_says() {
     replay("frames", bodies::frames::run);
 }

@@ -2,8 +2,10 @@
 //! the seeds, on any toolchain. A body panics when it finds a fault.
 
 pub mod classifier;
+// This and `frames` work over a pair of sockets without a port.
+#[cfg(unix)]
+pub mod door;
 pub mod forwarded;
-// It works over a pair of sockets without a port.
 #[cfg(unix)]
 pub mod frames;
 pub mod request_head;

@@ -1,0 +1,256 @@
+//! What follows a handshake while the application judges: bytes behind it, and behind registrations whose decision is
+//! awaited, into a running server.
+//!
+//! Whatever comes and however it is decided, the server lives, the application hears what a plain decoder of RFC 6455
+//! finds, in its order and no further than it has let the peer in, pings are answered in order, the end is told once and
+//! last, and what is held for a peer that waits is bounded and in the end nothing.
+//!
+//! The input is what the peer sends after its handshake, with messages of 1 KiB at most. In front of it three bytes: how
+//! much comes together with the handshake, in which pieces the rest comes (0: all at once), and how registrations are
+//! decided, two bits each, the lowest first and again from there: 0 yes, 1 yes but later, 2 no, 3 no but later.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use worker_server::Server;
+use worker_server::accept::addresses::{Addresses, Origin};
+use worker_server::door::Refusal;
+use worker_server::events::Event;
+use worker_server::peer::PeerId;
+use worker_server_core::config::{Limits, ServerConfig};
+use worker_server_core::door::DoorConfig;
+
+#[path = "rfc6455.rs"]
+#[allow(
+    dead_code,
+    clippy::duplicate_mod,
+    reason = "each target is a program of its own; that of frames uses all of this"
+)]
+mod rfc6455;
+
+use self::rfc6455::{Answers, Conversation};
+
+const MAX_MESSAGE_BYTES: usize = 1 << 10;
+/// What one read may bring, behind a registration.
+const MAX_HELD_BYTES: usize = 64 << 10;
+/// How long an end may take. libFuzzer reports a slow input earlier.
+const DEADLINE: Duration = Duration::from_secs(15);
+
+const HEAD: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// The server, and the bell that its wake rings.
+struct Running {
+    server: Server,
+    bell: Arc<(Mutex<bool>, Condvar)>,
+}
+
+static RUNNING: LazyLock<Running> = LazyLock::new(|| {
+    let bell = Arc::new((Mutex::new(false), Condvar::new()));
+    let rings = Arc::clone(&bell);
+    let wake = move || {
+        *rings.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        rings.1.notify_one();
+    };
+    let limits = Limits { max_message_bytes: MAX_MESSAGE_BYTES, ..Limits::default() };
+    let door = DoorConfig { authenticates: true, ..DoorConfig::default() };
+    // Strangers are heard, so that what must not be heard would be.
+    let config = ServerConfig { limits, door, accept_unregistered: Some(true), ..ServerConfig::default() };
+    Running { server: Server::start(config, wake).expect("the server starts"), bell }
+});
+
+/// Runs one input.
+pub fn run(input: &[u8]) {
+    let [early, piece, decisions, frames @ ..] = input else { return };
+    let (early, rest) = frames.split_at(usize::from(*early).min(frames.len()));
+    let pieces = match usize::from(*piece) {
+        0 => rest.chunks(usize::MAX),
+        size => rest.chunks(size),
+    };
+    let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
+    let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let origin = Origin { addresses: Addresses { remote: unspecified, local: unspecified }, security: None };
+    // SAFETY: `theirs` is open.
+    unsafe { RUNNING.server.take_back(theirs.as_raw_fd(), &[HEAD.as_bytes(), early].concat(), Some(origin)) }
+        .expect("the server takes it");
+    drop(theirs);
+    let mut peer = Peer {
+        socket: ours,
+        received: Vec::new(),
+        since: Instant::now(),
+        told: Vec::new(),
+        decisions: *decisions,
+        later: None,
+        standing: Standing::Stranger,
+        is_gone: false,
+    };
+    for piece in pieces {
+        peer.send(piece);
+    }
+    peer.finish();
+    assert_eq!(RUNNING.server.worker_count(), 0, "nobody is left");
+    while RUNNING.server.held_at_the_door() > 0 {
+        // Its task ends a moment after the application has heard of that.
+        assert!(peer.since.elapsed() < DEADLINE, "nothing is held in the end");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+
+    let expected = Conversation::read(frames, MAX_MESSAGE_BYTES);
+    assert!(expected.told.starts_with(&peer.told), "{:?} instead of {:?}", peer.told, expected.told);
+    match peer.standing {
+        Standing::Stranger => assert_eq!(peer.told, expected.told, "it was heard to its end"),
+        // Unless it went away in the very moment in which it was let in.
+        Standing::Worker => assert!(
+            peer.told == expected.told || peer.told.last().is_some_and(|last| last.starts_with("registration ")),
+            "{:?} instead of {:?}",
+            peer.told,
+            expected.told
+        ),
+        Standing::Waiting | Standing::Refused => {
+            let last = peer.told.last().expect("its registration");
+            assert!(last.starts_with("registration "), "I2: {last} comes behind a registration that nobody approved");
+        }
+    }
+    let mut pings = expected.pings.iter();
+    let answers = Answers::read(&peer.received);
+    assert!(answers.pongs.iter().all(|pong| pings.any(|ping| ping == pong)), "pongs answer pings, in order");
+}
+
+/// What the peer is to the application.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Standing {
+    Stranger,
+    Waiting,
+    Worker,
+    Refused,
+}
+
+/// The peer, and the application that judges it.
+struct Peer {
+    socket: UnixStream,
+    received: Vec<u8>,
+    since: Instant,
+    told: Vec<String>,
+    decisions: u8,
+    /// What is to be decided when nothing else is to be done.
+    later: Option<(PeerId, bool)>,
+    standing: Standing,
+    is_gone: bool,
+}
+
+impl Peer {
+    fn send(&mut self, mut piece: &[u8]) {
+        self.socket.set_nonblocking(true).expect("a socket that does not block");
+        while !piece.is_empty() {
+            match self.socket.write(piece) {
+                Ok(taken) => piece = &piece[taken..],
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.attend(Duration::from_millis(1)),
+                // The server has had enough.
+                Err(_) => break,
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        // It may have been shut already.
+        self.socket.shutdown(Shutdown::Write).ok();
+        while !self.is_gone {
+            self.attend(Duration::from_millis(5));
+        }
+        self.socket.set_nonblocking(false).expect("a socket that blocks");
+        self.socket.set_read_timeout(Some(DEADLINE)).expect("a socket with a timeout");
+        if let Err(error) = self.socket.read_to_end(&mut self.received) {
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "the server closes its socket");
+        }
+        self.drain();
+    }
+
+    /// Handles what there is, after waiting a while for something; if nothing comes, decides what was left for later.
+    fn attend(&mut self, patience: Duration) {
+        assert!(self.since.elapsed() < DEADLINE, "the end is told in time");
+        let (rang, bell) = &*RUNNING.bell;
+        let mut rang = rang.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*rang {
+            rang = bell.wait_timeout(rang, patience).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let is_quiet = !std::mem::replace(&mut *rang, false);
+        drop(rang);
+        if let Some((id, is_yes)) = self.later.take_if(|_| is_quiet) {
+            self.decide(id, is_yes);
+        }
+        self.drain();
+        let mut bytes = [0; 4096];
+        while let Ok(length @ 1..) = self.socket.read(&mut bytes) {
+            self.received.extend_from_slice(&bytes[..length]);
+        }
+    }
+
+    fn decide(&mut self, id: PeerId, is_yes: bool) {
+        if is_yes {
+            RUNNING.server.approve(id);
+        } else if RUNNING.server.refuse(id, Refusal::NotAuthentic) {
+            self.standing = Standing::Refused;
+        }
+    }
+
+    fn drain(&mut self) {
+        RUNNING.server.flush();
+        loop {
+            let events = RUNNING.server.drain(512, 1 << 20, false, false).0;
+            if events.is_empty() {
+                break;
+            }
+            for event in events {
+                // Lines about several connections are nobody's.
+                let is_nobodys = matches!(event, Event::Log { peer: None, .. });
+                assert!(!self.is_gone || is_nobodys, "I2: nothing comes after the end: {event:?}");
+                self.handle(event);
+            }
+        }
+        assert!(RUNNING.server.held_at_the_door() <= MAX_HELD_BYTES + MAX_MESSAGE_BYTES, "I5: little is held");
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Register { peer, text, .. } => {
+                assert_ne!(self.standing, Standing::Waiting, "I2: one registration waits at a time");
+                self.told.push(format!("registration {text}"));
+                self.standing = Standing::Waiting;
+                let decision = self.decisions & 3;
+                self.decisions = self.decisions.rotate_right(2);
+                match decision {
+                    0 => self.decide(peer.id, true),
+                    2 => self.decide(peer.id, false),
+                    later => self.later = Some((peer.id, later == 1)),
+                }
+            }
+            Event::Approved { peer, .. } => {
+                let before = RUNNING.server.worker_count();
+                let displaced = RUNNING.server.displace(peer.id).len();
+                // The peer may have gone meanwhile.
+                if RUNNING.server.register(peer.id).is_some() {
+                    assert_eq!((displaced, RUNNING.server.worker_count()), (before, 1), "I3: it is there, once");
+                    self.standing = Standing::Worker;
+                }
+            }
+            Event::Message { text, .. } => self.tell(&text),
+            Event::TextBatch { texts, .. } => texts.iter().for_each(|text| self.tell(&text)),
+            Event::Closed { peer, .. } => {
+                RUNNING.server.depart(peer.id);
+                self.is_gone = true;
+            }
+            Event::Log { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn tell(&mut self, text: &str) {
+        let is_heard = matches!(self.standing, Standing::Stranger | Standing::Worker);
+        assert!(is_heard, "I2: a message of one that is {:?}", self.standing);
+        self.told.push(format!("message {text}"));
+    }
+}
