@@ -6,17 +6,36 @@
 //   server.cjs SCENARIO-FILE ROW IMPLEMENTATION PARAMETERS-AS-JSON
 //
 // IMPLEMENTATION is `native` (this package), `standin` (the same on npm's ws) or `http` (Node's own server, for rows about
-// HTTP). `dispatcher` and `few` are this package, too: a row does something else there (see its `serve`). It says
+// HTTP). `dispatcher` and `few` are this package, too: a row does something else there (see its `serve`). `subscribed` is this package
+// with a subscriber on each of its channels, and `uncounted` and `unpublished` are copies of it that benchmark/watching.mjs has made. It says
 // {event: 'listening', port}; at {command: 'begin'} it starts to count and says {event: 'begun'}; at {command: 'end'}
 // it says {event: 'ended', usage, ...counts} once its own part of the work is done.
 
+const diagnostics = require('node:diagnostics_channel');
 const http = require('node:http');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { Meter } = require('./support/meter.cjs');
 
 const HERE = '../index.js';
-const IMPLEMENTATIONS = { native: HERE, dispatcher: HERE, few: HERE, standin: '../__test__/parity/standin.js' };
+const IMPLEMENTATIONS = {
+  native: HERE,
+  dispatcher: HERE,
+  few: HERE,
+  subscribed: HERE,
+  standin: '../__test__/parity/standin.js',
+  uncounted: '../target/watching/uncounted/index.js',
+  unpublished: '../target/watching/unpublished/index.js',
+};
+const CHANNELS = ['worker.connected', 'worker.disconnected', 'worker.updated', 'error'];
+
+/** Subscribes to all that servers publish. */
+function subscribeToAll() {
+  const listen = () => {};
+  for (const name of CHANNELS) diagnostics.subscribe(`worker-server:${name}`, listen);
+  const events = { start: listen, end: listen, asyncStart: listen, asyncEnd: listen, error: listen };
+  diagnostics.tracingChannel('worker-server:request').subscribe(events);
+}
 
 /** Counts up to a number, and notes when it got there. */
 class Counter {
@@ -72,6 +91,7 @@ async function main() {
   const options = { port: 0, ...row.options, logger: { debug: quiet, info: quiet, warn: count, error: count } };
   const server =
     implementation === 'http' ? new PlainHttp() : new (require(IMPLEMENTATIONS[implementation]).WorkerServer)(options);
+  if (implementation === 'subscribed') subscribeToAll();
   const meter = new Meter();
   const counter = (expected) => new Counter(expected);
   const part = row.serve({ server, params, meter, counter, implementation }) ?? {};

@@ -214,6 +214,54 @@ describe('what handlers and callbacks throw is published itself, with where it w
       injectTrace: boom,
     }));
 
+  test('authenticate', () =>
+    expectError(
+      async (server) => {
+        await connectWorker(server, 'w');
+      },
+      error,
+      'authenticate',
+      undefined,
+      { authenticate: async () => boom() },
+    ));
+
+  test('onConflict, with the worker that is there', () =>
+    expectError(
+      async (server) => {
+        await connectWorker(server, 'w');
+        await connectWorker(server, 'w');
+      },
+      error,
+      'onConflict',
+      'w',
+      { onConflict: boom },
+    ));
+
+  test('options of the gateway', () =>
+    expectError(
+      async (server) => {
+        server.addHttpHandler(openaiGateway(server, { options: boom }));
+        const body = '{"model":"m"}';
+        const headers = { 'Content-Type': 'application/json' };
+        await request(server.port, { path: '/v1/chat/completions', method: 'POST', headers, body });
+      },
+      error,
+      'gateway options',
+    ));
+
+  test('HTTP handler that rejects once it has answered', () =>
+    expectError(
+      async (server) => {
+        server.addHttpHandler(async (_req, res) => {
+          res.end('ok');
+          boom();
+        });
+        await request(server.port);
+      },
+      error,
+      'HTTP handler',
+    ));
+
   test('authenticate of the gateway', () =>
     expectError(
       async (server) => {

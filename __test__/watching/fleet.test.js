@@ -3,6 +3,8 @@
 // `server.metrics()` of the nodes of a fleet: a request is counted once, at the node that was asked for it, whichever
 // node's worker does it; slots, queues and connections are counted where they are.
 
+const { tracingChannel } = require('node:diagnostics_channel');
+const { onCleanup } = require('../support/cleanup.js');
 const { startFleet, untilWorkers } = require('../support/cluster.js');
 const { connectRequestWorker, rejection } = require('../support/request-worker.js');
 const { until } = require('../support/server.js');
@@ -22,6 +24,18 @@ const COUNTED = [
   'queue_wait_seconds_count',
   'request_duration_seconds_count',
 ];
+/** Collects what is published about requests, from now on. */
+function watchRequests() {
+  const seen = [];
+  const names = ['start', 'end', 'asyncStart', 'asyncEnd', 'error'];
+  const handlers = Object.fromEntries(names.map((event) => [event, (message) => seen.push({ event, message })]));
+  const channel = tracingChannel('worker-server:request');
+  channel.subscribe(handlers);
+  const stop = () => channel.unsubscribe(handlers);
+  onCleanup(stop);
+  return { seen, stop };
+}
+
 const countedOf = (server) => Object.fromEntries(COUNTED.map((name) => [name, nonzero(server, name)]));
 const NOTHING = Object.fromEntries(COUNTED.map((name) => [name, {}]));
 
@@ -132,4 +146,29 @@ test("a worker of another node that does not confirm a cancellation holds that n
   await failed;
   await until(() => nonzero(b, 'limit_hits_total')['limit="cancelGraceMs"'] === 1);
   expect(nonzero(a, 'limit_hits_total')).toEqual({});
+});
+
+test('the channel of a request names the worker of another node that has it, and its attempts', async () => {
+  const { a, b, ofB } = await startPair();
+  const { seen, stop } = watchRequests();
+  const promise = a.request('x', { model: 'm', requestId: 'r' });
+  const taken = await ofB.nextRequest();
+  await until(() => seen[0].message.workerId === 'of-b');
+  expect(seen.map(({ event }) => event)).toEqual(['start', 'end']);
+  ofB.answer(taken, 'result', { data: 7 });
+  expect(await promise).toBe(7);
+  stop();
+  expect(seen.map(({ event }) => event)).toEqual(['start', 'end', 'asyncStart', 'asyncEnd']);
+  expect(new Set(seen.map(({ message }) => message)).size).toBe(1);
+  expect(seen[0].message).toEqual({
+    server: a,
+    requestId: 'r',
+    model: 'm',
+    category: undefined,
+    stream: false,
+    attempts: 1,
+    workerId: 'of-b',
+    result: 7,
+  });
+  expect(b.getWorkerInfo()[0].completedRequests).toBe(1);
 });

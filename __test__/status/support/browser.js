@@ -25,11 +25,15 @@ function describeInBrowser(name, fn) {
   describe.skip(name, fn);
 }
 
+/** A name that resolves to this machine, in this browser: what a page elsewhere can have its own name do. */
+const REBOUND = 'rebound.example';
+const ARGS = ['--no-sandbox', '--disable-gpu', `--host-resolver-rules=MAP ${REBOUND} 127.0.0.1`];
+
 let browser;
 
 /** One browser for all tests of a file. */
 async function launch() {
-  browser ??= await chromium.launch({ executablePath, args: ['--no-sandbox', '--disable-gpu'] });
+  browser ??= await chromium.launch({ executablePath, args: ARGS });
   return browser;
 }
 
@@ -59,4 +63,4 @@ async function openPage(port, options = {}, path = '/status') {
 
 const isLive = (page) => page.locator('#connection', { hasText: /^Live$/ }).waitFor();
 
-module.exports = { describeInBrowser, isLive, launch, openPage };
+module.exports = { REBOUND, describeInBrowser, isLive, launch, openPage };

@@ -6,6 +6,7 @@ const { tracingChannel } = require('node:diagnostics_channel');
 const { statusPage } = require('../../../lib/status/index.js');
 const { connectRequestWorker } = require('../../support/request-worker.js');
 const { SETTINGS } = require('../../../lib/server/settings.js');
+const clock = require('../../../lib/time/clock.js');
 const { onCleanup } = require('../../support/cleanup.js');
 const { createServer } = require('../../support/server.js');
 
@@ -16,14 +17,14 @@ const DAY_MS = 86_400_000;
 
 /** Runs `fn` with clocks that are behind by what `behindMs()` returns. */
 function inThePast(behindMs, fn) {
-  const { now } = performance;
+  const { now } = clock;
   const { now: today } = Date;
-  performance.now = () => now.call(performance) - behindMs();
+  clock.now = () => now() - behindMs();
   Date.now = () => today.call(Date) - behindMs();
   try {
     return fn();
   } finally {
-    performance.now = now;
+    clock.now = now;
     Date.now = today;
   }
 }
@@ -60,7 +61,7 @@ const DEMAND = [64, 44, 21, 9, 7];
 
 /** As if the server and its workers had been there for days. */
 function growOld(server, random) {
-  const settings = { ...server[SETTINGS], startedAt: performance.now() - 3.2 * DAY_MS };
+  const settings = { ...server[SETTINGS], startedAt: clock.now() - 3.2 * DAY_MS };
   Object.defineProperty(server, SETTINGS, { value: settings });
   const ages = new Map();
   const { getWorkerInfo } = server;

@@ -28,6 +28,9 @@ pub struct Distribution {
 impl Histogram {
     /// Counts something that took this long.
     pub fn observe(&self, duration: Duration) {
+        if cfg!(feature = "uncounted") {
+            return;
+        }
         let seconds = duration.as_secs_f64();
         let bucket = BOUNDS.partition_point(|&bound| bound < seconds);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
