@@ -27,6 +27,8 @@ const IMPLEMENTATIONS = {
   uncounted: '../target/watching/uncounted/index.js',
   unpublished: '../target/watching/unpublished/index.js',
 };
+/** Those of them that are this package, and do in each row what it does. */
+const VARIANTS = ['subscribed', 'uncounted', 'unpublished'];
 const CHANNELS = ['worker.connected', 'worker.disconnected', 'worker.updated', 'error'];
 
 /** Subscribes to all that servers publish. */
@@ -94,7 +96,8 @@ async function main() {
   if (implementation === 'subscribed') subscribeToAll();
   const meter = new Meter();
   const counter = (expected) => new Counter(expected);
-  const part = row.serve({ server, params, meter, counter, implementation }) ?? {};
+  const role = VARIANTS.includes(implementation) ? 'native' : implementation;
+  const part = row.serve({ server, params, meter, counter, implementation: role }) ?? {};
   await server.start();
 
   const commands = {

@@ -5,7 +5,7 @@
 // Beside this package as it is (its counters count, and nobody subscribes to its channels) run, in turn, a copy whose counters do
 // nothing (`uncounted`: built with the feature of that name, and its JavaScript notes nothing), a copy whose channels are taken out
 // (`unpublished`), and this package with a subscriber on every channel (`subscribed`). A ratio compares medians of processor time for each
-// message; what it is worth shows in the smallest and the largest ratio of single rounds beside it. Needs Rust, as `npm run build` does.
+// message; what it is worth shows in the smallest and the largest ratio of single rounds beside it. Single steps are measured, too. Needs Rust, as `npm run build` does.
 
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -92,10 +92,53 @@ async function measure(row) {
     for (let at = 0; at < names.length; at += 1) {
       const implementation = names[(round + at) % names.length];
       const shows = [...new Set([...(row.shows ?? []), 'cpu'])];
-      cpu[implementation].push((await runOnce({ ...row, shows }, { implementation, quick: values.quick })).cpu);
+      const asNative = { ...row, shows, load: (params) => row.load(params, 'native') };
+      cpu[implementation].push((await runOnce(asNative, { implementation, quick: values.quick })).cpu);
     }
   }
   return cpu;
+}
+
+/** How many ns one call of `step` takes, `of` things in each: the median of many rounds. */
+function nanoseconds(step, of = 1) {
+  const times = [];
+  for (let round = 0; round < 200; round += 1) {
+    const began = process.hrtime.bigint();
+    for (let n = 0; n < 1_000; n += 1) step();
+    times.push(Number(process.hrtime.bigint() - began) / (1_000 * of));
+  }
+  return median(times);
+}
+
+/**
+ * What counting takes by itself, which the rows are too unsteady to show. A native counter is the difference between notes
+ * from JavaScript that count and notes that don't.
+ */
+function measureSteps() {
+  const { MAX_METRIC_NOTES, METRIC_NOTE_FIELDS, MetricNoteKind } = require('../lib/native/abi.js');
+  const native = require('../lib/native/addon.js');
+  const { ServerMetrics } = require('../lib/server/metrics.js');
+  const { Diagnostics } = require('../lib/workers/diagnostics.js');
+  const notesOf = (kind) => {
+    const notes = new Float64Array(MAX_METRIC_NOTES * METRIC_NOTE_FIELDS);
+    for (let at = 0; at < notes.length; at += METRIC_NOTE_FIELDS) notes.set([kind, 0, 0, 0], at);
+    return notes;
+  };
+  const [counted, uncounted] = [notesOf(MetricNoteKind.LimitHit), notesOf(99)];
+  const counters = new native.NativeMetrics();
+  const metrics = new ServerMetrics();
+  const diagnostics = new Diagnostics({});
+  const request = {};
+  return {
+    counter:
+      nanoseconds(() => counters.take(counted, MAX_METRIC_NOTES), MAX_METRIC_NOTES) -
+      nanoseconds(() => counters.take(uncounted, MAX_METRIC_NOTES), MAX_METRIC_NOTES),
+    request: nanoseconds(() => {
+      metrics.sent('m', 'first', 1);
+      metrics.ended('m', 'completed', 2);
+    }),
+    channel: nanoseconds(() => diagnostics.trace(request, () => {})),
+  };
 }
 
 const percent = (ratio) => `${ratio < 1 ? '−' : '+'}${Math.abs(100 * (ratio - 1)).toFixed(1)} %`;
@@ -108,6 +151,10 @@ function compared(cpu, more, less) {
 }
 
 build();
+const steps = measureSteps();
+console.log(`A native counter: ${steps.counter.toFixed(1)} ns.`);
+console.log(`What JavaScript notes of a request, with the histograms that it goes to: ${steps.request.toFixed(0)} ns.`);
+console.log(`A look at a channel that nobody subscribes to: ${steps.channel.toFixed(1)} ns.\n`);
 makeCopies();
 console.log(`The server's processor time for each message, medians of ${runs} runs in turn:\n`);
 console.log('| row | as it is | counters | channels, nobody subscribed | a subscriber on each channel |');
