@@ -19,7 +19,7 @@ pub struct Gauges {
     pub waiting: [[u64; PRIORITIES]; MODEL_LABELS],
     /// How long the oldest of them has waited, in ms.
     pub oldest_ms: u64,
-    /// How long ago the worker was heard of that has been silent for longest, in ms.
+    /// How long ago the worker that has been silent for longest sent its last sign of life, in ms.
     pub silent_ms: u64,
     /// Worker connections that are open.
     pub connections: usize,
