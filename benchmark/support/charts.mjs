@@ -39,6 +39,9 @@ const CHARTS = [
   { file: 'memory.svg', title: 'Memory', note: 'times the peer; shorter is better', figures: ['peak', 'memory'] },
 ];
 
+/** The peers that are not this package itself. Rows beside these, and of no group, are in the charts. */
+const OTHERS = new Set(['standin', 'http']);
+
 const escape = (text) => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /** A label in lines that fit, broken after a comma where there is one. */
@@ -127,7 +130,8 @@ function chart({ title, note, figures }, results) {
 
 /** Every chart that `results` have figures for, as pairs of a file name and its text. */
 export function charts(results) {
+  const shown = results.filter(({ group, peer }) => group === undefined && OTHERS.has(peer));
   return CHARTS.filter(({ figures }) =>
-    results.some((row) => row.figures.some(({ name }) => figures.includes(name))),
-  ).map((description) => [description.file, chart(description, results)]);
+    shown.some((row) => row.figures.some(({ name }) => figures.includes(name))),
+  ).map((description) => [description.file, chart(description, shown)]);
 }
