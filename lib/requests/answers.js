@@ -65,7 +65,7 @@ class Answers {
     ) {
       return false;
     }
-    hear(request);
+    request.noteAnswer();
     acknowledge(request);
     request.nextSeq += 1;
     this.takeChunk(request, chunk.message, chunk);
@@ -83,7 +83,7 @@ class Answers {
 
   #handleRunning(request, message, source) {
     const dispatcher = this.#dispatcher;
-    hear(request);
+    request.noteAnswer();
     if (message.type === 'request_reject') {
       // Who has sent chunks has begun, and its reader has them: from the start again they would come twice.
       if (request.hasChunks) this.endWithError(request, 'The worker rejected what it had begun', false);
@@ -143,11 +143,6 @@ class Answers {
     else dispatcher.fail(request, error);
     dispatcher.dispatch();
   }
-}
-
-/** The worker has said something about it. The clock is read only where that matters. */
-function hear(request) {
-  if (request.options.idleTimeoutMs !== Infinity) request.heardAt = now();
 }
 
 function acknowledge(request) {

@@ -200,7 +200,7 @@ class Dispatcher {
     request.updateTraceContext();
     request.isAcknowledged = false;
     request.missedBeats = 0;
-    request.heardAt = time;
+    request.noteAnswer();
     request.nextSeq = 0;
     request.stateEndsAt = Infinity;
     this.#host.occupy(record, request);

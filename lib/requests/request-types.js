@@ -1,7 +1,6 @@
 'use strict';
 
 const { wrongType } = require('../workers/handlers.js');
-const { now } = require('../time/clock.js');
 const { HELD, RUNNING } = require('./request.js');
 
 /** Types that are the server's own. */
@@ -107,7 +106,7 @@ class RequestTypes {
   }
 
   #handleRunning(request, role, message, source) {
-    request.heardAt = now();
+    request.noteAnswer();
     if (role === 'result') {
       this.#dispatcher.complete(request, message);
     } else if (role === 'chunk') {

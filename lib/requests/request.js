@@ -1,5 +1,6 @@
 'use strict';
 
+const { now } = require('../time/clock.js');
 const { ChunkBuffer } = require('./stream.js');
 const { quoted } = require('./wire.js');
 
@@ -49,8 +50,8 @@ class Request {
   /** The worker has acknowledged the attempt, and how many heartbeats in a row have not named it since. */
   isAcknowledged = false;
   missedBeats = 0;
-  /** When the worker last said something about it. */
-  heardAt = 0;
+  /** When the worker last said something about it, where it may not be silent for as long as it likes. */
+  heardAt;
   /** The number of the next chunk. Once there was one, no further attempt is made. */
   nextSeq = 0;
   hasChunks = false;
@@ -141,6 +142,11 @@ class Request {
     this.#reject(error);
   }
 
+  /** The worker has said something about it. The clock is read only where that matters. */
+  noteAnswer() {
+    if (this.options.idleTimeoutMs !== Infinity) this.heardAt = now();
+  }
+
   /** What subscribers see of it has changed. */
   updateTraceContext() {
     if (this.traceContext === null) return;
@@ -152,6 +158,7 @@ class Request {
   get nextDueAt() {
     switch (this.state) {
       case RUNNING:
+        if (this.heardAt === undefined) return Math.min(this.timeoutAt, this.stateEndsAt);
         return Math.min(this.timeoutAt, this.heardAt + this.options.idleTimeoutMs, this.stateEndsAt);
       case WAITING:
       case PAUSING:

@@ -125,7 +125,7 @@ class Sessions {
       request.state = RUNNING;
       request.record = record;
       request.lastRecord = record;
-      request.heardAt = now();
+      request.noteAnswer();
       request.missedBeats = 0;
       request.stateEndsAt = isReady ? now() + READY_END_MS : Infinity;
       this.#host.attach(record, request);

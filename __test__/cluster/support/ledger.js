@@ -2,6 +2,9 @@
 
 // A ledger of a fleet under load: what every worker has run, and what every caller has got.
 
+const { setImmediate: nextTurn } = require('node:timers/promises');
+const { onCleanup } = require('../../support/cleanup.js');
+
 /** How many chunks a stream has, and so have requests, whose caller doesn't see them. */
 const CHUNKS = 5;
 
@@ -19,8 +22,11 @@ class Ledger {
     this.runs.set(id, (this.runs.get(id) ?? 0) + 1);
   }
 
-  /** Keeps requests and streams under way at a server. */
+  /** Keeps requests and streams under way at a server, until `end()` or the test's own end. */
   keep(server, { requests, streams, options }) {
+    onCleanup(() => {
+      this.#isOver = true;
+    });
     for (let count = 0; count < requests; count += 1)
       this.#loops.push(this.#loop((id) => this.#request(server, id, options)));
     for (let count = 0; count < streams; count += 1)
@@ -37,6 +43,8 @@ class Ledger {
         this.outcomes.push({ id, code: 'completed' });
       } catch (error) {
         this.outcomes.push({ id, code: error.code ?? error.message, started: error.started, attempts: error.attempts });
+        // Those that are refused at once would leave the event loop no other turn.
+        await nextTurn();
       }
     }
   }
