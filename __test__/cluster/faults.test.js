@@ -285,9 +285,8 @@ run(
     const load = await startLoad();
     const worker = startWorker(load.ledger, 'w1', load.nodes[2].port);
     await until(() => worker.state === 'connected');
-    await until(() => load.server.explain().workers.filter(({ id }) => id === 'w1').length === 1);
-    const [{ node }] = load.server.explain().workers.filter(({ id }) => id === 'w1');
-    expect(node).toBe('n3');
+    const nodesOfW1 = () => load.server.explain().workers.flatMap(({ id, node }) => (id === 'w1' ? [node] : []));
+    await until(() => nodesOfW1().join() === 'n3');
     const counts = await endLoad(load);
     const lost = onlyLost(counts);
     expect(lost).toBeLessThanOrEqual(10);
