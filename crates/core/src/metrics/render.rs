@@ -45,7 +45,11 @@ impl Metrics {
         for Model { place, label, .. } in models {
             text.sample(&format!("{{{label}}}"), &gauges.busy[*place]);
         }
-        text.family("heartbeat_age_seconds", "gauge", "Time since the worker that is silent for longest last sent a sign of life.");
+        text.family(
+            "heartbeat_age_seconds",
+            "gauge",
+            "Time since the worker that is silent for longest last sent a sign of life.",
+        );
         text.sample("", &seconds(gauges.silent_ms));
     }
 
