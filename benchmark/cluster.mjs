@@ -9,7 +9,6 @@
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
-import net from 'node:net';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -18,6 +17,7 @@ import { heartbeatCost } from './support/cluster-heartbeats.mjs';
 const require = createRequire(import.meta.url);
 const { WorkerServer } = require('../index.js');
 const { natsAdapter } = require('../lib/cluster');
+const { freePort, untilListening } = require('../__test__/support/ports.js');
 const { connect } = require('@nats-io/transport-node');
 const { WebSocket } = require('ws');
 
@@ -47,27 +47,6 @@ async function startWorker(port, workerId) {
   setInterval(() => {
     socket.send(JSON.stringify({ type: 'heartbeat', workerId, timestamp: new Date().toISOString() }));
   }, 5_000).unref();
-}
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  return port;
-}
-
-async function untilListening(port) {
-  for (;;) {
-    const socket = net.connect(port, '127.0.0.1');
-    const isOpen = await new Promise((resolve) => {
-      socket.once('connect', () => resolve(true));
-      socket.once('error', () => resolve(false));
-    });
-    socket.destroy();
-    if (isOpen) return;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 /** The median and the 99th percentile of one call after another, in microseconds. */
@@ -125,7 +104,7 @@ async function forwards({ seconds, rounds, secret }) {
     console.log('no forwards are measured, since nats-server is not installed');
     return;
   }
-  await untilListening(natsPort);
+  await untilListening(natsPort, broker);
   const { server, connection } = await startNode(natsPort, 'a', secret);
   const other = fork(FILE, ['node', String(natsPort), secret ?? '']);
   const [{ port }] = await once(other, 'message');

@@ -8,7 +8,6 @@
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { spawn } from 'node:child_process';
-import net from 'node:net';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -18,6 +17,7 @@ import { Child } from './processes.mjs';
 import { judgeDelivery, judgeSizes, mib } from './verdict.mjs';
 
 const require = createRequire(import.meta.url);
+const { freePort } = require('../__test__/support/ports.js');
 const { randomFrom } = require('../__test__/support/random.js');
 const { CLUSTER_TIMES } = require('./broker.js');
 const { isOfRequest, judgeRuns } = require('./runs.js');
@@ -27,14 +27,6 @@ const ROUND_MS = 15_000;
 const MEET_MS = 20_000;
 const MAX_STOP_MS = 4_000;
 const MAX_EXIT_MS = 4_000;
-
-async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  server.close();
-  return port;
-}
 
 /** NATS in a process of its own; `port` is undefined where it isn't installed. */
 class Broker {

@@ -156,7 +156,7 @@ async fn i5_registrations_beyond_what_may_be_unhandled_wait_in_their_sockets() {
     }
 }
 
-/// A message of so many bytes.
+/// A message of this many bytes.
 fn message(bytes: usize) -> Vec<u8> {
     frame(TEXT, format!(r#"{{"type":"{}"}}"#, "x".repeat(bytes - 11)).as_bytes())
 }

@@ -11,7 +11,7 @@ const { BATCH_FIELDS, PacingVerdict, ROW_FIELDS, VERDICT_FIELD } = require('../n
 const SLICE_MS = 1;
 /** After this many events at once more are likely: then it pays to look again after a turn rather than to be woken. */
 const BUSY_EVENTS = 64;
-/** A chunk that follows another calls nothing of the application's, and takes little: the clock is read after so many. */
+/** A chunk that follows another calls no handler, and takes little: the clock is read once for this many. */
 const CHUNKS_BETWEEN_LOOKS = 16;
 /** Events in one turn: at least, to begin with, and at most. */
 const MIN_QUOTA = 8;

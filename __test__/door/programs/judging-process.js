@@ -1,7 +1,7 @@
 'use strict';
 
-// A server whose application judges registrations when it is told to, in a process of its own. One with the id `quick` is let in
-// at once.
+// A server in a process of its own, whose application judges a registration when the test asks for it. The id `quick`
+// is let in at once.
 
 const obey = require('../../attackers/obey.js');
 const { WorkerServer } = require('../../../index.js');

@@ -306,8 +306,8 @@ impl Shared {
         peer.outbox.close(closing);
     }
 
-    /// Presumes a peer to be dead. The application is told now, with this closing, and not when the peer has answered a
-    /// close frame, if it ever does. Nothing of the peer comes behind that (I2).
+    /// Presumes a peer to be dead. The application is notified now, with this closing, and not when the peer has
+    /// answered a close frame, if it ever does. Nothing of the peer comes behind that (I2).
     pub fn give_up(&self, peer: &Arc<Peer>, closing: Closing) {
         self.shut(peer);
         peer.dismiss();
