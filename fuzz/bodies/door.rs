@@ -9,15 +9,11 @@
 //! much comes together with the handshake, in which pieces the rest comes (0: all at once), and how registrations are
 //! decided, two bits each, the lowest first and again from there: 0 yes, 1 yes but later, 2 no, 3 no but later.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use worker_server::Server;
-use worker_server::accept::addresses::{Addresses, Origin};
 use worker_server::door::Refusal;
 use worker_server::events::Event;
 use worker_server::peer::PeerId;
@@ -31,55 +27,30 @@ use worker_server_core::door::DoorConfig;
     reason = "each target is a program of its own; that of frames uses all of this"
 )]
 mod rfc6455;
+#[path = "running.rs"]
+#[allow(clippy::duplicate_mod, reason = "each target is a program of its own")]
+mod running;
 
 use self::rfc6455::{Answers, Conversation};
+use self::running::{DEADLINE, Running};
 
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
 /// What one read may bring, behind a registration.
 const MAX_HELD_BYTES: usize = 64 << 10;
-/// How long an end may take. libFuzzer reports a slow input earlier.
-const DEADLINE: Duration = Duration::from_secs(15);
-
-const HEAD: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
-/// The server, and the bell that its wake rings.
-struct Running {
-    server: Server,
-    bell: Arc<(Mutex<bool>, Condvar)>,
-}
 
 static RUNNING: LazyLock<Running> = LazyLock::new(|| {
-    let bell = Arc::new((Mutex::new(false), Condvar::new()));
-    let rings = Arc::clone(&bell);
-    let wake = move || {
-        *rings.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        rings.1.notify_one();
-    };
     let limits = Limits { max_message_bytes: MAX_MESSAGE_BYTES, ..Limits::default() };
     let door = DoorConfig { authenticates: true, ..DoorConfig::default() };
     // Strangers are heard, so that what must not be heard would be.
-    let config = ServerConfig { limits, door, accept_unregistered: Some(true), ..ServerConfig::default() };
-    Running { server: Server::start(config, wake).expect("the server starts"), bell }
+    Running::start(ServerConfig { limits, door, accept_unregistered: Some(true), ..ServerConfig::default() })
 });
 
 /// Runs one input.
 pub fn run(input: &[u8]) {
     let [early, piece, decisions, frames @ ..] = input else { return };
     let (early, rest) = frames.split_at(usize::from(*early).min(frames.len()));
-    let pieces = match usize::from(*piece) {
-        0 => rest.chunks(usize::MAX),
-        size => rest.chunks(size),
-    };
-    let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-    let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    let origin = Origin { addresses: Addresses { remote: unspecified, local: unspecified }, security: None };
-    // SAFETY: `theirs` is open.
-    unsafe { RUNNING.server.take_back(theirs.as_raw_fd(), &[HEAD.as_bytes(), early].concat(), Some(origin)) }
-        .expect("the server takes it");
-    drop(theirs);
     let mut peer = Peer {
-        socket: ours,
+        socket: RUNNING.connect(early),
         received: Vec::new(),
         since: Instant::now(),
         told: Vec::new(),
@@ -88,7 +59,7 @@ pub fn run(input: &[u8]) {
         standing: Standing::Stranger,
         is_gone: false,
     };
-    for piece in pieces {
+    for piece in running::pieces(rest, *piece) {
         peer.send(piece);
     }
     peer.finish();
@@ -144,11 +115,10 @@ struct Peer {
 
 impl Peer {
     fn send(&mut self, mut piece: &[u8]) {
-        self.socket.set_nonblocking(true).expect("a socket that does not block");
         while !piece.is_empty() {
             match self.socket.write(piece) {
                 Ok(taken) => piece = &piece[taken..],
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.attend(Duration::from_millis(1)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.attend(Duration::from_millis(1)),
                 // The server has had enough.
                 Err(_) => break,
             }
@@ -156,37 +126,23 @@ impl Peer {
     }
 
     fn finish(&mut self) {
-        // It may have been shut already.
-        self.socket.shutdown(Shutdown::Write).ok();
+        running::shut(&self.socket);
         while !self.is_gone {
             self.attend(Duration::from_millis(5));
         }
-        self.socket.set_nonblocking(false).expect("a socket that blocks");
-        self.socket.set_read_timeout(Some(DEADLINE)).expect("a socket with a timeout");
-        if let Err(error) = self.socket.read_to_end(&mut self.received) {
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "the server closes its socket");
-        }
+        running::read_to_end(&self.socket, &mut self.received);
         self.drain();
     }
 
     /// Handles what there is, after waiting a while for something; if nothing comes, decides what was left for later.
     fn attend(&mut self, patience: Duration) {
         assert!(self.since.elapsed() < DEADLINE, "the end is told in time");
-        let (rang, bell) = &*RUNNING.bell;
-        let mut rang = rang.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*rang {
-            rang = bell.wait_timeout(rang, patience).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        let is_quiet = !std::mem::replace(&mut *rang, false);
-        drop(rang);
+        let is_quiet = !RUNNING.wait(patience);
         if let Some((id, is_yes)) = self.later.take_if(|_| is_quiet) {
             self.decide(id, is_yes);
         }
         self.drain();
-        let mut bytes = [0; 4096];
-        while let Ok(length @ 1..) = self.socket.read(&mut bytes) {
-            self.received.extend_from_slice(&bytes[..length]);
-        }
+        running::read_some(&self.socket, &mut self.received);
     }
 
     fn decide(&mut self, id: PeerId, is_yes: bool) {
@@ -198,19 +154,12 @@ impl Peer {
     }
 
     fn drain(&mut self) {
-        RUNNING.server.flush();
-        loop {
-            let events = RUNNING.server.drain(512, 1 << 20, false, false).0;
-            if events.is_empty() {
-                break;
-            }
-            for event in events {
-                // Lines about several connections are nobody's.
-                let is_nobodys = matches!(event, Event::Log { peer: None, .. });
-                assert!(!self.is_gone || is_nobodys, "I2: nothing comes after the end: {event:?}");
-                self.handle(event);
-            }
-        }
+        RUNNING.drain(|event| {
+            // Lines about several connections are nobody's.
+            let is_nobodys = matches!(event, Event::Log { peer: None, .. });
+            assert!(!self.is_gone || is_nobodys, "I2: nothing comes after the end: {event:?}");
+            self.handle(event);
+        });
         assert!(RUNNING.server.held_at_the_door() <= MAX_HELD_BYTES + MAX_MESSAGE_BYTES, "I5: little is held");
     }
 

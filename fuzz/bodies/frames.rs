@@ -6,50 +6,31 @@
 //!
 //! The input is what the peer sends after its handshake, with these limits: messages of 1 KiB, 8 KiB unhandled.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr};
-use std::os::fd::AsRawFd;
+use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use worker_server::Server;
-use worker_server::accept::addresses::{Addresses, Origin};
 use worker_server::events::Event;
 use worker_server_core::config::{Limits, ServerConfig};
 
 #[path = "rfc6455.rs"]
 mod rfc6455;
+#[path = "running.rs"]
+mod running;
 
 use self::rfc6455::{Answers, Conversation, End};
+use self::running::{DEADLINE, Running};
 
 const MAX_MESSAGE_BYTES: usize = 1 << 10;
 const MAX_UNHANDLED_BYTES: usize = 8 << 10;
 /// What an event may cost beyond its text: the queue's own overhead, and that of the values in a log line.
 const OVERHEAD_BYTES: usize = 64 << 10;
-/// How long an end may take. libFuzzer reports a slow input earlier.
-const DEADLINE: Duration = Duration::from_secs(15);
-
-const HEAD: &str = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-
-/// The server, and the bell that its wake rings.
-struct Running {
-    server: Server,
-    bell: Arc<(Mutex<bool>, Condvar)>,
-}
 
 static RUNNING: LazyLock<Running> = LazyLock::new(|| {
-    let bell = Arc::new((Mutex::new(false), Condvar::new()));
-    let rings = Arc::clone(&bell);
     let limits =
         Limits { max_message_bytes: MAX_MESSAGE_BYTES, max_unhandled_bytes: MAX_UNHANDLED_BYTES, ..Limits::default() };
-    let wake = move || {
-        *rings.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        rings.1.notify_one();
-    };
-    let server = Server::start(ServerConfig { limits, ..ServerConfig::default() }, wake).expect("the server starts");
-    Running { server, bell }
+    Running::start(ServerConfig { limits, ..ServerConfig::default() })
 });
 
 /// Runs one input: the first byte says how much comes together with the handshake, the second in which pieces the rest
@@ -57,18 +38,14 @@ static RUNNING: LazyLock<Running> = LazyLock::new(|| {
 pub fn run(input: &[u8]) {
     let [early, piece, frames @ ..] = input else { return };
     let (early, rest) = frames.split_at(usize::from(*early).min(frames.len()));
-    let pieces = match usize::from(*piece) {
-        0 => rest.chunks(usize::MAX),
-        size => rest.chunks(size),
+    let mut peer = Peer {
+        socket: RUNNING.connect(early),
+        received: Vec::new(),
+        since: Instant::now(),
+        told: Vec::new(),
+        end: None,
     };
-    let (ours, theirs) = UnixStream::pair().expect("a pair of sockets");
-    let head = [HEAD.as_bytes(), early].concat();
-    // A socket is a socket: this spares a TCP connection, and its port, for every input.
-    // SAFETY: `theirs` is open.
-    unsafe { RUNNING.server.take_back(theirs.as_raw_fd(), &head, Some(nowhere())) }.expect("the server takes it");
-    drop(theirs);
-    let mut peer = Peer { socket: ours, received: Vec::new(), since: Instant::now(), told: Vec::new(), end: None };
-    for piece in pieces {
+    for piece in running::pieces(rest, *piece) {
         peer.send(piece);
     }
     peer.finish();
@@ -82,12 +59,6 @@ pub fn run(input: &[u8]) {
     assert!(answers.pongs.iter().all(|pong| pings.any(|ping| ping == pong)), "pongs answer pings, in order");
 }
 
-/// Where a socket that has no address comes from.
-fn nowhere() -> Origin {
-    let unspecified = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    Origin { addresses: Addresses { remote: unspecified, local: unspecified }, security: None }
-}
-
 /// The peer, and the application that hears of it.
 struct Peer {
     socket: UnixStream,
@@ -99,11 +70,10 @@ struct Peer {
 
 impl Peer {
     fn send(&mut self, mut piece: &[u8]) {
-        self.socket.set_nonblocking(true).expect("a socket that does not block");
         while !piece.is_empty() {
             match self.socket.write(piece) {
                 Ok(taken) => piece = &piece[taken..],
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => self.attend(Duration::from_millis(1)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.attend(Duration::from_millis(1)),
                 // The server has had enough.
                 Err(_) => break,
             }
@@ -111,50 +81,29 @@ impl Peer {
     }
 
     fn finish(&mut self) {
-        // It may have been shut already.
-        self.socket.shutdown(Shutdown::Write).ok();
+        running::shut(&self.socket);
         while self.end.is_none() {
             self.attend(Duration::from_millis(100));
         }
-        self.socket.set_nonblocking(false).expect("a socket that blocks");
-        self.socket.set_read_timeout(Some(DEADLINE)).expect("a socket with a timeout");
-        if let Err(error) = self.socket.read_to_end(&mut self.received) {
-            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "the server closes its socket");
-        }
+        running::read_to_end(&self.socket, &mut self.received);
         self.drain();
     }
 
     /// Handles what there is, after waiting a while for something.
     fn attend(&mut self, patience: Duration) {
         assert!(self.since.elapsed() < DEADLINE, "the end is told in time");
-        let (rang, bell) = &*RUNNING.bell;
-        let mut rang = rang.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*rang {
-            rang = bell.wait_timeout(rang, patience).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *rang = false;
-        drop(rang);
+        RUNNING.wait(patience);
         self.drain();
-        let mut bytes = [0; 4096];
-        while let Ok(length @ 1..) = self.socket.read(&mut bytes) {
-            self.received.extend_from_slice(&bytes[..length]);
-        }
+        running::read_some(&self.socket, &mut self.received);
     }
 
     fn drain(&mut self) {
-        RUNNING.server.flush();
-        loop {
-            let events = RUNNING.server.drain(512, 1 << 20, false, false).0;
-            if events.is_empty() {
-                break;
-            }
-            for event in events {
-                // Lines about several connections are nobody's.
-                let is_nobodys = matches!(event, Event::Log { peer: None, .. });
-                assert!(self.end.is_none() || is_nobodys, "I2: nothing comes after the end: {event:?}");
-                self.handle(event);
-            }
-        }
+        RUNNING.drain(|event| {
+            // Lines about several connections are nobody's.
+            let is_nobodys = matches!(event, Event::Log { peer: None, .. });
+            assert!(self.end.is_none() || is_nobodys, "I2: nothing comes after the end: {event:?}");
+            self.handle(event);
+        });
     }
 
     fn handle(&mut self, event: Event) {
