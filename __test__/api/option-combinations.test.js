@@ -10,6 +10,7 @@ const { WorkerServer } = require('../support/package.js');
 const { onCleanup } = require('../support/cleanup.js');
 const { randomFrom } = require('../support/random.js');
 const { rawConnect } = require('../support/raw.js');
+const { warningsOfTheCode } = require('../support/warnings.js');
 const { recordingLogger } = require('../support/logger.js');
 const { capabilitiesOf, registrationOf } = require('../support/worker.js');
 
@@ -147,7 +148,7 @@ test('whatever combination of options the constructor takes starts, serves and s
   jest.spyOn(console, 'debug').mockImplementation(() => {});
   jest.spyOn(console, 'warn').mockImplementation(() => {});
   jest.spyOn(console, 'error').mockImplementation(() => {});
-  jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
+  warningsOfTheCode();
   const seen = { taken: 0, roomy: 0, refused: 0 };
   for (let n = 0; n < COMBINATIONS; n += 1) {
     const options = combine(random);

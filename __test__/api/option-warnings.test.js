@@ -5,16 +5,15 @@
 const { spawnSync } = require('node:child_process');
 const path = require('node:path');
 const { ConnectionHandler, WorkerPool, WorkerServer } = require('../support/package.js');
+const { warningsOfTheCode } = require('../support/warnings.js');
 
 const SECRET = 'hush-7f3a9c';
 const TIMES = { heartbeatTimeoutMs: 60_000, heartbeatIntervalMs: 15_000 };
 
 let warnings;
 beforeEach(() => {
-  warnings = [];
-  jest.spyOn(process, 'emitWarning').mockImplementation((message, { code }) => warnings.push([code, message]));
+  warnings = warningsOfTheCode();
 });
-afterEach(() => jest.restoreAllMocks());
 
 test.each([
   ['an option of the plural', { authTokens: [SECRET] }, /'authTokens' \(did you mean authToken\?\)/],

@@ -4,6 +4,7 @@
 
 const { createServer, startServer, until } = require('../support/server.js');
 const { connect, connectWorker } = require('../support/worker.js');
+const { warningsOfTheCode } = require('../support/warnings.js');
 
 async function lets(server, authToken, id = 'w') {
   const client = await connect(server);
@@ -92,16 +93,12 @@ test('acceptUnregistered: true holds whatever the token', async () => {
 });
 
 test('an empty text is as the empty option: who presents none passes, and a process warning says so', async () => {
-  const warned = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
-  try {
-    const { server } = await startServer({ authToken: 'old' });
-    server.setAuthToken('');
-    expect(warned).toHaveBeenCalledWith(expect.any(String), { code: 'WORKER_SERVER_EMPTY_TOKEN' });
-    expect(await lets(server, undefined)).toBe(true);
-    expect(await lets(server, 'old')).toBe(false);
-  } finally {
-    warned.mockRestore();
-  }
+  const warnings = warningsOfTheCode();
+  const { server } = await startServer({ authToken: 'old' });
+  server.setAuthToken('');
+  expect(warnings).toEqual([['WORKER_SERVER_EMPTY_TOKEN', expect.any(String)]]);
+  expect(await lets(server, undefined)).toBe(true);
+  expect(await lets(server, 'old')).toBe(false);
 });
 
 const secret = 'hush-51c9';

@@ -2,6 +2,8 @@
 
 // What a process holds for this package: one listener, however often it is evaluated, and none when no server runs.
 
+const { emittedWarnings } = require('../support/warnings.js');
+
 const PACKAGE = require.resolve('../../index.js');
 /** More than Node tolerates of one event's before it warns. */
 const TIMES = 15;
@@ -12,9 +14,7 @@ function evaluateAgain() {
 }
 
 test('the package, evaluated again and again, with a server running each time, listens once, and not at all when they have stopped', async () => {
-  const warnings = [];
-  const warned = (warning) => warnings.push(warning);
-  process.on('warning', warned);
+  const warnings = emittedWarnings();
   const before = process.listenerCount('exit');
   const servers = [];
   for (let time = 0; time < TIMES; time += 1) {
@@ -33,7 +33,6 @@ test('the package, evaluated again and again, with a server running each time, l
   expect(process.listenerCount('exit')).toBe(before + 1);
   await servers[0].stop();
   expect(process.listenerCount('exit')).toBe(before);
-  process.off('warning', warned);
   expect(warnings).toEqual([]);
 });
 

@@ -2,6 +2,7 @@
 
 const { openaiGateway } = require('../../lib/gateway/index.js');
 const { createServer } = require('../support/server.js');
+const { warningsOfTheCode } = require('../support/warnings.js');
 
 const make = (options) => openaiGateway(createServer().server, options);
 
@@ -31,14 +32,10 @@ test('a server and an options object are needed', () => {
 });
 
 test('a name that is unknown causes a warning: without it a gateway would be open that should not be', () => {
-  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
-  try {
-    make({ apiKey: ['sk-secret'] });
-    const [[message, { code }]] = warn.mock.calls;
-    expect(code).toBe('WORKER_SERVER_UNKNOWN_OPTION');
-    expect(message).toMatch(/'apiKey' \(did you mean apiKeys\?\)/);
-    expect(message).not.toMatch(/secret/);
-  } finally {
-    warn.mockRestore();
-  }
+  const warnings = warningsOfTheCode();
+  make({ apiKey: ['sk-secret'] });
+  expect(warnings).toEqual([
+    ['WORKER_SERVER_UNKNOWN_OPTION', expect.stringMatching(/'apiKey' \(did you mean apiKeys\?\)/)],
+  ]);
+  expect(warnings[0][1]).not.toMatch(/secret/);
 });

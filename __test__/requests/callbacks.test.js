@@ -89,8 +89,6 @@ test('an onQueued that throws is logged, and the request waits all the same', as
 });
 
 test('the rejection of a stream’s result is never an unhandled one', async () => {
-  const unhandled = jest.fn();
-  process.on('unhandledRejection', unhandled);
   const { server } = await startServer();
   const worker = await connectRequestWorker(server);
   server.stream({}, { timeoutMs: 0 });
@@ -100,7 +98,6 @@ test('the rejection of a stream’s result is never an unhandled one', async () 
   worker.answer(await worker.nextRequest(), 'error', { error: { message: 'first, of the cancelled one' } });
   worker.answer(await worker.nextRequest(), 'error', { error: { message: 'second' } });
   expect(await rejection(failing.result)).toMatchObject({ message: 'second' });
-  await new Promise((resolve) => setTimeout(resolve, 10));
-  process.off('unhandledRejection', unhandled);
-  expect(unhandled).not.toHaveBeenCalled();
+  // Jest fails a test that leaves a rejection without a handler; Node looks for those after the microtasks of a turn.
+  await new Promise(setImmediate);
 });

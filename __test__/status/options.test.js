@@ -2,6 +2,7 @@
 
 const { statusPage } = require('../../lib/status/index.js');
 const { createServer } = require('../support/server.js');
+const { warningsOfTheCode } = require('../support/warnings.js');
 const { act, get, startStatus } = require('./support/status.js');
 
 describe('a wrong option is a TypeError that names it, without its value', () => {
@@ -41,15 +42,11 @@ describe('a wrong option is a TypeError that names it, without its value', () =>
 
 test('an option that is not known is warned of', () => {
   const { server } = createServer();
-  const warn = jest.spyOn(process, 'emitWarning').mockImplementation(() => {});
-  try {
-    statusPage(server, { action: false });
-    expect(warn).toHaveBeenCalledWith(expect.stringContaining("'action' (did you mean actions?)"), {
-      code: 'WORKER_SERVER_UNKNOWN_OPTION',
-    });
-  } finally {
-    warn.mockRestore();
-  }
+  const warnings = warningsOfTheCode();
+  statusPage(server, { action: false });
+  expect(warnings).toEqual([
+    ['WORKER_SERVER_UNKNOWN_OPTION', expect.stringContaining("'action' (did you mean actions?)")],
+  ]);
 });
 
 describe('path', () => {

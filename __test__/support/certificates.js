@@ -8,7 +8,9 @@ const os = require('os');
 const path = require('path');
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'worker-server-certificates-'));
-process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+if (typeof afterAll === 'function') afterAll(removeFolder);
+else process.on('exit', removeFolder);
 
 const file = (name) => path.join(folder, name);
 const openssl = (...args) => execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -5,6 +5,7 @@
 const { inspect } = require('node:util');
 const { WorkerServer } = require('../support/package');
 const { certificate, certificates, openssl } = require('../support/certificates');
+const { warningsOfTheCode } = require('../support/warnings');
 
 let ca;
 let pair;
@@ -160,10 +161,8 @@ describe('members that are not known', () => {
   const SECRET = 'hush-7f3a9c';
   let warnings;
   beforeEach(() => {
-    warnings = [];
-    jest.spyOn(process, 'emitWarning').mockImplementation((message, { code }) => warnings.push([code, message]));
+    warnings = warningsOfTheCode();
   });
-  afterEach(() => jest.restoreAllMocks());
 
   test.each([
     ['a misspelt one', () => ({ requestCer: SECRET }), "'tls.requestCer' (did you mean tls.requestCert?)"],

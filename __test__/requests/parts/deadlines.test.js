@@ -2,6 +2,7 @@
 
 const { Deadlines } = require('../../../lib/requests/deadlines.js');
 const { now } = require('../../../lib/time/clock.js');
+const { emittedWarnings } = require('../../support/warnings.js');
 
 const item = (name) => ({ name, place: -1 });
 
@@ -68,16 +69,14 @@ test('an item that is set to Infinity, or deleted twice, is never called', async
   expect(never.place).toBe(-1);
 });
 
-test('a time beyond what a timer of Node can wait is waited for without a call, or a warning', () => {
-  const warnings = [];
-  const onWarning = (warning) => warnings.push(warning);
-  process.on('warning', onWarning);
+test('a time beyond what a timer of Node can wait is waited for without a call, or a warning', async () => {
+  const warnings = emittedWarnings();
   const deadlines = new Deadlines(() => {
     throw new Error('called');
   });
   deadlines.set(item('far'), now() + 2 ** 40);
+  await new Promise(setImmediate);
   deadlines.clear();
-  process.off('warning', onWarning);
   expect(warnings).toEqual([]);
 });
 
