@@ -6,7 +6,7 @@
 //
 // Without nats-server only the heartbeats are measured.
 
-import { fork, spawn } from 'node:child_process';
+import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -17,7 +17,7 @@ import { heartbeatCost } from './support/cluster-heartbeats.mjs';
 const require = createRequire(import.meta.url);
 const { WorkerServer } = require('../index.js');
 const { natsAdapter } = require('../lib/cluster');
-const { freePort, untilListening } = require('../__test__/support/ports.js');
+const { startNatsIfInstalled } = require('../__test__/support/broker-process.js');
 const { connect } = require('@nats-io/transport-node');
 const { WebSocket } = require('ws');
 
@@ -94,17 +94,12 @@ async function throughput(call, seconds, processes) {
 }
 
 async function forwards({ seconds, rounds, secret }) {
-  const natsPort = await freePort();
-  const broker = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(natsPort)], { stdio: 'ignore' });
-  const isThere = await once(broker, 'spawn').then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) {
+  const broker = await startNatsIfInstalled();
+  if (broker === null) {
     console.log('no forwards are measured, since nats-server is not installed');
     return;
   }
-  await untilListening(natsPort, broker);
+  const natsPort = broker.port;
   const { server, connection } = await startNode(natsPort, 'a', secret);
   const other = fork(FILE, ['node', String(natsPort), secret ?? '']);
   const [{ port }] = await once(other, 'message');
@@ -133,9 +128,7 @@ async function forwards({ seconds, rounds, secret }) {
     child.disconnect();
     await gone;
   }
-  const gone = once(broker, 'exit');
-  broker.kill();
-  await gone;
+  await broker.close();
 }
 
 function heartbeats(rounds) {

@@ -5,9 +5,7 @@
 // and the broker is restarted. When a round ends nobody is connected, every caller has its end, no request has run more often
 // than it may, nothing is left, and the servers that live see each other.
 
-import { once } from 'node:events';
 import fs from 'node:fs';
-import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
@@ -17,7 +15,7 @@ import { Child } from './processes.mjs';
 import { judgeDelivery, judgeSizes, mib } from './verdict.mjs';
 
 const require = createRequire(import.meta.url);
-const { freePort } = require('../__test__/support/ports.js');
+const { startNatsIfInstalled } = require('../__test__/support/broker-process.js');
 const { randomFrom } = require('../__test__/support/random.js');
 const { CLUSTER_TIMES } = require('./broker.js');
 const { isOfRequest, judgeRuns } = require('./runs.js');
@@ -27,32 +25,6 @@ const ROUND_MS = 15_000;
 const MEET_MS = 20_000;
 const MAX_STOP_MS = 4_000;
 const MAX_EXIT_MS = 4_000;
-
-/** NATS in a process of its own; `port` is undefined where it isn't installed. */
-class Broker {
-  #process = null;
-  port;
-
-  async start() {
-    const port = this.port ?? (await freePort());
-    const child = spawn('nats-server', ['-a', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' });
-    const isThere = await once(child, 'spawn').then(
-      () => true,
-      () => false,
-    );
-    if (!isThere) return;
-    this.#process = child;
-    this.port = port;
-  }
-
-  async kill() {
-    if (this.#process === null) return;
-    const gone = once(this.#process, 'exit');
-    this.#process.kill('SIGKILL');
-    await gone;
-    this.#process = null;
-  }
-}
 
 /** One of the servers, in one life after another. */
 class Node {
@@ -102,24 +74,23 @@ export async function soakCluster({ minutes, workers, seed, nodes: count }) {
   const pick = (list) => list[Math.floor(random() * list.length)];
   const violations = [];
   const runsFolder = fs.mkdtempSync(path.join(os.tmpdir(), 'soak-'));
-  const broker = new Broker();
-  await broker.start();
+  const broker = await startNatsIfInstalled();
   const nodes = [];
   process.on('exit', () => {
     fs.rmSync(runsFolder, { recursive: true, force: true });
-    broker.kill();
+    broker?.close();
   });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
   const settings = {
     seed,
     workers,
     runsFolder,
-    natsPort: broker.port,
+    natsPort: broker?.port,
     onDeath: (what) => violations.push(what),
   };
   for (let at = 0; at < count; at += 1) nodes.push(new Node(`n${at + 1}`, settings, nodes));
   console.log(
-    `soak: ${minutes} min, ${count} nodes over ${broker.port === undefined ? 'IPC, since there is no nats-server' : 'NATS'}, ` +
+    `soak: ${minutes} min, ${count} nodes over ${broker === null ? 'IPC, since there is no nats-server' : 'NATS'}, ` +
       `${workers} workers, seed ${seed}`,
   );
   await Promise.all(nodes.map((node) => node.start()));
@@ -134,7 +105,7 @@ export async function soakCluster({ minutes, workers, seed, nodes: count }) {
     },
     'stopped a server for short': () => freeze(pick(nodes), 0.5 * CLUSTER_TIMES.timeoutMs),
     'stopped a server for long': () => freeze(pick(nodes), 2 * CLUSTER_TIMES.timeoutMs),
-    ...(broker.port !== undefined && {
+    ...(broker !== null && {
       'restarted the broker': async () => {
         await broker.kill();
         await sleep(random() * 0.5 * CLUSTER_TIMES.timeoutMs);
@@ -236,7 +207,7 @@ export async function soakCluster({ minutes, workers, seed, nodes: count }) {
   }
   if (violations.length === 0) await stopAll();
   else await Promise.all(nodes.filter(({ child }) => child !== null).map((node) => node.kill()));
-  await broker.kill();
+  await broker?.close();
 
   async function stopAll() {
     for (const node of nodes) {

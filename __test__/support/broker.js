@@ -1,56 +1,19 @@
 'use strict';
 
-// Real brokers, each a process of its own on a free port, and connections to them by the clients that programs use.
+// Real brokers on free ports, and connections to them by the clients that programs use.
 
-const { spawn } = require('node:child_process');
 const { once } = require('node:events');
 const net = require('node:net');
+const { BrokerProcess, programOf } = require('./broker-process.js');
 const { onCleanup } = require('./cleanup.js');
 const { testWith } = require('./installed.js');
-const { freePort, untilListening } = require('./ports.js');
-
-const BROKERS = {
-  nats: (port) => ['nats-server', '-a', '127.0.0.1', '-p', String(port)],
-  redis: (port) => ['redis-server', '--bind', '127.0.0.1', '--port', String(port), '--save', '', '--appendonly', 'no'],
-};
+const { freePort } = require('./ports.js');
 
 /** `test`, or where a broker isn't installed what skips it. */
-const testWithBroker = (kind) => testWith(BROKERS[kind](0)[0]);
-
-class RealBroker {
-  #kind;
-  #process = null;
-
-  constructor(kind, port) {
-    this.#kind = kind;
-    this.port = port;
-  }
-
-  get url() {
-    return `${this.#kind}://127.0.0.1:${this.port}`;
-  }
-
-  async start() {
-    const [command, ...args] = BROKERS[this.#kind](this.port);
-    this.#process = spawn(command, args, { stdio: 'ignore' });
-    await untilListening(this.port, this.#process);
-  }
-
-  /** It is gone as if its machine had lost power. */
-  async kill() {
-    const gone = once(this.#process, 'exit');
-    this.#process.kill('SIGKILL');
-    await gone;
-    this.#process = null;
-  }
-
-  async close() {
-    if (this.#process !== null) await this.kill();
-  }
-}
+const testWithBroker = (kind) => testWith(programOf(kind));
 
 async function startBroker(kind) {
-  const broker = new RealBroker(kind, await freePort());
+  const broker = new BrokerProcess(kind, await freePort());
   onCleanup(() => broker.close());
   await broker.start();
   return broker;
