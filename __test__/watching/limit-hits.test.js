@@ -4,6 +4,7 @@
 
 const { openaiGateway } = require('../../lib/gateway/index.js');
 const { metricLabels } = require('../../lib/native/abi.js');
+const { exceededLimit } = require('../../lib/server/head-limits.js');
 const { RawWebSocket, json, rawConnect, upgradeHead } = require('../support/raw.js');
 const { connectRequestWorker, rejection } = require('../support/request-worker.js');
 const { nextCall, startServer, until } = require('../support/server.js');
@@ -179,6 +180,30 @@ test.each([
   const started = await startServer({ ...options, limits });
   await cause(started);
   await until(() => nonzero(started.server, 'limit_hits_total')[labelOf(limit)] === 1);
+});
+
+test.each([
+  ['headTimeoutMs', { headTimeoutMs: 50 }, 'GET / HTTP/1.1\r\n', 408],
+  ['maxHeadBytes', { maxHeadBytes: 1_000 }, `GET / HTTP/1.1\r\nX: ${'x'.repeat(1_000)}\r\n\r\n`, 431],
+])('%s counts for a later head of a connection too', async (limit, limits, head, status) => {
+  const { server, port } = await startServer({ limits }, (each) =>
+    each.addHttpHandler((req, res) => {
+      res.end('first');
+      return true;
+    }),
+  );
+  const raw = await rawConnect(port);
+  raw.write('GET / HTTP/1.1\r\nHost: h\r\n\r\n');
+  await raw.text(/first$/);
+  raw.write(head);
+  expect(await raw.end()).toMatch(new RegExp(`HTTP/1\\.1 ${status} `));
+  expect(nonzero(server, 'limit_hits_total')).toEqual({ [labelOf(limit)]: 1 });
+});
+
+test('a body that takes too long is no hit of headTimeoutMs', () => {
+  const late = Object.assign(new Error(), { code: 'ERR_HTTP_REQUEST_TIMEOUT' });
+  expect(exceededLimit(late, true)).toBeUndefined();
+  expect(exceededLimit(late, false)).toBe('headTimeoutMs');
 });
 
 test("maxMessageBytes counts for an endpoint's sockets too", async () => {

@@ -6,6 +6,7 @@ const { clearTimeout, setTimeout } = require('node:timers');
 
 const { describeError } = require('../workers/handlers.js');
 const { EndpointSockets } = require('./endpoint-sockets.js');
+const { exceededLimit, httpOptions } = require('./head-limits.js');
 const { noticeLoss, showPeer } = require('./peer-socket.js');
 const { asksForWebSocket, hasBody, headOf, headWithoutUpgrade, pathOf } = require('./upgrade-request.js');
 
@@ -25,23 +26,6 @@ const PASSED_OVER = Symbol('passedOver');
  * throw: something may be piped into it still, and nobody but the handler can know.
  */
 const isAnswered = (res) => res.headersSent || res.writableEnded || res.destroyed;
-
-/** The largest number that Node takes for each of these: it counts in 32-bit integers, and refuses what is none. */
-const MAX_INTEGER = 2 ** 31 - 1;
-
-function httpOptions({ maxHeadBytes, headTimeoutMs }) {
-  const options = { maxHeaderSize: Math.min(maxHeadBytes, MAX_INTEGER) };
-  // To Node 0 is no timeout.
-  if (headTimeoutMs > MAX_INTEGER) return { ...options, headersTimeout: 0 };
-  return {
-    ...options,
-    headersTimeout: headTimeoutMs,
-    // How often it looks; its default would let short timeouts wait for half a minute.
-    connectionsCheckingInterval: Math.min(30_000, Math.max(100, Math.ceil(headTimeoutMs / 2))),
-    // Node's default, which must not be shorter than headersTimeout.
-    requestTimeout: Math.max(300_000, headTimeoutMs),
-  };
-}
 
 /** Until a socket has sent what it was given so far, or is closed. */
 function sent(socket) {
@@ -73,10 +57,12 @@ class HttpFront {
   #closing = false;
   #onEmpty = NO_OP;
   /**
-   * The same functions for every response, which is `this` in them: one made for each would cost more than calling it.
+   * The same functions for every response or socket, which is `this` in them: one made for each would cost more than
+   * calling it.
    */
   #onResponseClosed;
   #onResponseError;
+  #onSocketError;
 
   /**
    * @param handlers the HTTP handlers, a live list
@@ -103,6 +89,10 @@ class HttpFront {
     // Such as a write after the end. Without a listener it would be an uncaught exception.
     this.#onResponseError = function onResponseError(error) {
       complain(this.req, error);
+    };
+    this.#onSocketError = function onSocketError(error) {
+      const limit = exceededLimit(error, this[UNANSWERED].size > 0);
+      if (limit !== undefined) metrics.limitHit(limit);
     };
     this.#endpointSockets = new EndpointSockets({
       maxPayload: limits.maxMessageBytes,
@@ -163,8 +153,8 @@ class HttpFront {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#onEmpty();
     });
-    // For what happens before and after the http server looks after it.
-    socket.on('error', NO_OP);
+    // Without a listener an error before or after the http server looks after it would be an uncaught exception.
+    socket.on('error', this.#onSocketError);
     this.#server.emit('connection', socket);
   }
 
