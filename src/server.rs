@@ -18,6 +18,7 @@ use super::options::{NativeOptions, whole};
 use super::outgoing::OutgoingText;
 use super::secure_context::NativeSecureContext;
 use super::shared_memory::{Doubles, NativeSubmissions};
+use super::wtf8::Wtf8;
 use worker_server::Server;
 use worker_server::membership::Features;
 use worker_server::outbox::buffered_amounts::PAGE_SLOTS;
@@ -295,10 +296,12 @@ impl NativeServer {
         self.notes.take(&self.server);
     }
 
-    /// See [`Server::select`]. Writes the row of the worker, if there is one.
+    /// See [`Server::select`]. Writes the row of the worker, if there is one. Nobody has a model whose name holds half a
+    /// surrogate pair, and nobody limits such a category.
     #[napi(catch_unwind)]
-    pub fn select(&self, model: String, category: Option<String>) -> bool {
-        self.row.found(self.informed().select(&model, category.as_deref()))
+    pub fn select(&self, model: Wtf8, category: Option<Wtf8>) -> bool {
+        let category = category.as_ref().and_then(Wtf8::well_formed);
+        model.well_formed().is_some_and(|model| self.row.found(self.informed().select(model, category)))
     }
 
     /// See [`Server::select_any`]. Writes the row of the worker, if there is one.
@@ -307,10 +310,11 @@ impl NativeServer {
         self.row.found(self.informed().select_any())
     }
 
-    /// See [`Server::free_slots`].
+    /// See [`Server::free_slots`], and [`Self::select`] for the names.
     #[napi(catch_unwind)]
-    pub fn free_slots(&self, model: String, category: Option<String>) -> f64 {
-        self.informed().free_slots(&model, category.as_deref())
+    pub fn free_slots(&self, model: Wtf8, category: Option<Wtf8>) -> f64 {
+        let category = category.as_ref().and_then(Wtf8::well_formed);
+        model.well_formed().map_or(0.0, |model| self.informed().free_slots(model, category))
     }
 
     /// See [`Server::worker_count`].

@@ -12,6 +12,7 @@ use napi::{Error, Status as ErrorStatus};
 use napi_derive::napi;
 
 use super::abi::SilenceVerdict;
+use super::wtf8::Wtf8;
 use worker_server_core::auth;
 use worker_server_core::clock::Moment;
 use worker_server_core::health::judge;
@@ -133,17 +134,21 @@ impl Roster {
     }
 
     /// The workers that support `model`, in order. Three columns: their numbers, their maximum, and their limit for
-    /// `category` (NaN: none).
+    /// `category` (NaN: none). A name with half a surrogate pair is nobody's.
     #[napi(catch_unwind)]
     #[allow(clippy::needless_pass_by_value, reason = "arguments from JavaScript come by value")]
-    pub fn candidates(&self, model: String, category: Option<String>) -> Float64Array {
+    pub fn candidates(&self, model: Wtf8, category: Option<Wtf8>) -> Float64Array {
+        let model = model.well_formed();
+        let category = category.as_ref().and_then(Wtf8::well_formed);
         let found: Vec<_> = self
             .workers
             .iter()
-            .filter(|(_, worker)| worker.models.iter().any(|served| rules::supports(served, &model)))
+            .filter(|(_, worker)| {
+                model.is_some_and(|model| worker.models.iter().any(|served| rules::supports(served, model)))
+            })
             .collect();
         let limit = |worker: &Capabilities| {
-            let (_, limit) = worker.limits.iter().find(|(name, _)| Some(name) == category.as_ref())?;
+            let (_, limit) = worker.limits.iter().find(|(name, _)| Some(&**name) == category)?;
             Some(*limit)
         };
         let numbers = found.iter().map(|(number, _)| **number as f64);

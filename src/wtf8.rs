@@ -8,6 +8,13 @@ use napi::{JsString, Result, ValueType, sys};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wtf8(pub Vec<u8>);
 
+impl Wtf8 {
+    /// The string, unless it holds half a surrogate pair.
+    pub fn well_formed(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
+    }
+}
+
 impl FromNapiValue for Wtf8 {
     unsafe fn from_napi_value(env: sys::napi_env, value: sys::napi_value) -> Result<Self> {
         // SAFETY: both are what this function was called with.

@@ -56,6 +56,16 @@ test.each([
   expect(server.getAvailableSlotCount(name)).toBe(supported ? 2 : 0);
 });
 
+test('a name with half a surrogate pair matches nothing, nor what it is shown as', async () => {
+  const { server, load, pick } = await fleet({ w: [['\ufffd', ''], 2, { '\ufffd': 0 }] });
+  expect(pick('\ud800')).toBeNull();
+  expect(server.getAvailableSlotCount('\ud800')).toBe(0);
+  expect([pick('m', '\ufffd'), pick('m', '\ud800')]).toEqual([null, 'w']);
+  expect(server.getAvailableSlotCount('m', '\ud800')).toBe(2);
+  load('w', 1, '\ud800');
+  expect([...server.getWorkerInfo()[0].categoryActiveRequests]).toEqual([['\ud800', 1]]);
+});
+
 test('any one of the models of a worker will do, and several count once', async () => {
   const { server, pick } = await fleet({ w: [['a-1', 'a-2', 'b'], 3] });
   expect([pick('a-1'), pick('b'), pick('c')]).toEqual(['w', 'w', null]);

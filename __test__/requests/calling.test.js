@@ -71,6 +71,15 @@ test('a payload that JSON cannot hold rejects with what JSON.stringify threw', a
   await expect(server.request({ n: 1n })).rejects.toThrow(/BigInt/);
 });
 
+test('a stream whose payload JSON cannot hold has the id that it was called with', async () => {
+  const { server } = await startServer();
+  for (const called of [server, createServer().server]) {
+    const stream = called.stream(cyclic, { requestId: 'r' });
+    expect([stream.requestId, stream.worker]).toEqual(['r', null]);
+    await expect(stream.result).rejects.toThrow(/circular/);
+  }
+});
+
 test('a payload whose frame would exceed limits.maxQueuedBytes is a TypeError', async () => {
   const { server } = await startServer({ limits: { maxQueuedBytes: 1_000 } });
   await connectRequestWorker(server);

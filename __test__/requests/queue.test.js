@@ -241,6 +241,7 @@ test('wrong members of the option queue are TypeErrors that name them', () => {
     [{ maxSize: -1 }, 'queue.maxSize must be'],
     [{ maxSize: 1.5 }, 'queue.maxSize must be'],
     [{ maxBytes: '1' }, 'queue.maxBytes must be'],
+    [[], 'queue must be an object'],
     [{ maxPerKey: NaN }, 'queue.maxPerKey must be'],
     [{ timeoutMs: -1 }, 'queue.timeoutMs must be'],
     [{ whenNoWorker: 'cry' }, "queue.whenNoWorker must be 'wait' or 'fail'"],

@@ -19,6 +19,15 @@ describe('getAvailableWorker', () => {
     expect(poolOf(makeWorker('a')).getAvailableWorker(name)).toBeNull();
   });
 
+  test('a name with half a surrogate pair is not what it is shown as', () => {
+    const worker = makeWorker('a', { models: ['\ufffd'], limits: { '\ufffd': 0 } });
+    const pool = poolOf(worker);
+    expect(pool.getAvailableWorker('\ud800')).toBeNull();
+    expect(pool.getAvailableSlotCount('\ud800')).toBe(0);
+    expect(pool.getAvailableWorker('\ufffd', '\ufffd')).toBeNull();
+    expect(pool.getAvailableWorker('\ufffd', '\ud800')).toBe(worker);
+  });
+
   test('returns null if the pool is empty', () => {
     expect(new WorkerPool().getAvailableWorker('llama-3')).toBeNull();
   });

@@ -8,7 +8,7 @@ const { readRequestOptions } = require('./options.js');
 const { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, Request, SUSPENDED } = require('./request.js');
 const { pauseMs } = require('./pause.js');
 const { Schedule } = require('./schedule.js');
-const { Signals } = require('./signals.js');
+const { Signals, reasonOf } = require('./signals.js');
 const { RequestStream, StreamSource } = require('./stream.js');
 const { Waiting } = require('./waiting.js');
 
@@ -94,12 +94,13 @@ class Dispatcher {
 
   #read(payload, options, isStream) {
     const { defaults } = this.#options;
+    let read;
     let request;
     try {
-      const read = readRequestOptions(options, defaults);
+      read = readRequestOptions(options, defaults);
       request = new Request(read, JSON.stringify(payload), isStream, this.#options.maxStreamBytes);
     } catch (error) {
-      request = Request.refused(error, isStream);
+      request = Request.refused(error, isStream, read?.requestId);
     }
     this.#host.diagnostics.trace(request, this.#begin);
     return request;
@@ -108,15 +109,17 @@ class Dispatcher {
   /** Judges a new request. What was wrong with it at first sight has ended it already. */
   #begin = (request) => {
     if (request.isSettled) return;
+    const { signal, requestId } = request;
+    let isAborted;
     try {
       this.#host.prepare(request);
+      isAborted = signal?.aborted;
     } catch (error) {
       request.reject(error);
       return;
     }
-    const { signal, requestId } = request;
     if (!this.#host.isRunning) this.#refuse(request, 'SERVER_STOPPING', 'The server is not running');
-    else if (signal?.aborted) this.#rejectAtOnce(request, signal.reason, 'cancelled');
+    else if (isAborted) this.#rejectAtOnce(request, reasonOf(signal), 'cancelled');
     else if (this.#requests.has(requestId) || this.#host.isTracked(requestId)) {
       this.#refuse(request, 'DUPLICATE_ID', `A request with the id ${request.idText} is under way`);
     } else this.enter(request);
@@ -134,6 +137,12 @@ class Dispatcher {
   /** A request, of a caller or of another node, is under way. */
   enter(request) {
     this.#begun(request);
+    try {
+      this.#signals.add(request);
+    } catch (error) {
+      this.abort(request, error);
+      return;
+    }
     this.submit(request);
   }
 
@@ -147,7 +156,6 @@ class Dispatcher {
   #begun(request) {
     this.#requests.set(request.requestId, request);
     this.#unsettled += 1;
-    this.#signals.add(request);
     request.beganAt = now();
     request.timeoutAt = request.beganAt + request.options.timeoutMs;
   }

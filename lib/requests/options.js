@@ -130,7 +130,7 @@ function readDemandOptions(options, defaults) {
  * @throws {TypeError} that names the member, what it must be and what it was
  */
 function readQueueOptions(queue = {}) {
-  if (typeof queue !== 'object' || queue === null) throw wrongType('queue', 'an object', queue);
+  if (typeof queue !== 'object' || queue === null || Array.isArray(queue)) throw wrongType('queue', 'an object', queue);
   const { maxSize = QUEUE_DEFAULTS.maxSize, maxBytes = QUEUE_DEFAULTS.maxBytes } = queue;
   const { timeoutMs = QUEUE_DEFAULTS.timeoutMs, maxPerKey = maxSize, whenNoWorker = 'wait' } = queue;
   for (const [name, value] of Object.entries({ maxSize, maxBytes, maxPerKey })) {

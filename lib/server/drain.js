@@ -2,6 +2,7 @@
 
 const { clearTimeout, setTimeout } = require('node:timers');
 const { MAX_DELAY_MS, now } = require('../time/clock.js');
+const { reasonOf, stopListening } = require('../requests/signals.js');
 
 /**
  * Workers come back within this time after the server has gone, each at a moment of its own, so that they don't come at
@@ -53,12 +54,12 @@ class Drain {
       const until = now() + timeoutMs;
       const end = () => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
+        if (signal !== undefined) stopListening(signal, onAbort);
         this.#waiting.delete(waiting);
       };
       const onAbort = () => {
         end();
-        reject(signal.reason);
+        reject(reasonOf(signal));
       };
       const onTime = () => {
         if (now() < until) {
@@ -69,8 +70,8 @@ class Drain {
         resolve(resultOf(this.#remaining()));
       };
       const waiting = { resolve, end };
-      this.#waiting.add(waiting);
       signal?.addEventListener('abort', onAbort);
+      this.#waiting.add(waiting);
       if (timeoutMs !== Infinity) onTime();
     });
   }

@@ -34,8 +34,7 @@ function requireString(value, name) {
 function optionalString(value, name) {
   if (value === undefined || value === null) return undefined;
   requireString(value, name);
-  // As the native side knows it, so that a category is counted under one name.
-  return value.toWellFormed();
+  return value;
 }
 
 /** Bytes that a close frame has for its reason (RFC 6455, section 5.5). */
@@ -208,11 +207,13 @@ class WorkerServer {
 
   /** A request that comes while nothing runs: what is wrong with it is judged all the same, and first. */
   #refuse(payload, options, isStream) {
+    let read;
     let request;
     try {
-      request = new Request(readRequestOptions(options, this.#requestDefaults), JSON.stringify(payload), isStream, 0);
+      read = readRequestOptions(options, this.#requestDefaults);
+      request = new Request(read, JSON.stringify(payload), isStream, 0);
     } catch (error) {
-      request = Request.refused(error, isStream);
+      request = Request.refused(error, isStream, read?.requestId);
     }
     this.#diagnostics.trace(request, () => {
       if (!request.isSettled) request.reject(this.#endOfRefused(request));
