@@ -580,7 +580,8 @@ export interface WorkerServerOptions {
   /**
    * The pages from which workers may connect: what the header field `Origin` may be, compared whole and in any case. Another
    * one is answered with 403. Upgrades without an `Origin` come from no browser and are let in. `'null'`, the origin of
-   * sandboxed pages and files, must be listed, too. HTTP requests and endpoints are yours to check.
+   * sandboxed pages and files, must be listed, too. With an empty list no page may connect. HTTP requests and endpoints are
+   * yours to check.
    *
    * @defaultValue any
    */

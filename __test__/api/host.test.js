@@ -187,5 +187,5 @@ test.each([
   ['an object', {}],
 ])('%s for a host is a TypeError that names it', (_, host) => {
   expect(() => createServer({ host })).toThrow(TypeError);
-  expect(() => createServer({ host })).toThrow(/^host must be a string/);
+  expect(() => createServer({ host })).toThrow(/^options\.host must be a string/);
 });

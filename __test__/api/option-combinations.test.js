@@ -157,7 +157,7 @@ test('whatever combination of options the constructor takes starts, serves and s
       server = new WorkerServer(options);
     } catch (error) {
       expect(error).toBeInstanceOf(TypeError);
-      const [, name] = /^(?:limits\.)?(\w+)/.exec(error.message);
+      const [, name] = /^options\.(?:limits\.)?(\w+)/.exec(error.message);
       expect([...Object.keys(options), ...Object.keys(options.limits ?? {})]).toContain(name);
       seen.refused += 1;
       continue;

@@ -121,7 +121,7 @@ test.each([
       thrown = error;
     }
     expect(thrown).toBeInstanceOf(TypeError);
-    expect(thrown.message).toMatch(new RegExp(`^${name} must be `));
+    expect(thrown.message).toMatch(new RegExp(`^options\\.${name} must be `));
     expect(thrown.message.length).toBeLessThan(1000);
   }
 });
@@ -130,7 +130,9 @@ test.each([['acceptUnregistered'], ['reusePort']])('%s is true, false, or left o
   for (const value of [true, false, undefined, null])
     expect(() => new WorkerServer({ port: 0, [name]: value })).not.toThrow();
   for (const value of [0, 1, 'true', '', {}, [], Object(true), 1n, Symbol('true'), () => true]) {
-    expect(() => new WorkerServer({ port: 0, [name]: value })).toThrow(new RegExp(`^${name} must be true or false`));
+    expect(() => new WorkerServer({ port: 0, [name]: value })).toThrow(
+      new RegExp(`^options\\.${name} must be true or false`),
+    );
   }
 });
 
@@ -171,7 +173,9 @@ test('a logger may be of a class: its methods are called on it, and those that i
 
 test.each(['debug', 'warn', 'error'])('a logger without %s is a TypeError that names it', (level) => {
   const logger = { debug() {}, warn() {}, error() {}, [level]: 'not a function' };
-  expect(() => new WorkerServer({ port: 0, logger })).toThrow(new RegExp(`^logger\\.${level} must be a function`));
+  expect(() => new WorkerServer({ port: 0, logger })).toThrow(
+    new RegExp(`^options\\.logger\\.${level} must be a function`),
+  );
 });
 
 test('what is said about strangers is read as it is, and without a word about it the native side goes by the tokens', () => {

@@ -100,7 +100,9 @@ test.each([
   ['a number', 1],
   ['an object', {}],
 ])('acceptUnregistered can not be %s', (_, acceptUnregistered) => {
-  expect(() => createServer({ acceptUnregistered })).toThrow(/^acceptUnregistered must be true or false, got /);
+  expect(() => createServer({ acceptUnregistered })).toThrow(
+    /^options\.acceptUnregistered must be true or false, got /,
+  );
 });
 
 test("a ConnectionHandler on its own hears strangers, as in 1.0.x: its sockets are its caller's", () => {

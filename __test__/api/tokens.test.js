@@ -88,7 +88,7 @@ test('tokens that are no well-formed Unicode are compared as they cross the wire
 });
 
 describe.each([
-  ['WorkerServer', 'authToken', (authToken) => new WorkerServer({ port: 0, authToken })],
+  ['WorkerServer', 'options.authToken', (authToken) => new WorkerServer({ port: 0, authToken })],
   [
     'ConnectionHandler',
     'config.authToken',

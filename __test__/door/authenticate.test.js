@@ -276,6 +276,6 @@ test.each([
 ])('authenticate can not be %s, of which nothing is shown', (_, authenticate) => {
   expect(() => createServer({ authenticate })).toThrow(TypeError);
   expect(() => createServer({ authenticate })).toThrow(
-    /^authenticate must be a function, got (string|null|boolean|object)$/,
+    /^options\.authenticate must be a function, got (string|null|boolean|object)$/,
   );
 });

@@ -207,9 +207,9 @@ test('conflicts do not count as failed authentications', async () => {
 });
 
 test.each([
-  [null, "onConflict must be 'replace', 'reject' or a function, got null"],
-  ['keep', "onConflict must be 'replace', 'reject' or a function, got 'keep'"],
-  [true, "onConflict must be 'replace', 'reject' or a function, got true"],
+  [null, "options.onConflict must be 'replace', 'reject' or a function, got null"],
+  ['keep', "options.onConflict must be 'replace', 'reject' or a function, got 'keep'"],
+  [true, "options.onConflict must be 'replace', 'reject' or a function, got true"],
 ])('onConflict can not be %p', (onConflict, message) => {
   expect(() => createServer({ onConflict })).toThrow(new TypeError(message));
 });

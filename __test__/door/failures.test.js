@@ -151,6 +151,7 @@ describe('behind a proxy that is trusted', () => {
 
 test.each([
   ['no proxy is trusted', {}],
+  ['the list of proxies is empty', { trustProxy: [] }],
   ['another one is', { trustProxy: ['10.0.0.0/8', '2001:db8::/32'] }],
 ])('X-Forwarded-For counts for nothing where %s', async (_, options) => {
   const { server } = await startServer(options);
@@ -159,26 +160,36 @@ test.each([
 });
 
 test.each([
-  ['trustProxy', null, 'trustProxy must be a list of one or more strings, got null'],
-  ['trustProxy', true, 'trustProxy must be a list of one or more strings, got true'],
-  ['trustProxy', [], 'trustProxy must be a list of one or more strings, got []'],
-  ['trustProxy', '10.0.0.0/8', "trustProxy must be a list of one or more strings, got '10.0.0.0/8'"],
-  ['trustProxy', ['::1', 'loopback'], "trustProxy[1] must be an IP address or a CIDR range, got 'loopback'"],
-  ['trustProxy', ['10.0.0.0/33'], "trustProxy[0] must be an IP address or a CIDR range, got '10.0.0.0/33'"],
-  ['trustProxy', ['10.0.0'], "trustProxy[0] must be an IP address or a CIDR range, got '10.0.0'"],
-  ['trustProxy', ['::1', 5], 'trustProxy[1] must be a string that is not empty, got 5'],
-  ['limits', { maxAuthFailures: -1 }, 'limits.maxAuthFailures must be a whole number from 0, got -1'],
-  ['limits', { maxAuthFailures: 1.5 }, 'limits.maxAuthFailures must be a whole number from 0, got 1.5'],
-  ['limits', { maxAuthFailures: '3' }, "limits.maxAuthFailures must be a whole number from 0, got '3'"],
+  ['trustProxy', null, 'options.trustProxy must be a list of strings, got null'],
+  ['trustProxy', true, 'options.trustProxy must be a list of strings, got true'],
+  ['trustProxy', '10.0.0.0/8', "options.trustProxy must be a list of strings, got '10.0.0.0/8'"],
+  ['trustProxy', ['::1', 'loopback'], "options.trustProxy[1] must be an IP address or a CIDR range, got 'loopback'"],
+  ['trustProxy', ['10.0.0.0/33'], "options.trustProxy[0] must be an IP address or a CIDR range, got '10.0.0.0/33'"],
+  ['trustProxy', ['10.0.0'], "options.trustProxy[0] must be an IP address or a CIDR range, got '10.0.0'"],
+  ['trustProxy', ['::1', 5], 'options.trustProxy[1] must be a string that is not empty, got 5'],
+  ['limits', { maxAuthFailures: -1 }, 'options.limits.maxAuthFailures must be a whole number from 0, got -1'],
+  ['limits', { maxAuthFailures: 1.5 }, 'options.limits.maxAuthFailures must be a whole number from 0, got 1.5'],
+  ['limits', { maxAuthFailures: '3' }, "options.limits.maxAuthFailures must be a whole number from 0, got '3'"],
+  [
+    'limits',
+    { maxAuthFailures: Infinity },
+    'options.limits.maxAuthFailures must be a whole number from 0, got Infinity',
+  ],
+  ['limits', { maxAuthFailures: null }, 'options.limits.maxAuthFailures must be a whole number from 0, got null'],
+  [
+    'limits',
+    { authTimeoutMs: null },
+    'options.limits.authTimeoutMs must be a number of milliseconds that is not negative, got null',
+  ],
   [
     'limits',
     { authTimeoutMs: -1 },
-    'limits.authTimeoutMs must be a number of milliseconds that is not negative, got -1',
+    'options.limits.authTimeoutMs must be a number of milliseconds that is not negative, got -1',
   ],
   [
     'limits',
     { authTimeoutMs: NaN },
-    'limits.authTimeoutMs must be a number of milliseconds that is not negative, got NaN',
+    'options.limits.authTimeoutMs must be a number of milliseconds that is not negative, got NaN',
   ],
 ])('%s can not be %j', (name, value, message) => {
   expect(() => createServer({ [name]: value })).toThrow(new TypeError(message));

@@ -60,6 +60,12 @@ describe('allowedOrigins', () => {
     expect(await upgrade(server, '/', { Origin: 'https://app.example' })).toBe(403);
   });
 
+  test('with an empty list no page is let in, and workers are', async () => {
+    const { server } = await startServer({ allowedOrigins: [] });
+    expect(await upgrade(server, '/', { Origin: 'https://app.example' })).toBe(403);
+    expect(await upgrade(server, '/')).toBe(101);
+  });
+
   test('without the option any page is let in, as in 1.0.12', async () => {
     const { server } = await startServer();
     expect(await upgrade(server, '/', { Origin: 'https://anywhere.example' })).toBe(101);
@@ -138,17 +144,20 @@ describe('workerPath', () => {
 });
 
 test.each([
-  ['allowedOrigins', null, 'allowedOrigins must be a list of one or more strings, got null'],
-  ['allowedOrigins', [], 'allowedOrigins must be a list of one or more strings, got []'],
-  ['allowedOrigins', 'https://a', "allowedOrigins must be a list of one or more strings, got 'https://a'"],
-  ['allowedOrigins', ['https://a', ''], "allowedOrigins[1] must be a string that is not empty, got ''"],
-  ['allowedOrigins', [5], 'allowedOrigins[0] must be a string that is not empty, got 5'],
-  ['workerPath', null, 'workerPath must be a list of one or more strings, got null'],
-  ['workerPath', [], 'workerPath must be a list of one or more strings, got []'],
-  ['workerPath', '', 'workerPath must be a path that begins with "/", without a query, got \'\''],
-  ['workerPath', 'ws', 'workerPath must be a path that begins with "/", without a query, got \'ws\''],
-  ['workerPath', ['/a', '/b?x'], 'workerPath[1] must be a path that begins with "/", without a query, got \'/b?x\''],
-  ['workerPath', ['/a', 5], 'workerPath[1] must be a string that is not empty, got 5'],
+  ['allowedOrigins', null, 'options.allowedOrigins must be a list of strings, got null'],
+  ['allowedOrigins', 'https://a', "options.allowedOrigins must be a list of strings, got 'https://a'"],
+  ['allowedOrigins', ['https://a', ''], "options.allowedOrigins[1] must be a string that is not empty, got ''"],
+  ['allowedOrigins', [5], 'options.allowedOrigins[0] must be a string that is not empty, got 5'],
+  ['workerPath', null, 'options.workerPath must be a string, or a list of one or more strings, got null'],
+  ['workerPath', [], 'options.workerPath must be a string, or a list of one or more strings, got []'],
+  ['workerPath', '', 'options.workerPath must be a path that begins with "/", without a query, got \'\''],
+  ['workerPath', 'ws', 'options.workerPath must be a path that begins with "/", without a query, got \'ws\''],
+  [
+    'workerPath',
+    ['/a', '/b?x'],
+    'options.workerPath[1] must be a path that begins with "/", without a query, got \'/b?x\'',
+  ],
+  ['workerPath', ['/a', 5], 'options.workerPath[1] must be a string that is not empty, got 5'],
 ])('%s can not be %p', (name, value, message) => {
   expect(() => createServer({ [name]: value })).toThrow(new TypeError(message));
 });

@@ -266,5 +266,5 @@ test('with an odd headTimeoutMs requests are answered, and the server can be sta
 
 test.each([[5], ['much'], [true], [[]], [[1]], [() => {}]])('limits must be an object, which %p is not', (limits) => {
   expect(() => createServer({ limits })).toThrow(TypeError);
-  expect(() => createServer({ limits })).toThrow(/^limits must be an object/);
+  expect(() => createServer({ limits })).toThrow(/^options\.limits must be an object/);
 });

@@ -16,6 +16,11 @@ const MEMBERS = [
   'maxUnhandledBytes',
   'maxUnhandledBytesTotal',
   'stopGraceMs',
+  'authTimeoutMs',
+  'maxAuthFailures',
+  'cancelGraceMs',
+  'resumeGraceMs',
+  'maxStreamBytes',
 ];
 
 /** What the constructor throws. */
@@ -29,10 +34,10 @@ function thrownBy(limits) {
 }
 
 test.each(MEMBERS)('limits.%s must be a number that makes sense', (member) => {
-  for (const value of [-1, NaN, '10', {}, true]) {
+  for (const value of [-1, NaN, '10', {}, true, null]) {
     const error = thrownBy({ [member]: value });
     expect(error).toBeInstanceOf(TypeError);
-    expect(error.message).toContain(`limits.${member}`);
+    expect(error.message).toContain(`options.limits.${member}`);
   }
 });
 

@@ -58,6 +58,6 @@ test.each([['SIGTERM'], [1], [null], [['SIGNOTHING']], [['SIGKILL']], [[7]]])(
   'drainOnSignals: %j is a TypeError',
   (drainOnSignals) => {
     expect(() => createServer({ drainOnSignals })).toThrow(TypeError);
-    expect(() => createServer({ drainOnSignals })).toThrow(/^drainOnSignals must be/);
+    expect(() => createServer({ drainOnSignals })).toThrow(/^options\.drainOnSignals must be/);
   },
 );

@@ -237,14 +237,14 @@ test('who comes back after a rejection keeps its first arrival’s place, and is
 test('wrong members of the option queue are TypeErrors that name them', () => {
   const { createServer } = require('../support/server.js');
   for (const [queue, message] of [
-    [null, 'queue must be an object'],
-    [{ maxSize: -1 }, 'queue.maxSize must be'],
-    [{ maxSize: 1.5 }, 'queue.maxSize must be'],
-    [{ maxBytes: '1' }, 'queue.maxBytes must be'],
-    [[], 'queue must be an object'],
-    [{ maxPerKey: NaN }, 'queue.maxPerKey must be'],
-    [{ timeoutMs: -1 }, 'queue.timeoutMs must be'],
-    [{ whenNoWorker: 'cry' }, "queue.whenNoWorker must be 'wait' or 'fail'"],
+    [null, 'options.queue must be an object'],
+    [{ maxSize: -1 }, 'options.queue.maxSize must be'],
+    [{ maxSize: 1.5 }, 'options.queue.maxSize must be'],
+    [{ maxBytes: '1' }, 'options.queue.maxBytes must be'],
+    [[], 'options.queue must be an object'],
+    [{ maxPerKey: NaN }, 'options.queue.maxPerKey must be'],
+    [{ timeoutMs: -1 }, 'options.queue.timeoutMs must be'],
+    [{ whenNoWorker: 'cry' }, "options.queue.whenNoWorker must be 'wait' or 'fail'"],
   ]) {
     expect(() => createServer({ queue })).toThrow(TypeError);
     expect(() => createServer({ queue })).toThrow(message);

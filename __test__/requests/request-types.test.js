@@ -164,16 +164,22 @@ test('a lost worker’s requests end with WORKER_LOST', async () => {
 });
 
 test.each([
-  [null, 'requestTypes must be an object'],
-  [{}, 'requestTypes.request must be a string'],
-  [{ request: 'a' }, 'requestTypes.result must be a string, or a list'],
-  [{ request: ['a'], result: 'b' }, 'requestTypes.request must be a string'],
-  [{ request: 'a', result: [] }, 'requestTypes.result must be a string, or a list'],
-  [{ request: 'a', result: 'b', cancel: ['c'] }, 'requestTypes.cancel must be a string'],
-  [{ request: 'heartbeat', result: 'b' }, 'requestTypes.request must not be heartbeat'],
-  [{ request: 'a', result: 'worker_registration' }, 'requestTypes.result must not be worker_registration'],
-  [{ request: 'a', result: 'b', error: 'b' }, 'requestTypes.error must not be b, which is requestTypes.result already'],
-  [{ request: 'a', result: 'a' }, 'requestTypes.result must not be a, which is requestTypes.request already'],
+  [null, 'options.requestTypes must be an object'],
+  [{}, 'options.requestTypes.request must be a string'],
+  [{ request: 'a' }, 'options.requestTypes.result must be a string, or a list'],
+  [{ request: ['a'], result: 'b' }, 'options.requestTypes.request must be a string'],
+  [{ request: 'a', result: [] }, 'options.requestTypes.result must be a string, or a list'],
+  [{ request: 'a', result: 'b', cancel: ['c'] }, 'options.requestTypes.cancel must be a string'],
+  [{ request: 'heartbeat', result: 'b' }, 'options.requestTypes.request must not be heartbeat'],
+  [{ request: 'a', result: 'worker_registration' }, 'options.requestTypes.result must not be worker_registration'],
+  [
+    { request: 'a', result: 'b', error: 'b' },
+    'options.requestTypes.error must not be b, which is options.requestTypes.result already',
+  ],
+  [
+    { request: 'a', result: 'a' },
+    'options.requestTypes.result must not be a, which is options.requestTypes.request already',
+  ],
 ])('requestTypes: %j is a TypeError that names the member', (wrong, message) => {
   expect(() => createServer({ requestTypes: wrong })).toThrow(TypeError);
   expect(() => createServer({ requestTypes: wrong })).toThrow(message);

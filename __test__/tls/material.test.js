@@ -51,6 +51,11 @@ const BAD = [
     /^options\.tls\.key must be the key of the certificate$/,
   ],
   ['an encrypted key', () => ({ ...pair, key: encrypted() }), /^options\.tls\.key must be .* not encrypted$/],
+  [
+    'an encrypted key of the older form',
+    () => ({ ...pair, key: encrypted('-traditional') }),
+    /^options\.tls\.key must be .* not encrypted$/,
+  ],
   ['a key of P-521', () => unusual('P-521'), /^options\.tls\.key must be an RSA key of .*P-256/],
   ['a ca that is no PEM', () => ({ ...pair, ca: 'secret words' }), /^options\.tls\.ca must be certificates in PEM$/],
   ['a ca of nothing', () => ({ ...pair, ca: hollow('CERTIFICATE') }), /^options\.tls\.ca /],
@@ -98,9 +103,9 @@ const BAD = [
   ],
 ];
 
-function encrypted() {
+function encrypted(...form) {
   const { keyFile } = certificate('encrypted');
-  return openssl('pkcs8', '-topk8', '-in', keyFile, '-passout', 'pass:secret').toString();
+  return openssl('pkey', '-in', keyFile, '-aes256', '-passout', 'pass:secret', ...form).toString();
 }
 
 function unusual(algorithm) {

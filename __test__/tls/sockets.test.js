@@ -44,6 +44,7 @@ test('it tells the addresses of the connection, and that it is encrypted', async
   const { port } = await start((req, res) => {
     const { remoteAddress, remotePort, remoteFamily, localAddress, localPort, localFamily, encrypted } = req.socket;
     seen = { remoteAddress, remotePort, remoteFamily, localAddress, localPort, localFamily, encrypted };
+    seen.address = req.socket.address();
     seen.more = [req.socket.getProtocol(), req.socket.alpnProtocol, req.socket.servername, req.socket.authorized];
     res.end();
     return true;
@@ -63,6 +64,7 @@ test('it tells the addresses of the connection, and that it is encrypted', async
     localAddress: address,
     localPort: port,
     localFamily: 'IPv6',
+    address: { address, family: 'IPv6', port },
     encrypted: true,
     more: ['TLSv1.3', 'http/1.1', 'localhost', false],
   });

@@ -138,5 +138,5 @@ test('workers of requestTypes get their messages as they were', async () => {
 });
 
 test.each([[null], ['traceparent'], [{}], [true]])('injectTrace as %j is a TypeError that names it', (injectTrace) => {
-  expect(() => createServer({ injectTrace })).toThrow(/^injectTrace must be a function/);
+  expect(() => createServer({ injectTrace })).toThrow(/^options\.injectTrace must be a function/);
 });

@@ -17,26 +17,27 @@ const MIN_HEARTBEATS = 3;
  */
 function readClusterOptions(cluster) {
   if (cluster === undefined) return undefined;
-  if (typeof cluster !== 'object' || cluster === null) throw wrong('cluster', 'an object', cluster);
+  if (typeof cluster !== 'object' || cluster === null) throw wrong('options.cluster', 'an object', cluster);
   const { adapter, nodeId = randomUUID(), secret } = cluster;
   const { name, preferLocal, heartbeatMs, timeoutMs } = { ...CLUSTER_DEFAULTS, ...withoutUndefined(cluster) };
   const isAdapter = typeof adapter?.publish === 'function' && typeof adapter.subscribe === 'function';
-  if (!isAdapter) throw new TypeError('cluster.adapter must be an object with the methods publish and subscribe');
+  if (!isAdapter)
+    throw new TypeError('options.cluster.adapter must be an object with the methods publish and subscribe');
   if (adapter.close !== undefined && typeof adapter.close !== 'function') {
-    throw new TypeError('cluster.adapter.close must be a function');
+    throw new TypeError('options.cluster.adapter.close must be a function');
   }
-  requireName(name, 'cluster.name');
-  requireName(nodeId, 'cluster.nodeId');
-  if (typeof preferLocal !== 'boolean') throw wrong('cluster.preferLocal', 'true or false', preferLocal);
+  requireName(name, 'options.cluster.name');
+  requireName(nodeId, 'options.cluster.nodeId');
+  if (typeof preferLocal !== 'boolean') throw wrong('options.cluster.preferLocal', 'true or false', preferLocal);
   if (!(typeof heartbeatMs === 'number' && heartbeatMs > 0)) {
-    throw wrong('cluster.heartbeatMs', 'a number of milliseconds above 0', heartbeatMs);
+    throw wrong('options.cluster.heartbeatMs', 'a number of milliseconds above 0', heartbeatMs);
   }
   if (!(typeof timeoutMs === 'number' && timeoutMs >= MIN_HEARTBEATS * heartbeatMs)) {
-    const expected = `a number of milliseconds, at least ${MIN_HEARTBEATS} times cluster.heartbeatMs (${heartbeatMs})`;
-    throw wrong('cluster.timeoutMs', expected, timeoutMs);
+    const expected = `a number of milliseconds, at least ${MIN_HEARTBEATS} times options.cluster.heartbeatMs (${heartbeatMs})`;
+    throw wrong('options.cluster.timeoutMs', expected, timeoutMs);
   }
   if (secret !== undefined && (typeof secret !== 'string' || secret === '')) {
-    throw new TypeError('cluster.secret must be a string that is not empty');
+    throw new TypeError('options.cluster.secret must be a string that is not empty');
   }
   return { adapter, name, nodeId, preferLocal, heartbeatMs, timeoutMs, secret };
 }

@@ -130,21 +130,23 @@ function readDemandOptions(options, defaults) {
  * @throws {TypeError} that names the member, what it must be and what it was
  */
 function readQueueOptions(queue = {}) {
-  if (typeof queue !== 'object' || queue === null || Array.isArray(queue)) throw wrongType('queue', 'an object', queue);
+  if (typeof queue !== 'object' || queue === null || Array.isArray(queue)) {
+    throw wrongType('options.queue', 'an object', queue);
+  }
   const { maxSize = QUEUE_DEFAULTS.maxSize, maxBytes = QUEUE_DEFAULTS.maxBytes } = queue;
   const { timeoutMs = QUEUE_DEFAULTS.timeoutMs, maxPerKey = maxSize, whenNoWorker = 'wait' } = queue;
   for (const [name, value] of Object.entries({ maxSize, maxBytes, maxPerKey })) {
     if (value !== Infinity && !(Number.isInteger(value) && value >= 0)) {
-      throw wrongType(`queue.${name}`, 'a whole number from 0, or Infinity', value);
+      throw wrongType(`options.queue.${name}`, 'a whole number from 0, or Infinity', value);
     }
   }
-  requireDuration(timeoutMs, 'queue.timeoutMs');
-  requireOneOf(whenNoWorker, ['wait', 'fail'], 'queue.whenNoWorker');
+  requireDuration(timeoutMs, 'options.queue.timeoutMs');
+  requireOneOf(whenNoWorker, ['wait', 'fail'], 'options.queue.whenNoWorker');
   return { maxSize, maxBytes, timeoutMs, maxPerKey, whenNoWorker };
 }
 
 function readModelMatch(modelMatch = DEFAULTS.server.modelMatch) {
-  requireOneOf(modelMatch, MODEL_MATCHES, 'modelMatch');
+  requireOneOf(modelMatch, MODEL_MATCHES, 'options.modelMatch');
   return modelMatch;
 }
 

@@ -16,7 +16,7 @@ const ROLES = Object.freeze(['request', 'result', 'error', 'chunk', 'cancel']);
 function readRequestTypes(requestTypes) {
   if (requestTypes === undefined) return undefined;
   if (typeof requestTypes !== 'object' || requestTypes === null)
-    throw wrongType('requestTypes', 'an object', requestTypes);
+    throw wrongType('options.requestTypes', 'an object', requestTypes);
   const { request, result, error, chunk, cancel } = requestTypes;
   const read = {
     request: typesOf(request, 'request', { isRequired: true }),
@@ -29,10 +29,10 @@ function readRequestTypes(requestTypes) {
   for (const role of ROLES) {
     for (const type of read[role]) {
       if (RESERVED.has(type))
-        throw new TypeError(`requestTypes.${role} must not be ${type}, which is the server's own`);
+        throw new TypeError(`options.requestTypes.${role} must not be ${type}, which is the server's own`);
       if (roles.has(type))
         throw new TypeError(
-          `requestTypes.${role} must not be ${type}, which is requestTypes.${roles.get(type)} already`,
+          `options.requestTypes.${role} must not be ${type}, which is options.requestTypes.${roles.get(type)} already`,
         );
       roles.set(type, role);
     }
@@ -43,7 +43,7 @@ function readRequestTypes(requestTypes) {
 }
 
 function typesOf(value, role, { isRequired = false, isList = false }) {
-  const name = `requestTypes.${role}`;
+  const name = `options.requestTypes.${role}`;
   if (value === undefined && !isRequired) return [];
   if (typeof value === 'string') return [value];
   if (!isList) throw wrongType(name, 'a string', value);

@@ -62,19 +62,20 @@ function readOptions(options) {
   if (typeof options !== 'object' || options === null)
     throw new TypeError(`options must be an object, got ${typeName(options)}`);
   const { limits } = options;
-  const authTokens = readTokens(options.authToken, 'authToken');
+  const authTokens = readTokens(options.authToken, 'options.authToken');
   const { context, parts } = readSecureContext(options.tls);
+  const timeOf = (name) => readTime(options[name] ?? DEFAULTS[name], name, 'options.');
   const read = {
     port: readPort(options.port),
     host: readHost(options.host),
     authTokens,
-    acceptUnregistered: readSwitch(options.acceptUnregistered, 'acceptUnregistered', undefined),
+    acceptUnregistered: readSwitch(options.acceptUnregistered, 'options.acceptUnregistered', undefined),
     ...readDoorOptions(options),
-    reusePort: readSwitch(options.reusePort, 'reusePort', DEFAULTS.reusePort),
-    heartbeatTimeoutMs: readTime(options, DEFAULTS, 'heartbeatTimeoutMs', ''),
-    healthCheckIntervalMs: readTime(options, DEFAULTS, 'healthCheckIntervalMs', ''),
+    reusePort: readSwitch(options.reusePort, 'options.reusePort', DEFAULTS.reusePort),
+    heartbeatTimeoutMs: timeOf('heartbeatTimeoutMs'),
+    healthCheckIntervalMs: timeOf('healthCheckIntervalMs'),
     heartbeatIntervalMs: readInterval(options.heartbeatIntervalMs),
-    pingIntervalMs: readTime(options, DEFAULTS, 'pingIntervalMs', ''),
+    pingIntervalMs: timeOf('pingIntervalMs'),
     queue: readQueueOptions(options.queue),
     modelMatch: readModelMatch(options.modelMatch),
     requestTypes: readRequestTypes(options.requestTypes),
@@ -95,7 +96,7 @@ function readPort(port) {
   // As Node's listen, which takes a port from the environment as the text that it is there.
   const number = typeof port === 'string' && /^\d+$/.test(port) ? Number(port) : port;
   if (!Number.isInteger(number) || number < 0 || number > 65_535) {
-    throw wrongType('port', 'an integer from 0 to 65535', port);
+    throw wrongType('options.port', 'an integer from 0 to 65535', port);
   }
   return withoutSign(number);
 }
@@ -103,7 +104,7 @@ function readPort(port) {
 function readHost(host) {
   if (host === undefined || host === null) return undefined;
   // Node's listen takes an empty host for none. Here that is no way to open the server to everybody.
-  if (typeof host !== 'string' || host === '') throw wrongType('host', 'a string that is not empty', host);
+  if (typeof host !== 'string' || host === '') throw wrongType('options.host', 'a string that is not empty', host);
   return host;
 }
 
@@ -120,22 +121,23 @@ function readDrainOnSignals(value) {
   const signals = Array.isArray(value) ? Array.from(value) : [undefined];
   const wrong = signals.find((signal) => !Object.hasOwn(os.constants.signals, signal) || UNCATCHABLE.has(signal));
   if (wrong !== undefined || signals.includes(undefined)) {
-    throw wrongType('drainOnSignals', 'true, false or a list of names of signals that can be caught', value);
+    throw wrongType('options.drainOnSignals', 'true, false or a list of names of signals that can be caught', value);
   }
   return [...new Set(signals)];
 }
 
 function readInjectTrace(value) {
-  if (value !== undefined) requireFunction(value, 'injectTrace');
+  if (value !== undefined) requireFunction(value, 'options.injectTrace');
   return value;
 }
 
 function readLimits(limits) {
   if (limits === undefined || limits === null) return { ...DEFAULT_LIMITS };
-  if (typeof limits !== 'object' || Array.isArray(limits)) throw wrongType('limits', 'an object', limits);
+  if (typeof limits !== 'object' || Array.isArray(limits)) throw wrongType('options.limits', 'an object', limits);
   const read = {};
   for (const name of LIMIT_NAMES) {
-    read[name] = (name.endsWith('Ms') ? readTime : readCount)(limits, DEFAULT_LIMITS, name, 'limits.');
+    const { [name]: value = DEFAULT_LIMITS[name] } = limits;
+    read[name] = (name.endsWith('Ms') ? readTime : readCount)(value, name, 'options.limits.');
   }
   // Unlike the other times it is waited for by a timer of Node's, too. At its end stop() is done.
   read.stopGraceMs = Math.min(read.stopGraceMs, MAX_DELAY_MS);
@@ -143,8 +145,7 @@ function readLimits(limits) {
 }
 
 /** A size or a count. */
-function readCount(from, defaults, name, prefix) {
-  const value = from[name] ?? defaults[name];
+function readCount(value, name, prefix) {
   const least = NO_LIMIT_AT_0.has(name) ? 0 : 1;
   if (!Number.isInteger(value) || value < least) {
     throw wrongType(`${prefix}${name}`, `a whole number from ${least}`, value);
@@ -156,8 +157,7 @@ function readCount(from, defaults, name, prefix) {
 }
 
 /** A time in whole milliseconds, or `Infinity`. */
-function readTime(from, defaults, name, prefix) {
-  const value = from[name] ?? defaults[name];
+function readTime(value, name, prefix) {
   if (typeof value !== 'number' || !(value >= 0)) {
     throw wrongType(`${prefix}${name}`, 'a number of milliseconds that is not negative', value);
   }
@@ -168,7 +168,7 @@ function readTime(from, defaults, name, prefix) {
 function readInterval(value) {
   const interval = value ?? DEFAULTS.heartbeatIntervalMs;
   if (!Number.isFinite(interval) || interval < 0) {
-    throw wrongType('heartbeatIntervalMs', 'a finite number of milliseconds that is not negative', interval);
+    throw wrongType('options.heartbeatIntervalMs', 'a finite number of milliseconds that is not negative', interval);
   }
   return withoutSign(interval);
 }
@@ -178,9 +178,10 @@ const withoutSign = (number) => number + 0;
 
 function readLogger(logger) {
   if (logger === undefined || logger === null) return SILENT_LOGGER;
-  if (typeof logger !== 'object' && typeof logger !== 'function') throw wrongType('logger', 'an object', logger);
+  if (typeof logger !== 'object' && typeof logger !== 'function')
+    throw wrongType('options.logger', 'an object', logger);
   for (const method of LOG_METHODS) {
-    if (typeof logger[method] !== 'function') throw wrongType(`logger.${method}`, 'a function', logger[method]);
+    if (typeof logger[method] !== 'function') throw wrongType(`options.logger.${method}`, 'a function', logger[method]);
   }
   return guardedLogger(logger);
 }

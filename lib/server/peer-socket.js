@@ -18,6 +18,7 @@ function endsOf({ remoteAddress, remotePort, localAddress, localPort }) {
     localAddress,
     localPort,
     localFamily: family(localAddress),
+    address: () => ({ address: localAddress, family: family(localAddress), port: localPort }),
   };
 }
 

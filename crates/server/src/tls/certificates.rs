@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, DnsName, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey};
@@ -74,10 +74,9 @@ fn certified_key(pair: &PemPair, prefix: &str, provider: &CryptoProvider) -> Res
     if chain.is_empty() {
         return Err(bad_cert("must be a certificate chain in PEM"));
     }
-    let key = PrivateKeyDer::from_pem_slice(&pair.key).map_err(|error| match error {
-        pem::Error::NoItemsFound => bad_key("must be a private key in PEM that is not encrypted"),
-        _ => bad_key("must be a private key in PEM"),
-    })?;
+    // An encrypted one is either no item that is known, or one whose head is no base64.
+    let key = PrivateKeyDer::from_pem_slice(&pair.key)
+        .map_err(|_| bad_key("must be a private key in PEM that is not encrypted"))?;
     let key = provider
         .key_provider
         .load_private_key(key)
