@@ -28,6 +28,20 @@ test('state says how far the server is', async () => {
   expect(states).toEqual(['stopped', 'starting', 'running', 'draining', 'draining', 'stopping', 'stopped']);
 });
 
+test('a drain while the server starts, or does not run, changes nothing', async () => {
+  const { server, log } = createServer();
+  const nothing = { drained: true, remaining: 0 };
+  expect(await server.drain()).toEqual(nothing);
+  const started = server.start();
+  const drained = server.drain();
+  await started;
+  expect([await drained, server.state]).toEqual([nothing, 'running']);
+  const stopped = server.stop();
+  expect([await server.drain(), server.state]).toEqual([nothing, 'stopping']);
+  await stopped;
+  expect(log.contexts('Server draining')).toEqual([]);
+});
+
 test('drain: workers are notified, new requests are refused, and those that wait keep their chance', async () => {
   const { server, log } = await startServer();
   const worker = await connectRequestWorker(server, 'w', { slots: 1 });

@@ -273,7 +273,7 @@ class WorkerServer {
     if (signal !== undefined) requireSignal(signal);
     if (signal?.aborted) throw signal.reason;
     const running = this.#running;
-    if (running === null || running.stopping) return { drained: true, remaining: 0 };
+    if (!this.#hasStarted || running.stopping) return { drained: true, remaining: 0 };
     return running.drain({ timeoutMs, signal });
   }
 
