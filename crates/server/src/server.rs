@@ -1,5 +1,7 @@
 //! The handle of a running server, for the application's thread.
 
+mod stopping;
+
 use std::hint;
 use std::io;
 use std::sync::Arc;
@@ -11,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::accept::addresses::Origin;
 use crate::accept::{descriptor, listener};
@@ -25,17 +27,14 @@ use crate::tls::secure_context::SecureContext;
 use crate::wakeup::notifier::Notifier;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
-use worker_server_core::metrics::{Gauges, LimitName, Metrics};
+use worker_server_core::metrics::{Gauges, Metrics};
 use worker_server_core::pacing::{MAX_POLLED_PEERS, POLL_TURN, Verdict};
-use worker_server_core::protocol::Closing;
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
 /// Most threads for sockets where connections are encrypted: handshakes and ciphers are work for several. Without that
 /// there is one. It serves many thousands of workers, and several only wake each other, and more often, for fewer
 /// messages at a time (docs/EXPERIMENTS.md).
 const MAX_TLS_THREADS: usize = 4;
-/// How long the end of a runtime that has hardly begun is waited for.
-const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running server. Its methods are for the application's thread and never wait.
 #[derive(Debug)]
@@ -324,59 +323,6 @@ impl Server {
             runtime.spawn(listener::serve_worker(Arc::clone(&self.shared), stream, BytesMut::from(head), origin));
         }
         Ok(())
-    }
-
-    /// Stops: nothing is accepted, no event but [`Event::Stopped`] is told any more, the pool is empty, and every
-    /// worker connection is closed. [`Event::Stopped`] comes when they are gone, or at the latest after the grace
-    /// period. Then [`Server::shut_down`] should be called.
-    pub fn stop(&self) {
-        let Some(mut gone) = self.gone.lock().take() else { return };
-        self.shared.events.close();
-        self.shared.begin_stop();
-        self.shared.fleet.lock().clear();
-        for peer in self.shared.forget_all() {
-            peer.forget_worker();
-            self.shared.close(&peer, Closing::GOING_AWAY);
-            // After it is closed: a registration that comes later is not waited for.
-            peer.settle();
-        }
-        let shared = Arc::clone(&self.shared);
-        if let Some(runtime) = &*self.runtime.lock() {
-            runtime.spawn(async move {
-                // Whether they went by themselves or not, the grace is over then, however busy the application is.
-                if timeout(shared.config.limits.stop_grace, gone.recv()).await.is_err() {
-                    shared.metrics.limit_hit(LimitName::StopGraceMs);
-                }
-                shared.cut();
-                shared.events.push(Event::Stopped);
-            });
-        }
-    }
-
-    /// Ends a server whose application could not begin, before it looked at any event. When this returns the port is
-    /// free again; a thread of the runtime that is stuck is waited for only for [`ABANDON_TIMEOUT`].
-    pub fn abandon(&self) {
-        self.shared.events.close();
-        self.shared.begin_stop();
-        if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_timeout(ABANDON_TIMEOUT);
-        }
-    }
-
-    /// Ends the runtime, and with it every task and socket that is left.
-    pub fn shut_down(&self) {
-        self.shared.events.close();
-        // What was sent just before the thread of the application ends still leaves.
-        self.shared.write_all();
-        if let Some(runtime) = self.runtime.lock().take() {
-            runtime.shutdown_background();
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.shut_down();
     }
 }
 
