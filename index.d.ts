@@ -564,7 +564,8 @@ export interface WorkerServerOptions {
    * Others don't wait, and who is decided later joins later. A no, a throw and a rejection look to the worker as a wrong token.
    *
    * @param signal Aborts when the connection closes, at the timeout, and at {@link WorkerServer.stop}. A decision after that
-   * counts for nothing.
+   * counts for nothing. The end of a worker that has sent more behind its registration than the system's socket buffers hold
+   * (some 64 KiB) shows when that is read.
    */
   authenticate?:
     ((credentials: WorkerCredentials, signal: AbortSignal) => AuthDecision | Promise<AuthDecision>) | undefined;

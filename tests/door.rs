@@ -3,8 +3,16 @@
 
 mod support;
 
-use support::client::{Client, Raw, TEXT, frame, registration};
-use support::{App, Seen, eventually};
+use std::pin::pin;
+use std::time::Duration;
+
+use rustls::version::TLS13;
+use socket2::SockRef;
+use support::client::{Client, Raw, TEXT, frame, registration, upgrade};
+use support::tls::{Authority, connect, forgetful, read_until};
+use support::{App, Seen, eventually, soon};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use worker_server::door::Refusal;
 use worker_server::peer::PeerId;
@@ -112,26 +120,149 @@ async fn who_goes_away_while_it_is_judged_is_noticed_and_does_not_join() {
     }
 }
 
+/// How a peer goes away.
+#[derive(Clone, Copy, Debug)]
+enum Leave {
+    /// It sends nothing more, and reads on.
+    Shutdown,
+    /// It closes its socket.
+    Close,
+    /// It resets the connection.
+    Reset,
+}
+
+impl Leave {
+    const ALL: [Self; 3] = [Self::Shutdown, Self::Close, Self::Reset];
+
+    /// Returns what is left of the peer.
+    async fn with(self, mut stream: TcpStream) -> Option<TcpStream> {
+        match self {
+            Self::Shutdown => {
+                soon(stream.shutdown()).await.unwrap();
+                Some(stream)
+            }
+            Self::Close => None,
+            Self::Reset => {
+                SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                None
+            }
+        }
+    }
+}
+
 #[tokio::test]
-async fn i5_little_is_read_of_a_peer_that_is_being_judged() {
+async fn who_goes_away_behind_more_than_is_read_while_it_is_judged_is_noticed() {
+    for leave in Leave::ALL {
+        let mut app = App::start(judging());
+        let mut client = Raw::upgraded(app.port()).await;
+        client.write(&frame(TEXT, registration("w").as_bytes())).await;
+        let peer = asked(&mut app).await;
+        // In pieces, so that the server meets some of them, and then the end, while it reads nothing.
+        for _ in 0..4 {
+            client.write(&message(20_000)).await;
+            eventually(|| app.server.held_at_the_door() > 4_096).await;
+        }
+        let _rest = leave.with(client.0).await;
+        let (worker, code, _) = app.gone().await;
+        assert_eq!((worker, code), (None, 1006), "{leave:?}");
+        assert!(!app.run(move |server| server.approve(peer)).await);
+        assert_eq!(app.server.held_at_the_door(), 0);
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_behind_what_came_in_one_piece_with_its_registration_is_noticed() {
+    for leave in Leave::ALL {
+        let mut app = App::start(judging());
+        let mut client = Raw::upgraded(app.port()).await;
+        client.write(&[frame(TEXT, registration("w").as_bytes()), message(6_000), message(6_000)].concat()).await;
+        asked(&mut app).await;
+        let _rest = leave.with(client.0).await;
+        assert_eq!(app.gone().await.1, 1006, "{leave:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_goes_away_behind_a_close_frame_that_waits_behind_a_message_is_noticed_with_its_code() {
     let mut app = App::start(judging());
     let mut client = Raw::upgraded(app.port()).await;
-    client.write(&frame(0x81, registration("w").as_bytes())).await;
-    let peer = asked(&mut app).await;
-    // More than all sockets on the way could keep.
-    let message = frame(0x81, format!(r#"{{"type":"{}"}}"#, "x".repeat(60_000)).as_bytes());
-    let flood = async {
-        for _ in 0..1_000 {
-            client.write(&message).await;
+    client.write(&frame(TEXT, registration("w").as_bytes())).await;
+    asked(&mut app).await;
+    client.write(&[message(100), frame(0x88, &[&4_242_u16.to_be_bytes()[..], b"enough"].concat())].concat()).await;
+    client.0.shutdown().await.unwrap();
+    assert_eq!(app.gone().await, (None, 4_242, "enough".into()));
+}
+
+#[tokio::test]
+async fn who_goes_away_over_tls_behind_more_than_is_read_while_it_is_judged_is_noticed() {
+    let authority = Authority::new();
+    for leave in Leave::ALL {
+        let mut app = App::start_with(judging(), Some(authority.context()));
+        let client = forgetful(authority.client(&[&TLS13], None));
+        let mut stream = connect(app.port(), &client).await.unwrap();
+        let begin = [upgrade("/").as_bytes(), &frame(TEXT, registration("w").as_bytes())].concat();
+        stream.write_all(&begin).await.unwrap();
+        asked(&mut app).await;
+        for _ in 0..5 {
+            stream.write_all(&message(20_000)).await.unwrap();
         }
-    };
-    tokio::select! {
-        () = flood => panic!("all of it was read"),
-        () = tokio::time::sleep(std::time::Duration::from_millis(300)) => {}
+        stream.flush().await.unwrap();
+        eventually(|| app.server.held_at_the_door() > 4_096).await;
+        // Nothing says so within TLS.
+        let _rest = leave.with(stream.into_inner().0).await;
+        assert_eq!(app.gone().await.1, 1006, "{leave:?}");
     }
+}
+
+/// Many messages, more than all sockets on the way could keep, each with its number.
+async fn flood(stream: &mut (impl AsyncWrite + Unpin)) {
+    for number in 0..MANY {
+        let text = format!(r#"{{"type":"{number}","data":"{}"}}"#, "x".repeat(60_000));
+        stream.write_all(&frame(TEXT, text.as_bytes())).await.unwrap();
+    }
+    stream.flush().await.unwrap();
+}
+
+const MANY: usize = 300;
+
+async fn assert_hears_flood(app: &mut App) {
+    for number in 0..MANY {
+        let (worker, text) = app.message().await;
+        assert_eq!((worker.as_deref(), text.starts_with(&format!(r#"{{"type":"{number}","#))), (Some("w"), true));
+    }
+}
+
+/// Sends a registration and a flood, of which little must be read until the registration is approved, and all after
+/// that.
+async fn assert_little_is_read(app: &mut App, stream: &mut (impl AsyncWrite + Unpin)) {
+    stream.write_all(&frame(TEXT, registration("w").as_bytes())).await.unwrap();
+    let peer = asked(app).await;
+    let mut flooding = pin!(flood(stream));
+    tokio::select! {
+        () = &mut flooding => panic!("all of it was read"),
+        () = tokio::time::sleep(Duration::from_millis(300)) => {}
+    }
+    assert!(app.server.held_at_the_door() < 100_000);
     assert!(app.run(move |server| server.approve(peer)).await);
     assert!(matches!(app.event().await, Seen::Connected { .. }));
-    app.message().await;
+    tokio::join!(flooding, assert_hears_flood(app));
+}
+
+#[tokio::test]
+async fn i5_little_is_read_of_a_peer_that_is_being_judged_and_all_once_it_is_let_in() {
+    let mut app = App::start(judging());
+    let mut client = Raw::upgraded(app.port()).await;
+    assert_little_is_read(&mut app, &mut client.0).await;
+}
+
+#[tokio::test]
+async fn i5_little_is_read_over_tls_of_a_peer_that_is_being_judged_and_all_once_it_is_let_in() {
+    let authority = Authority::new();
+    let mut app = App::start_with(judging(), Some(authority.context()));
+    let mut stream = connect(app.port(), &forgetful(authority.client(&[&TLS13], None))).await.unwrap();
+    stream.write_all(upgrade("/").as_bytes()).await.unwrap();
+    read_until(&mut stream, "\r\n\r\n").await;
+    assert_little_is_read(&mut app, &mut stream).await;
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@
 //! | [`outbox`] | what waits to be sent to a peer, and its way into the socket |
 //! | [`wakeup`] | when the two threads wake each other |
 //! | [`tls`], [`stream`] | encrypted connections; a connection, whether it is one or not |
+//! | [`tcp_read_half`] | reading a socket, and noticing that its peer has hung up |
 //! | [`peer`], [`shared`] | one connection, and all of them, as both threads see them |
 
 pub mod accept;
@@ -42,6 +43,7 @@ pub mod requests;
 pub mod server;
 pub mod shared;
 pub mod stream;
+pub mod tcp_read_half;
 pub mod tls;
 pub mod wakeup;
 pub mod websocket;

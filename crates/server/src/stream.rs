@@ -1,19 +1,18 @@
 //! A connection, plain or encrypted. Its user need not know which.
 
 use std::fmt;
-use std::io::{self, IoSlice, Read};
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 
+use crate::tcp_read_half::TcpReadHalf;
 use crate::tls::halves::{self, TlsReadHalf, TlsWriteHalf};
 use crate::tls::handshake::TlsStream;
 use crate::tls::peer_security::PeerSecurity;
-use crate::wakeup::polled_task::reads_unasked;
 
 /// A connection.
 #[derive(Debug)]
@@ -52,7 +51,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => {
                 let (reader, writer) = stream.into_split();
-                (ReadHalf::Plain(reader), WriteHalf::Plain(writer))
+                (ReadHalf::Plain(reader.into()), WriteHalf::Plain(writer))
             }
             Self::Tls(stream) => {
                 let (reader, writer) = halves::split(*stream);
@@ -97,14 +96,14 @@ impl AsyncWrite for Stream {
 /// The half of a connection that is read.
 pub enum ReadHalf {
     /// Of a plain one.
-    Plain(OwnedReadHalf),
+    Plain(TcpReadHalf),
     /// Of an encrypted one.
     Tls(Box<TlsReadHalf>),
 }
 
 impl ReadHalf {
     /// The socket below.
-    pub fn tcp_mut(&mut self) -> &mut OwnedReadHalf {
+    pub fn tcp_mut(&mut self) -> &mut TcpReadHalf {
         match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(half) => half.tcp_mut(),
@@ -116,30 +115,11 @@ impl ReadHalf {
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
         match self {
             Self::Plain(tcp) => {
-                if reads_unasked()
-                    && let Some(read) = read_now(tcp, buffer)
-                {
-                    return Poll::Ready(read.map(|()| buffer.remaining() == 0));
-                }
-                // Where nothing has come, this leaves word with the runtime.
                 ready!(Pin::new(tcp).poll_read(cx, buffer))?;
                 Poll::Ready(Ok(buffer.remaining() == 0))
             }
             Self::Tls(half) => half.poll_read(cx, buffer),
         }
-    }
-}
-
-/// Reads what there is, without being told that there is something. `None` if there is nothing.
-fn read_now(tcp: &OwnedReadHalf, buffer: &mut ReadBuf<'_>) -> Option<io::Result<()>> {
-    let socket = SockRef::from(tcp.as_ref());
-    match (&*socket).read(buffer.initialize_unfilled()) {
-        Ok(length) => {
-            buffer.advance(length);
-            Some(Ok(()))
-        }
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => None,
-        Err(error) => Some(Err(error)),
     }
 }
 

@@ -15,9 +15,10 @@ use parking_lot::Mutex;
 use rustls::ServerConnection;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::OwnedWriteHalf;
 
 use super::handshake::TlsStream;
+use crate::tcp_read_half::TcpReadHalf;
 
 /// What is encrypted at once. A few records, so that a system call takes them together.
 const MAX_IN_FLIGHT: usize = 64 << 10;
@@ -41,13 +42,13 @@ pub fn split(stream: TlsStream) -> (TlsReadHalf, TlsWriteHalf) {
     connection.set_buffer_limit(Some(MAX_IN_FLIGHT));
     let (reader, writer) = tcp.into_split();
     let session = Arc::new(Mutex::new(Session { connection, in_flight: 0 }));
-    let read_half = TlsReadHalf { tcp: reader, session: Arc::clone(&session), has_ended: false };
+    let read_half = TlsReadHalf { tcp: reader.into(), session: Arc::clone(&session), has_ended: false };
     (read_half, TlsWriteHalf { tcp: writer, session })
 }
 
 /// The half that is read.
 pub struct TlsReadHalf {
-    tcp: OwnedReadHalf,
+    tcp: TcpReadHalf,
     session: Arc<Mutex<Session>>,
     /// Nothing more comes: the peer said so, or what it sent is no TLS.
     has_ended: bool,
@@ -55,7 +56,7 @@ pub struct TlsReadHalf {
 
 impl TlsReadHalf {
     /// The socket below.
-    pub fn tcp_mut(&mut self) -> &mut OwnedReadHalf {
+    pub fn tcp_mut(&mut self) -> &mut TcpReadHalf {
         &mut self.tcp
     }
 

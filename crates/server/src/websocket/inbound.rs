@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use super::consumer::Consumer;
@@ -47,6 +48,15 @@ impl Inbound {
     /// Whether there is something for a consumer that is ready again.
     pub fn keeps_something(&self) -> bool {
         self.held.is_some() || self.ahead.is_some()
+    }
+
+    /// The peer's close frame, wherever it is by now: the connection is over.
+    pub fn take_close(&mut self) -> Option<(u16, Utf8Bytes)> {
+        let ahead = || match self.ahead.as_mut()?.messages.pop_back()? {
+            (Message::Close(frame), _) => Some(code_and_reason(frame)),
+            _ => None,
+        };
+        self.closed.take().or_else(ahead)
     }
 
     /// How many bytes more may be looked at.
@@ -138,12 +148,14 @@ impl Inbound {
             Message::Close(frame) => {
                 consumer.on_unwritable();
                 outbox.answer_close(answer);
-                self.closed = Some(match frame {
-                    Some(frame) => (frame.code.into(), frame.reason),
-                    None => (1005, Utf8Bytes::default()),
-                });
+                self.closed = Some(code_and_reason(frame));
             }
             Message::Frame(_) => {}
         }
     }
+}
+
+/// What a close frame says. One that says nothing counts as 1005 (RFC 6455, section 7.1.5).
+fn code_and_reason(frame: Option<CloseFrame>) -> (u16, Utf8Bytes) {
+    frame.map_or((1005, Utf8Bytes::default()), |frame| (frame.code.into(), frame.reason))
 }

@@ -160,17 +160,23 @@ impl<'a> WebSocket<'a> {
         if self.timer.poll_reached(cx, deadline).is_ready() {
             return Poll::Ready(Turn::Deadline);
         }
-        if self.inbound.closed.is_some() || self.inbound.held.is_some() {
+        if self.inbound.closed.is_some() {
             return Poll::Pending;
         }
-        if consumer.looks_ahead() && self.inbound.room_ahead() == 0 {
-            return Poll::Pending;
+        let looks_ahead = consumer.looks_ahead();
+        if self.inbound.held.is_some() || looks_ahead && self.inbound.room_ahead() == 0 {
+            // Nothing more is read, and only one who looks ahead wants to know of the end that may be behind it.
+            return if looks_ahead { self.poll_hung_up(cx) } else { Poll::Pending };
         }
         match poll_read(&mut self.reader, &mut self.inbound, self.outbox, consumer, cx) {
             // What had come before the write failed has been read, and nothing is waited for.
             Poll::Pending if is_last => Poll::Ready(Turn::Read(Read::End)),
             read => read.map(Turn::Read),
         }
+    }
+
+    fn poll_hung_up(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        self.reader.tcp_mut().poll_hung_up(cx).map(|()| Turn::Read(Read::End))
     }
 
     /// Tells a peer that broke the protocol, and hangs up so that it can read that.
@@ -195,7 +201,7 @@ impl<'a> WebSocket<'a> {
     }
 
     fn end(&mut self) -> End {
-        self.inbound.closed.take().map_or(End::Lost, |(code, reason)| End::Closed(code, reason))
+        self.inbound.take_close().map_or(End::Lost, |(code, reason)| End::Closed(code, reason))
     }
 
     fn stall_deadline(&self, outgoing: &Outgoing, awake_since: Option<Instant>) -> Option<Instant> {
