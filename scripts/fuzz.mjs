@@ -2,9 +2,10 @@
 //
 //   npm run fuzz -- [target ...] [--minutes N]       all targets, ten minutes each by default
 //
-// It needs cargo-fuzz (`cargo install cargo-fuzz`) and a nightly toolchain (`rustup toolchain install nightly`). What a run
-// learns is kept in fuzz/corpus/, outside the repository. An input that fails is printed and kept in fuzz/artifacts/: move it
-// to fuzz/seeds/<target>/ under a name that says what it shows, and `cargo test --test corpus` holds it from then on.
+// It needs cargo-fuzz (`cargo install cargo-fuzz`). Where there is no nightly toolchain it takes the stable one, which comes
+// with the sanitizer too, and allows it nightly's flags by RUSTC_BOOTSTRAP. What a run learns is kept in fuzz/corpus/, outside
+// the repository. An input that fails is printed and kept in fuzz/artifacts/: move it to fuzz/seeds/<target>/ under a name
+// that says what it shows, and `cargo test --test corpus` holds it from then on.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
@@ -36,15 +37,17 @@ const minutes = Number(values.minutes);
 if (!(minutes > 0)) fail(`--minutes takes a positive number, not ${values.minutes}`);
 const unknown = positionals.find((name) => !targets.includes(name));
 if (unknown) fail(`there is no target ${unknown}; there are ${targets.join(', ')}`);
-if (spawnSync('cargo', ['+nightly', 'fuzz', '--version']).status !== 0) {
-  fail('cargo-fuzz or a nightly toolchain is missing: cargo install cargo-fuzz; rustup toolchain install nightly');
-}
+const succeeds = (...args) => spawnSync('cargo', args).status === 0;
+if (!succeeds('fuzz', '--version')) fail('cargo-fuzz is missing: cargo install cargo-fuzz');
+const hasNightly = succeeds('+nightly', '--version');
+const toolchain = hasNightly ? ['+nightly'] : [];
+const env = hasNightly ? process.env : { ...process.env, RUSTC_BOOTSTRAP: '1' };
 
 for (const target of positionals.length > 0 ? positionals : targets) {
   const corpus = path.join(fuzz, 'corpus', target);
   mkdirSync(corpus, { recursive: true });
   const dictionary = path.join(fuzz, 'dictionaries', `${DICTIONARIES[target]}.dict`);
-  const args = ['+nightly', 'fuzz', 'run', target, corpus, path.join(fuzz, 'seeds', target), '--'];
+  const args = [...toolchain, 'fuzz', 'run', target, corpus, path.join(fuzz, 'seeds', target), '--'];
   args.push(
     `-max_total_time=${Math.ceil(minutes * 60)}`,
     `-max_len=${LONGEST_INPUT}`,
@@ -53,6 +56,6 @@ for (const target of positionals.length > 0 ? positionals : targets) {
   );
   if (existsSync(dictionary)) args.push(`-dict=${dictionary}`);
   console.log(`\n== ${target}, ${minutes} minutes`);
-  const { status } = spawnSync('cargo', args, { cwd: fuzz, stdio: 'inherit' });
+  const { status } = spawnSync('cargo', args, { cwd: fuzz, stdio: 'inherit', env });
   if (status !== 0) fail(`${target} found something: see fuzz/artifacts/${target}/`);
 }
