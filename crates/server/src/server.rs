@@ -150,12 +150,9 @@ impl Server {
         let runtime = self.runtime.lock();
         let Some(_context) = runtime.as_ref().map(Runtime::enter) else { return };
         let Shared { events: queue, busy_poll, .. } = &*self.shared;
-        while queue.unhandled() == 0 {
-            busy_poll.poll();
-            if !looks || asked_at.elapsed() >= POLL_TURN {
-                break;
-            }
-            hint::spin_loop();
+        let has_come = || queue.unhandled() > 0;
+        if !has_come() {
+            busy_poll.look(has_come, || looks && asked_at.elapsed() < POLL_TURN);
         }
     }
 

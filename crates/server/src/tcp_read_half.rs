@@ -10,7 +10,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::tcp::OwnedReadHalf;
 
-use crate::wakeup::polled_task::reads_unasked;
+use crate::wakeup::polled_task::{reads_unasked, stop_reading_unasked};
 
 /// The half of a TCP socket that is read.
 #[derive(Debug)]
@@ -69,6 +69,9 @@ impl AsyncRead for TcpReadHalf {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.may_be_readable || reads_unasked() {
             if let Some(read) = self.read_now(buffer) {
+                if buffer.remaining() > 0 {
+                    stop_reading_unasked();
+                }
                 return Poll::Ready(read);
             }
             self.may_be_readable = false;

@@ -13,6 +13,8 @@ pub mod turn_watch;
 pub mod write_buffer;
 
 use std::io::ErrorKind;
+#[cfg(unix)]
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -227,6 +229,12 @@ impl Outbox {
     /// Notes that something was refused. True for the first time since there was room, so that it can be logged once.
     pub fn note_full(&self) -> bool {
         !std::mem::replace(&mut self.queue.lock().noted_full, true)
+    }
+
+    /// The descriptor of its socket, while it has one. Its number may be another's afterwards.
+    #[cfg(unix)]
+    pub fn descriptor(&self) -> Option<RawFd> {
+        self.queue.lock().socket.as_ref().map(|socket| socket.tcp().as_raw_fd())
     }
 
     /// Whether the socket takes nothing.

@@ -5,6 +5,9 @@
 //! serves everything else after each rest, and takes over as soon as the application has not looked for as long as
 //! that: however long a handler takes, no heartbeat waits for it.
 
+use std::hint;
+#[cfg(unix)]
+use std::os::fd::RawFd;
 use std::sync::Weak;
 
 use parking_lot::Mutex;
@@ -12,6 +15,8 @@ use tokio::sync::Notify;
 use tokio::task::yield_now;
 
 use super::polled_task::PolledTask;
+#[cfg(unix)]
+use super::readable::Readable;
 use super::rest::Rest;
 use crate::peer::{Peer, PeerId};
 use worker_server_core::pacing::MAX_POLLED_PEERS;
@@ -19,27 +24,53 @@ use worker_server_core::pacing::MAX_POLLED_PEERS;
 /// The busy polling of one server.
 #[derive(Debug, Default)]
 pub struct BusyPoll {
-    /// The tasks of those peers whose events came last, the last one first, as far as they can be polled.
-    tasks: Mutex<Vec<(PeerId, Weak<PolledTask>)>>,
+    /// Those peers whose events came last, the last one first, as far as their tasks can be polled.
+    peers: Mutex<Vec<PolledPeer>>,
     rest: Rest,
     begun: Notify,
+}
+
+/// A peer whose task the application's thread can poll.
+#[derive(Debug)]
+struct PolledPeer {
+    id: PeerId,
+    task: Weak<PolledTask>,
+    #[cfg(unix)]
+    socket: RawFd,
+}
+
+impl PolledPeer {
+    fn of(peer: &Peer) -> Option<Self> {
+        Some(Self {
+            id: peer.id,
+            task: peer.task()?,
+            #[cfg(unix)]
+            socket: peer.outbox.descriptor()?,
+        })
+    }
+
+    fn poll(&self) {
+        if let Some(task) = self.task.upgrade() {
+            task.poll_unasked();
+        }
+    }
 }
 
 impl BusyPoll {
     /// The application got an event of this peer.
     pub fn note_peer(&self, peer: &Peer) {
-        let mut tasks = self.tasks.lock();
-        if let Some(place) = tasks.iter().position(|(id, _)| *id == peer.id) {
-            tasks[..=place].rotate_right(1);
-        } else if let Some(task) = peer.task() {
-            tasks.truncate(MAX_POLLED_PEERS - 1);
-            tasks.insert(0, (peer.id, task));
+        let mut peers = self.peers.lock();
+        if let Some(place) = peers.iter().position(|polled| polled.id == peer.id) {
+            peers[..=place].rotate_right(1);
+        } else if let Some(polled) = PolledPeer::of(peer) {
+            peers.truncate(MAX_POLLED_PEERS - 1);
+            peers.insert(0, polled);
         }
     }
 
     /// The application looks: from now on the runtime's thread rests. False if there is no peer that can be polled.
     pub fn begin(&self) -> bool {
-        if self.tasks.lock().is_empty() {
+        if self.peers.lock().is_empty() {
             return false;
         }
         if self.rest.begin() {
@@ -48,9 +79,35 @@ impl BusyPoll {
         true
     }
 
-    /// Polls the peers' tasks. On the application's thread, in the runtime's context.
-    pub fn poll(&self) {
-        self.tasks.lock().retain(|(_, task)| task.upgrade().map(|task| task.poll_unasked()).is_some());
+    /// Polls the peers' tasks until something `has_come` or this one no longer `goes_on`, at least once. On the
+    /// application's thread, in the runtime's context.
+    ///
+    /// When something has come it looks once more: while a message is read, others' come. Those that are handled
+    /// together cost less, and their peers, often on one machine, are woken together. Waiting longer costs more than
+    /// it saves.
+    pub fn look(&self, has_come: impl Fn() -> bool, goes_on: impl Fn() -> bool) {
+        self.poll();
+        while !has_come() && goes_on() {
+            hint::spin_loop();
+            self.poll();
+        }
+        if has_come() {
+            self.poll();
+        }
+    }
+
+    /// Polls the tasks of those peers of whom something may have come.
+    fn poll(&self) {
+        let mut peers = self.peers.lock();
+        peers.retain(|peer| peer.task.strong_count() > 0);
+        // What this finds takes a call of its own to read, so a single peer's socket is read at once.
+        #[cfg(unix)]
+        if peers.len() > 1 {
+            let readable = Readable::among(peers.iter().map(|peer| peer.socket));
+            peers.iter().enumerate().filter(|&(place, _)| readable.has(place)).for_each(|(_, peer)| peer.poll());
+            return;
+        }
+        peers.iter().for_each(PolledPeer::poll);
     }
 
     /// The application does not look any more, or has left something to the runtime's thread: that serves the sockets.
@@ -72,45 +129,112 @@ impl BusyPoll {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Poll;
-    use std::{future, thread};
+    use std::{future, net, thread};
+
+    use tokio::net::TcpListener;
 
     use super::*;
+    use crate::stream::Stream;
 
-    /// A peer, and its task, which counts how often it is polled.
-    fn polled_peer(id: PeerId) -> (Peer, Arc<PolledTask>, Arc<AtomicUsize>) {
-        let polls = Arc::new(AtomicUsize::new(0));
-        let counter = Arc::clone(&polls);
-        let task = PolledTask::new(future::poll_fn(move |_| {
-            counter.fetch_add(1, Ordering::SeqCst);
-            Poll::Pending
-        }));
-        let peer = Peer::new(id, usize::MAX);
-        peer.set_task(Arc::downgrade(&task));
-        (peer, task, polls)
+    /// A peer that can be polled.
+    struct Polled {
+        peer: Peer,
+        task: Arc<PolledTask>,
+        /// How often its task was polled.
+        polls: Arc<AtomicUsize>,
+        /// The other end of its connection.
+        end: net::TcpStream,
     }
 
-    #[test]
-    fn only_the_peers_whose_events_came_last_are_polled() {
+    impl Polled {
+        async fn new(id: PeerId) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let end = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (reader, writer) = Stream::from(listener.accept().await.unwrap().0).into_split();
+            let polls = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&polls);
+            let task = PolledTask::new(future::poll_fn(move |_| {
+                let _keeps_open = &reader;
+                counter.fetch_add(1, Ordering::SeqCst);
+                Poll::Pending
+            }));
+            let peer = Peer::new(id, usize::MAX);
+            peer.outbox.open(writer);
+            peer.set_task(Arc::downgrade(&task));
+            Self { peer, task, polls, end }
+        }
+
+        fn say_something(&mut self) {
+            self.end.write_all(b"x").unwrap();
+        }
+
+        fn polls(&self) -> usize {
+            self.polls.load(Ordering::SeqCst)
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_peers_whose_events_came_last_are_polled() {
         let busy_poll = BusyPoll::default();
-        let peers: Vec<_> = (0..=MAX_POLLED_PEERS as u64).map(polled_peer).collect();
-        for (peer, ..) in peers.iter().chain(&peers[1..3]) {
-            busy_poll.note_peer(peer);
+        let mut peers = Vec::new();
+        for id in 0..=MAX_POLLED_PEERS as u64 {
+            peers.push(Polled::new(id).await);
+        }
+        peers.iter_mut().for_each(Polled::say_something);
+        for polled in peers.iter().chain(&peers[1..3]) {
+            busy_poll.note_peer(&polled.peer);
         }
         busy_poll.poll();
-        let polls: Vec<_> = peers.iter().map(|(.., polls)| polls.load(Ordering::SeqCst)).collect();
+        let polls: Vec<_> = peers.iter().map(Polled::polls).collect();
         assert_eq!(polls[0], 0);
         assert!(polls[1..].iter().all(|&polls| polls == 1), "{polls:?}");
     }
 
-    #[test]
-    fn nobody_rests_where_no_peer_can_be_polled() {
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn of_several_peers_only_those_are_polled_of_whom_something_has_come() {
+        let busy_poll = BusyPoll::default();
+        let mut peers = [Polled::new(1).await, Polled::new(2).await, Polled::new(3).await];
+        peers.iter().for_each(|polled| busy_poll.note_peer(&polled.peer));
+        busy_poll.poll();
+        assert_eq!(peers.each_ref().map(Polled::polls), [0, 0, 0]);
+        peers[1].say_something();
+        busy_poll.poll();
+        assert_eq!(peers.each_ref().map(Polled::polls), [0, 1, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_single_peers_task_is_polled_without_a_look_at_its_socket() {
+        let busy_poll = BusyPoll::default();
+        let polled = Polled::new(1).await;
+        busy_poll.note_peer(&polled.peer);
+        busy_poll.poll();
+        assert_eq!(polled.polls(), 1);
+    }
+
+    #[tokio::test]
+    async fn it_looks_until_something_has_come_and_then_once_more() {
+        let busy_poll = BusyPoll::default();
+        let polled = Polled::new(1).await;
+        busy_poll.note_peer(&polled.peer);
+        busy_poll.look(|| polled.polls() >= 5, || true);
+        assert_eq!(polled.polls(), 6);
+        busy_poll.look(|| false, || polled.polls() < 9);
+        assert_eq!(polled.polls(), 9);
+        busy_poll.look(|| false, || false);
+        assert_eq!(polled.polls(), 10, "at least once");
+    }
+
+    #[tokio::test]
+    async fn nobody_rests_where_no_peer_can_be_polled() {
         let busy_poll = BusyPoll::default();
         busy_poll.note_peer(&Peer::new(1, usize::MAX));
         assert!(!busy_poll.begin());
-        let (peer, task, _) = polled_peer(2);
+        let Polled { peer, task, .. } = Polled::new(2).await;
         busy_poll.note_peer(&peer);
         assert!(busy_poll.begin());
         drop(task);
@@ -121,8 +245,8 @@ mod tests {
     #[tokio::test]
     async fn i4_the_runtimes_thread_goes_on_soon_when_the_application_does_not_look_any_more() {
         let busy_poll = Arc::new(BusyPoll::default());
-        let (peer, _task, _) = polled_peer(1);
-        busy_poll.note_peer(&peer);
+        let polled = Polled::new(1).await;
+        busy_poll.note_peer(&polled.peer);
         let resting = Arc::clone(&busy_poll);
         tokio::spawn(async move { resting.rest_meanwhile().await });
         for _ in 0..10 {
@@ -137,8 +261,8 @@ mod tests {
     #[tokio::test]
     async fn other_tasks_go_on_while_the_application_looks() {
         let busy_poll = Arc::new(BusyPoll::default());
-        let (peer, _task, _) = polled_peer(1);
-        busy_poll.note_peer(&peer);
+        let polled = Polled::new(1).await;
+        busy_poll.note_peer(&polled.peer);
         let resting = Arc::clone(&busy_poll);
         tokio::spawn(async move { resting.rest_meanwhile().await });
         let is_over = Arc::new(AtomicUsize::new(0));

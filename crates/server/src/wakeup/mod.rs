@@ -5,6 +5,8 @@ pub mod busy_poll;
 pub mod notifier;
 pub mod pacer;
 pub mod polled_task;
+#[cfg(unix)]
+mod readable;
 mod rest;
 pub mod standby;
 mod sync;

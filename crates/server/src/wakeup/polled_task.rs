@@ -27,6 +27,12 @@ pub fn reads_unasked() -> bool {
     READS_UNASKED.get()
 }
 
+/// What was read just now is all that had come: until it is polled again, the task that this thread polls reads nothing
+/// unasked, which would find nothing.
+pub fn stop_reading_unasked() {
+    READS_UNASKED.set(false);
+}
+
 /// A connection's task.
 pub struct PolledTask {
     state: Mutex<State>,
@@ -130,6 +136,32 @@ mod tests {
             }
         }
         assert!(!reads_unasked());
+    }
+
+    #[tokio::test]
+    async fn it_reads_on_only_while_more_may_have_come() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut end = net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut reader, _writer) = Stream::from(listener.accept().await.unwrap().0).into_split();
+        let reads = Arc::new(Mutex::new(Vec::new()));
+        let made = Arc::clone(&reads);
+        let task = PolledTask::new(poll_fn(move |cx| {
+            loop {
+                let mut memory = [0; 4];
+                let is_unasked = reads_unasked();
+                let read = reader.poll_read(cx, &mut ReadBuf::new(&mut memory));
+                made.lock().push(is_unasked);
+                let _ = ready!(read);
+            }
+        }));
+        assert!(poll_once(&task).await.is_pending());
+        reads.lock().clear();
+        end.write_all(b"123456").unwrap();
+        for _ in 0..2 {
+            task.poll_unasked();
+        }
+        // The first four bytes, the others, and nothing, of which the runtime is asked; then nothing.
+        assert_eq!(*reads.lock(), [true, true, false, true]);
     }
 
     #[tokio::test]

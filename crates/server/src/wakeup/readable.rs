@@ -1,0 +1,69 @@
+//! Which of a few sockets have something to read.
+//!
+//! One system call looks at all of them. Trying to read each takes a call for each, and most find nothing.
+
+use libc::{POLLIN, nfds_t, pollfd};
+use std::os::fd::RawFd;
+
+use worker_server_core::pacing::MAX_POLLED_PEERS;
+
+/// What the system has said of some sockets, [`MAX_POLLED_PEERS`] at most.
+pub struct Readable([pollfd; MAX_POLLED_PEERS]);
+
+impl Readable {
+    /// Looks at these sockets, without waiting. One that is closed seems readable: whoever reads finds out.
+    pub fn among(sockets: impl IntoIterator<Item = RawFd>) -> Self {
+        let mut looks = [pollfd { fd: -1, events: POLLIN, revents: 0 }; MAX_POLLED_PEERS];
+        let mut count: nfds_t = 0;
+        for (look, socket) in looks.iter_mut().zip(sockets) {
+            look.fd = socket;
+            count += 1;
+        }
+        // SAFETY: the array has at least as many elements. The system takes any number for a descriptor.
+        let found = unsafe { libc::poll(looks.as_mut_ptr(), count, 0) };
+        if found < 0 {
+            looks.iter_mut().for_each(|look| look.revents = POLLIN);
+        }
+        Self(looks)
+    }
+
+    /// Whether the socket at this place has something to read, be it its end or an error.
+    pub fn has(&self, place: usize) -> bool {
+        self.0.get(place).is_some_and(|look| look.revents != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().unwrap().0, peer)
+    }
+
+    #[test]
+    fn only_those_sockets_are_readable_to_which_something_was_written_or_which_have_ended() {
+        let pairs: Vec<_> = (0..4).map(|_| connected()).collect();
+        (&pairs[1].1).write_all(b"x").unwrap();
+        pairs[3].1.shutdown(std::net::Shutdown::Write).unwrap();
+        // On the loopback both have arrived.
+        let readable = Readable::among(pairs.iter().map(|(socket, _)| socket.as_raw_fd()));
+        let which: Vec<_> = (0..6).map(|place| readable.has(place)).collect();
+        assert_eq!(which, [false, true, false, true, false, false]);
+    }
+
+    #[test]
+    fn a_socket_that_is_closed_counts_as_readable_and_hides_no_other() {
+        let (open, peer) = connected();
+        (&peer).write_all(b"x").unwrap();
+        // No process has so many.
+        let readable = Readable::among([RawFd::MAX, open.as_raw_fd()]);
+        assert!(readable.has(0) && readable.has(1));
+    }
+}
