@@ -215,7 +215,7 @@ impl From<RefusalKind> for Refusal {
 #[napi(namespace = "abi")]
 #[derive(Debug)]
 pub enum RequestField {
-    /// Its number in the queue.
+    /// Its place in the queue, a small whole number.
     Ticket,
     /// When it first arrived, as the queue numbers that.
     Arrival,

@@ -157,7 +157,6 @@ class Dispatcher {
     this.#requests.set(request.requestId, request);
     this.#unsettled += 1;
     request.beganAt = now();
-    request.timeoutAt = request.beganAt + request.options.timeoutMs;
   }
 
   // ---- Waiting ----
@@ -192,7 +191,7 @@ class Dispatcher {
 
   /** Sends a request to the worker whose slot it was given. False if the worker could not be sent to. */
   start(request) {
-    const { granted: record } = request;
+    const { record } = request;
     const time = now();
     request.attempt += 1;
     if (!this.#host.send(record, this.#host.textFor(request, record, request.timeoutAt - time))) {
@@ -203,7 +202,6 @@ class Dispatcher {
     if (!request.isHosted) this.#host.metrics.sent(request.model, request.sentSince, time - request.beganAt);
     request.state = RUNNING;
     request.attempts += 1;
-    request.record = record;
     request.lastRecord = record;
     request.updateTraceContext();
     request.isAcknowledged = false;
@@ -373,7 +371,7 @@ class Dispatcher {
     this.#schedule.delete(request);
     this.#requests.delete(request.requestId);
     if (request.isHosted) request.onForgotten();
-    else if (request.formerNodes !== null) this.#fleet.onForgotten(request);
+    else if (request.fleetNotes !== null) this.#fleet.onForgotten(request);
   }
 
   /** The server stops: every caller is rejected, and every worker is sent a cancel. */

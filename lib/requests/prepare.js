@@ -3,7 +3,6 @@
 const { wrongType } = require('../workers/handlers.js');
 const { requestText } = require('./wire.js');
 
-const OPENING_BRACE = '{'.charCodeAt(0);
 /**
  * What a frame adds to a text at most, and the members of a request beside its payload: beyond, the frame is measured.
  */
@@ -20,7 +19,6 @@ const [LONG_HEADER_BYTES, SHORT_HEADER_BYTES] = [10, 4];
  */
 function prepare(request, maxQueuedBytes) {
   const { payloadText, options, traceText = '' } = request;
-  request.isObject = payloadText !== undefined && payloadText.charCodeAt(0) === OPENING_BRACE;
   request.payloadBytes = payloadText === undefined ? 0 : Buffer.byteLength(payloadText);
   const { model = '' } = request;
   const { category = '' } = options;

@@ -14,36 +14,36 @@ const HELD = 'held'; // its caller was answered, and the slot is taken until the
 const DONE = 'done';
 
 /** The settings of a request that ended before it began: nobody asks for them. */
-const REFUSED = Object.freeze({ queueTimeoutMs: 0 });
+const REFUSED = Object.freeze({});
+const OPENING_BRACE = '{'.charCodeAt(0);
 
-/** One call of `request()` or `stream()`: what was asked for, where it is, and how its caller learns of the end. */
+/**
+ * One call of `request()` or `stream()`: what was asked for, where it is, and how its caller learns of the end.
+ *
+ * Many may wait, and each member takes 8 bytes, a time 16 more: what follows from others is a getter.
+ */
 class Request {
   state = WAITING;
   /** Its place among the deadlines: see `deadlines.js`. */
   place = -1;
-  /** When it was called for. */
+  /** When it was called for. Times are those of `lib/time/clock.js`. */
   beganAt = 0;
   /** Why it is sent the next time, as metrics call that. */
   sentSince = 'first';
-  /** When the caller is told that it takes too long. Times are those of `lib/time/clock.js`. */
-  timeoutAt = Infinity;
   /**
    * When something of its state ends: the wait for a free slot, a pause, the wait for a confirmation, for a worker or
    * for an end that is ready.
    */
   stateEndsAt = Infinity;
-  /** How much of its queue time was left when it last began to wait, or is left since it waits no longer. */
-  queueLeftMs;
-  /** Its number in the native queue while it waits. */
+  /** Its place in the native queue while it waits. */
   ticket = null;
   /** When it first arrived, as the native queue numbers that: who comes back stands where it would have stood. */
   arrival = undefined;
-  /** The worker whose slot it was given, and the place of its category among those that the worker limits. */
-  granted = null;
-  limitPlace = -1;
-  /** The worker that it is on, and the last one that it was on. */
+  /** The worker that it is on, or whose slot it has just been given, and the last one that it was on. */
   record = null;
   lastRecord = null;
+  /** The place of its category among those that the worker limits. */
+  limitPlace = -1;
   /** The number of the last sending, and how many sendings were neither refused nor rejected. */
   attempt = 0;
   attempts = 0;
@@ -61,22 +61,14 @@ class Request {
   rejectedBy = null;
   /** It has been in the queue. */
   hasWaited = false;
-  /** The session that may be resumed, while its worker is away. */
-  suspendedFrom = null;
   isSettled = false;
-  /** Of another node's: see `lib/server/fleet/hosted-request.js`. */
-  isHosted = false;
-  /** Where it is at another node, and how many in a row have declined it. */
-  forward = null;
-  declines = 0;
-  /** The nodes that had an earlier attempt of it. */
-  formerNodes = null;
-  /** When it first began to wait, where a fleet wants to know. */
-  waitsSince = undefined;
-  /** The chunks of a stream. */
+  /** What a fleet of several notes of it: see `lib/server/fleet/fleet-notes.js`. */
+  fleetNotes = null;
+  /** The chunks of a stream; `null` if it is none. */
   buffer = null;
   /** What subscribers of its channel see, and see change, if there are any: see `lib/workers/diagnostics.js`. */
   traceContext = null;
+  #queueLeftMs = undefined;
   #resolve;
   #reject;
 
@@ -89,12 +81,8 @@ class Request {
     this.signal = signal;
     this.payloadText = payloadText;
     this.payloadBytes = 0;
-    /** Whether the payload is a plain object: workers that speak types of the application's own take nothing else. */
-    this.isObject = false;
     /** What its workers are told of the trace that its caller is in, as JSON text. */
     this.traceText = undefined;
-    this.isStream = isStream;
-    this.queueLeftMs = settings.queueTimeoutMs;
     if (isStream) this.buffer = new ChunkBuffer(maxStreamBytes);
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -107,6 +95,34 @@ class Request {
     const request = new Request({ requestId, settings: REFUSED }, undefined, isStream, 0);
     request.reject(error);
     return request;
+  }
+
+  get isStream() {
+    return this.buffer !== null;
+  }
+
+  /** Of another node's: see `lib/server/fleet/hosted-request.js`. */
+  get isHosted() {
+    return false;
+  }
+
+  /** Whether the payload is a plain object: workers that speak types of the application's own take nothing else. */
+  get isObject() {
+    return this.payloadText !== undefined && this.payloadText.charCodeAt(0) === OPENING_BRACE;
+  }
+
+  /** When the caller is told that it takes too long. */
+  get timeoutAt() {
+    return this.beganAt + this.options.timeoutMs;
+  }
+
+  /** How much of its queue time was left when it last began to wait, or is left since it waits no longer. */
+  get queueLeftMs() {
+    return this.#queueLeftMs ?? this.options.queueTimeoutMs;
+  }
+
+  set queueLeftMs(ms) {
+    this.#queueLeftMs = ms;
   }
 
   /** Its id as JSON text. */

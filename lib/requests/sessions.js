@@ -62,7 +62,6 @@ class Sessions {
     }
     session.requests.add(request);
     request.state = SUSPENDED;
-    request.suspendedFrom = record.sessionId;
     if (request.isHosted) request.away();
     request.stateEndsAt = now() + this.#resumeGraceMs;
     this.#dispatcher.schedule(request);
@@ -70,9 +69,8 @@ class Sessions {
 
   /** A request no longer waits for its worker. */
   leave(request) {
-    const sessionId = request.suspendedFrom;
+    const { sessionId } = request.lastRecord;
     const session = this.#suspended.get(sessionId);
-    request.suspendedFrom = null;
     if (session === undefined) return;
     session.requests.delete(request);
     if (session.requests.size === 0) this.#suspended.delete(sessionId);

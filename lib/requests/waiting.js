@@ -4,13 +4,17 @@ const { now } = require('../time/clock.js');
 const { FULL, NEVER_WAITS, NO_WORKER, OWED, TAKEN, WAITS } = require('./outcomes.js');
 const { DONE, WAITING } = require('./request.js');
 
+/** How many places the list of those that wait keeps when nobody waits. */
+const MAX_EMPTY = 64;
+
 /**
  * How a request gets a slot: at once, when its turn has come, or, with other nodes, at one of them. Which request is next, and
  * which worker it gets, the native queue decides (`slots`); who stands behind each of its numbers is here.
  */
 class Waiting {
-  /** Those that wait, by the number that the native queue gave them. */
-  #requests = new Map();
+  /** Those that wait, by their ticket, and how many they are. Places of nobody hold `null`. */
+  #requests = [];
+  #size = 0;
   #dispatcher;
   #slots;
   #schedule;
@@ -32,7 +36,7 @@ class Waiting {
 
   /** Whether somebody waits for a slot, be it at another node. */
   get hasAny() {
-    return this.#requests.size > 0 || this.#fleet?.hasWants === true;
+    return this.#size > 0 || this.#fleet?.hasWants === true;
   }
 
   /** A request, new or on its way to a further attempt, gets a free slot or waits for one. */
@@ -80,12 +84,12 @@ class Waiting {
     const isFirstWait = !request.hasWaited;
     request.hasWaited = true;
     request.stateEndsAt = now() + request.queueLeftMs;
-    this.#requests.set(request.ticket, request);
+    this.#enter(request);
     this.#schedule.set(request);
     this.#fleet?.onWait(request);
     if (request.rejectedBy !== null) this.#schedule.setWake();
     if (isFirstWait && request.options.onQueued !== undefined) {
-      this.#dispatcher.call(request, 'onQueued', { position: this.#slots.position, size: this.#requests.size });
+      this.#dispatcher.call(request, 'onQueued', { position: this.#slots.position, size: this.#size });
     }
   }
 
@@ -94,8 +98,8 @@ class Waiting {
     while (this.hasAny) {
       const ticket = this.#slots.dispatchNext();
       if (ticket === null) return;
-      const request = this.#requests.get(ticket);
-      if (request === undefined) {
+      const request = this.#requests[ticket] ?? null;
+      if (request === null) {
         // Its turn has come of somebody who waits at another node.
         this.#fleet.onGranted(ticket);
         continue;
@@ -118,9 +122,19 @@ class Waiting {
     this.#dispatcher.fail(request, this.#failures.withoutSlot(request));
   }
 
+  #enter(request) {
+    const { ticket } = request;
+    // Those of other nodes that wait have tickets of the same row. A list with gaps would become a table.
+    while (this.#requests.length < ticket) this.#requests.push(null);
+    this.#requests[ticket] = request;
+    this.#size += 1;
+  }
+
   /** It waits no longer. */
   #leave(request) {
-    this.#requests.delete(request.ticket);
+    this.#requests[request.ticket] = null;
+    this.#size -= 1;
+    if (this.#size === 0 && this.#requests.length > MAX_EMPTY) this.#requests = [];
     this.#fleet?.onWaitEnd(request);
     request.ticket = null;
     request.queueLeftMs = Math.max(0, request.stateEndsAt - now());
@@ -129,7 +143,8 @@ class Waiting {
 
   /** The server stops. */
   clear() {
-    this.#requests.clear();
+    this.#requests = [];
+    this.#size = 0;
   }
 }
 

@@ -95,7 +95,8 @@ class RequestSlots {
 
   #enter(request) {
     const fields = this.#fields();
-    request.ticket = fields[TICKET];
+    // A small whole number: see below.
+    request.ticket = fields[TICKET] | 0;
     request.arrival = fields[ARRIVAL];
   }
 
@@ -111,19 +112,20 @@ class RequestSlots {
     // A small whole number: the double would be an object of its own.
     request.limitPlace = fields[LIMIT_PLACE] | 0;
     // Its counts are brought up to date by what the request does there, and not from the row, which has it already.
-    request.granted = this.#findRecord();
+    request.record = this.#findRecord();
   }
 
   /** Assigns one free slot to a request that waits, and returns its ticket; `null` if there is none. */
   dispatchNext() {
-    return this.#native.dispatch() ? this.#fields()[TICKET] : null;
+    return this.#native.dispatch() ? this.#fields()[TICKET] | 0 : null;
   }
 
   /**
    * The worker of the slot could not be sent to: the slot is free again, and the worker full until its outbox has room.
    */
   giveBack(request) {
-    this.#native.giveBack(request.granted.key, request.limitPlace, request.arrival);
+    this.#native.giveBack(request.record.key, request.limitPlace, request.arrival);
+    request.record = null;
   }
 
   withdraw(request) {
@@ -147,7 +149,7 @@ class RequestSlots {
 
   /** The number in the queue of what began to wait last. */
   lastTicket() {
-    return this.#fields()[TICKET];
+    return this.#fields()[TICKET] | 0;
   }
 
   /** The slot that the native side has just given away. */
@@ -158,7 +160,7 @@ class RequestSlots {
 
   /** A request gets a slot that was kept. */
   giveKept(request, { record, limitPlace, arrival }) {
-    request.granted = record;
+    request.record = record;
     request.limitPlace = limitPlace;
     request.arrival = arrival;
   }

@@ -118,15 +118,20 @@ fn there_is_no_worker_if_none_could_ever_take_it_whatever_its_status() {
 }
 
 #[test]
-fn a_ticket_counts_for_one_request_and_no_other_that_comes_after_it() {
+fn a_ticket_counts_while_its_request_waits_and_tickets_are_small_numbers() {
     let mut server = Server::new();
     let (first, _) = server.wait(&for_model("m"), |_| {});
-    assert!(server.requests.withdraw(&mut server.pool, first));
     let (second, _) = server.wait(&for_model("m"), |_| {});
-    assert_ne!(first, second);
-    assert!(!server.requests.withdraw(&mut server.pool, first));
+    assert_eq!((first.to_number(), second.to_number()), (0, 1));
     assert_eq!(Ticket::from_number(second.to_number()), second);
-    assert!(server.requests.withdraw(&mut server.pool, second));
+    assert!(server.requests.withdraw(&mut server.pool, first));
+    assert!(!server.requests.withdraw(&mut server.pool, first));
+    let (third, _) = server.wait(&for_model("m"), |_| {});
+    assert_eq!(third, first, "the place is used again");
+    for ticket in [second, third] {
+        assert!(server.requests.withdraw(&mut server.pool, ticket));
+    }
+    assert!(!server.requests.withdraw(&mut server.pool, Ticket::from_number(u64::MAX)));
 }
 
 #[test]

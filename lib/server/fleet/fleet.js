@@ -7,6 +7,7 @@ const native = require('../../native/addon.js');
 const { statuses: STATUSES } = require('../../native/abi.js');
 const { demandText } = require('../request-slots.js');
 const { Broker } = require('./broker.js');
+const { notesOf } = require('./fleet-notes.js');
 const { Origin } = require('./origin.js');
 const { Owner } = require('./owner.js');
 const { WaitingHere } = require('./waiting-here.js');
@@ -148,7 +149,7 @@ class Fleet {
   }
 
   onWait(request) {
-    request.declines = 0;
+    notesOf(request).declines = 0;
     this.#node.began(this.#waitingHere.add(request), now());
     this.flush();
   }

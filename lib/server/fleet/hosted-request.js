@@ -41,7 +41,6 @@ class ForwardedChunks {
  * has written it: JSON that is parsed and written again would lose `-0` and `1e999`.
  */
 class HostedRequest extends Request {
-  isHosted = true;
   #hosted;
   #owner;
   #isOver = false;
@@ -84,10 +83,9 @@ class HostedRequest extends Request {
     this.#mayGoOn = claim.re === true;
     this.#isWatched = claim.wi === true;
     this.workerOf = workerOf;
-    this.isStream = claim.st === true;
     this.attempt = claim.a - 1;
     this.traceText = claim.tr;
-    if (this.isStream) {
+    if (claim.st === true) {
       this.buffer = new ForwardedChunks((bytes) => hosted.chunk(this.#source.text, this.#isWhole, bytes), hasRoom);
     }
     for (const [workerId, ms, attempt] of claim.av ?? []) {
@@ -101,6 +99,10 @@ class HostedRequest extends Request {
   /** Its worker, as its origin is notified of it: the whole state lists all that the worker has. */
   get #worker() {
     return this.#isWatched ? this.workerOf(this.record) : { id: this.record.id };
+  }
+
+  get isHosted() {
+    return true;
   }
 
   get nodeId() {

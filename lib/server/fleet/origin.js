@@ -2,6 +2,7 @@
 
 const { now } = require('../../time/clock.js');
 const { DONE, ELSEWHERE, HELD } = require('../../requests/request.js');
+const { notesOf } = require('./fleet-notes.js');
 const { RemoteWorker } = require('./remote-worker.js');
 
 /** After how many refusals a request waits. */
@@ -86,7 +87,7 @@ class Origin {
 
   /** The nodes with room for a request, as far as their heartbeats and their refusals show. */
   #roomsFor(request, avoid) {
-    if (request.declines >= MAX_DECLINES) return [];
+    if (notesOf(request).declines >= MAX_DECLINES) return [];
     const demand = this.#slots.demandTextOf(request);
     const rooms = this.#remoteWorkers.rooms(demand, avoid);
     return rooms.filter(({ node }) => !this.#declined.get(node)?.has(demand));
@@ -95,7 +96,7 @@ class Origin {
   /** Where a request goes before a slot here is looked at, as `{ node, workerId? }`, or `null`. */
   #goesFirstTo(request) {
     const { affinity } = request.options;
-    if (request.declines >= MAX_DECLINES || (affinity === undefined && this.#preferLocal)) return null;
+    if (notesOf(request).declines >= MAX_DECLINES || (affinity === undefined && this.#preferLocal)) return null;
     const demand = this.#slots.demandTextOf(request);
     const avoid = avoided(request);
     if (affinity !== undefined) {
@@ -125,7 +126,7 @@ class Origin {
       this.#listenerFor(request, nodeId),
     );
     if (forward === null) return false;
-    request.forward = forward;
+    notesOf(request).forward = forward;
     request.state = ELSEWHERE;
     request.stateEndsAt = Infinity;
     // Until its node has said otherwise, it may be on a worker.
@@ -145,13 +146,14 @@ class Origin {
 
   /** Nothing of a request is under way any more. */
   onForgotten(request) {
-    if (request.formerNodes === null) return;
-    this.#node.over(request.requestId, request.formerNodes);
+    const { formerNodes } = request.fleetNotes;
+    if (formerNodes === null) return;
+    this.#node.over(request.requestId, formerNodes);
     this.#fleet.flush();
   }
 
   cancel(request, reason) {
-    this.#node.cancel(request.forward, reason);
+    this.#node.cancel(request.fleetNotes.forward, reason);
     this.#fleet.flush();
   }
 
@@ -161,7 +163,7 @@ class Origin {
     return {
       onTaken: (state, attempt) => {
         this.#metrics.sent(request.model, request.sentSince, now() - request.beganAt);
-        request.declines = 0;
+        request.fleetNotes.declines = 0;
         request.attempt = attempt;
         request.record = workerOf(state);
         request.lastRecord = request.record;
@@ -189,7 +191,7 @@ class Origin {
           dispatcher.fail(request, dispatcher.error(request, 'DUPLICATE_ID', message));
           return;
         }
-        request.declines += 1;
+        request.fleetNotes.declines += 1;
         this.#noteDecline(nodeId, this.#slots.demandTextOf(request));
         dispatcher.submit(request);
       },
@@ -222,7 +224,7 @@ class Origin {
   }
 
   #leave(request) {
-    request.forward = null;
+    request.fleetNotes.forward = null;
     request.record = null;
     if (request.state === DONE) throw new Error(`the request ${request.requestId} has ended already`);
   }
@@ -255,8 +257,8 @@ function read(text, isWhole, member) {
 
 /** A node had an attempt of a request that may go on: it is notified when the request is over. */
 function hasFormerAt(request, nodeId) {
-  request.formerNodes ??= new Set();
-  request.formerNodes.add(nodeId);
+  request.fleetNotes.formerNodes ??= new Set();
+  request.fleetNotes.formerNodes.add(nodeId);
 }
 
 /** The workers that a request was on, or that rejected it: not those again while others have room. */

@@ -1,6 +1,7 @@
 'use strict';
 
 const { now } = require('../../time/clock.js');
+const { notesOf } = require('./fleet-notes.js');
 
 /** How many points in time are remembered, each with the number of the request that arrived then. */
 const MAX_ARRIVALS = 4_096;
@@ -36,8 +37,9 @@ class WaitingHere {
   /** A request has begun to wait. Returns the want that it is: `[key, priority, ageMs, count]`. */
   add(request) {
     const time = now();
-    if (request.waitsSince === undefined) {
-      request.waitsSince = time;
+    const notes = notesOf(request);
+    if (notes.waitsSince === undefined) {
+      notes.waitsSince = time;
       this.#arrivals.push({ at: time, arrival: request.arrival });
       if (this.#arrivals.length > MAX_ARRIVALS) this.#arrivals.splice(0, MAX_ARRIVALS / 2);
     }
@@ -125,7 +127,7 @@ class WaitingHere {
  */
 function wantOf(key, requests, time, oldest = firstOf(requests)) {
   const { priority, queueTimeoutMs } = oldest.options;
-  const ageMs = time - oldest.waitsSince;
+  const ageMs = time - oldest.fleetNotes.waitsSince;
   const isHigher = priority > 0 && ageMs >= queueTimeoutMs / 2;
   return [key, isHigher ? priority - 1 : priority, Math.round(ageMs), requests.size];
 }

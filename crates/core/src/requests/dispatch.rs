@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::choose::choose;
 use super::submit::{next_pause, take_slot};
 use super::waiting::handles::RequestId;
-use super::{Grant, Place, Requests, Ticket, ids};
+use super::{Grant, Place, Requests, Ticket};
 use crate::clock::Moment;
 use crate::pool::Pool;
 use crate::worker::WorkerKey;
@@ -26,7 +26,7 @@ impl Requests {
         self.pace.on_slot(now.elapsed_ms);
         let demand = Arc::clone(self.demands.get(request.demand)?.demand());
         let slot = take_slot(pool, key, &demand, Place(request.arrival))?;
-        Some(Grant { ticket: Ticket(ids::pack(id, request.stamp)), slot })
+        Some(Grant { ticket: Ticket::of(id), slot })
     }
 
     /// Whether a slot is free that somebody waits for: selectors must not see it.
@@ -70,7 +70,7 @@ impl Requests {
         }
         let request = self.waiting.get(id)?;
         let demand = self.demands.get(request.demand)?.demand();
-        let key = choose(pool, demand, request.affinity, &request.avoid, now_ms)?;
+        let key = choose(pool, demand, request.affinity(), request.avoid(), now_ms)?;
         (self.first_for(pool, key) == Some(id)).then_some(key)
     }
 
@@ -102,7 +102,7 @@ impl Requests {
         {
             self.pauses.pop_first();
             let Some(request) = self.waiting.get(id) else { continue };
-            let (demand, before, avoid) = (request.demand, request.line, request.avoid.clone());
+            let (demand, before, avoid) = (request.demand, request.line, request.avoid().to_vec());
             let line = self.line_for(demand, &avoid, now_ms);
             self.waiting.move_to(id, line);
             self.close_line(demand, before);

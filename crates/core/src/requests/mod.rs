@@ -106,7 +106,7 @@ impl Default for QueueLimits {
     }
 }
 
-/// Names a request that waits, and never another one.
+/// Names a request while it waits: its place, which another one may have afterwards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Ticket(u64);
 
@@ -131,6 +131,17 @@ macro_rules! crosses_as_a_number {
 }
 
 crosses_as_a_number!(Ticket);
+
+impl Ticket {
+    const fn of(id: RequestId) -> Self {
+        Self(id as u64)
+    }
+
+    fn place(self) -> RequestId {
+        RequestId::try_from(self.0).unwrap_or(RequestId::MAX)
+    }
+}
+
 crosses_as_a_number!(Place);
 
 /// A slot that a request got: it is counted on the worker, as [`Pool::track`] does it.

@@ -1,5 +1,7 @@
 //! A request comes: it gets a slot, or waits, or may not. And those that wait no longer.
 
+use std::num::NonZeroU64;
+
 use super::affinity::Affinity;
 use super::choose::{Avoid, choose};
 use super::demand::Demand;
@@ -7,7 +9,7 @@ use super::demands::{DemandId, DemandIndex};
 use super::waiting::handles::{LineId, RequestId};
 use super::waiting::line::Terms;
 use super::waiting::{NewRequest, Request};
-use super::{Place, Priority, Requests, Slot, Ticket, ids};
+use super::{Place, Priority, Requests, Slot, Ticket};
 use crate::clock::Moment;
 use crate::pool::Pool;
 use crate::worker::{Snapshot, WorkerKey};
@@ -134,13 +136,9 @@ impl Requests {
 
     /// A request waits no longer. False if it did not.
     pub fn withdraw<P>(&mut self, pool: &mut Pool<P>, ticket: Ticket) -> bool {
-        let (id, stamp) = ids::unpack(ticket.0);
-        if self.waiting.get(id).is_none_or(|request| request.stamp != stamp) {
-            return false;
-        }
-        if let Some(request) = self.waiting.remove(id) {
-            self.forget(pool, id, &request);
-        }
+        let id = ticket.place();
+        let Some(request) = self.waiting.remove(id) else { return false };
+        self.forget(pool, id, &request);
         true
     }
 
@@ -178,7 +176,7 @@ impl Requests {
         let queued_ms = submission.queued_ms.unwrap_or(now.elapsed_ms);
         let priority = submission.priority;
         let half_ms = half_of(submission.queue_ms).filter(|_| priority > Priority::High);
-        let half_ms = half_ms.map(|half| queued_ms.saturating_add(half));
+        let half_ms = half_ms.and_then(|half| NonZeroU64::new(queued_ms.saturating_add(half)));
         let line = self.line_for(index, &submission.avoid, now.elapsed_ms);
         let id = self.waiting.add(NewRequest {
             demand: index,
@@ -187,19 +185,19 @@ impl Requests {
             fair_key: submission.fair_key,
             comes_back: submission.comes_back.map(Place::to_number),
             affinity: submission.affinity,
-            avoid: submission.avoid.as_slice().into(),
+            avoid: &submission.avoid,
             payload_bytes: submission.payload_bytes,
             queued_ms,
             half_ms,
             is_want: submission.is_want,
         });
         self.demands.count(index, shown(priority, submission.is_want), true);
-        self.halves.extend(half_ms.map(|half| (half, id)));
+        self.halves.extend(half_ms.map(|half| (half.get(), id)));
         self.pauses.extend(next_pause(&submission.avoid, now.elapsed_ms).map(|until| (until, id)));
         pool.watch(true);
-        let (stamp, arrival) = self.waiting.get(id).map_or((0, 0), |request| (request.stamp, request.arrival));
+        let arrival = self.waiting.get(id).map_or(0, |request| request.arrival);
         Submitted::Waits {
-            ticket: Ticket(ids::pack(id, stamp)),
+            ticket: Ticket::of(id),
             place: Place(arrival),
             position: self.demands.ahead(index, priority),
             size: self.waiting.own(),
@@ -241,10 +239,10 @@ impl Requests {
     /// A request has left those that wait.
     pub(super) fn forget<P>(&mut self, pool: &mut Pool<P>, id: RequestId, request: &Request) {
         self.demands.count(request.demand, shown(request.priority, request.is_want), false);
-        if let Some(half) = request.half_ms {
+        if let Some(half) = request.half_ms() {
             self.halves.remove(&(half, id));
         }
-        for avoid in &request.avoid {
+        for avoid in request.avoid() {
             self.pauses.remove(&(avoid.until_ms, id));
         }
         self.close_line(request.demand, request.line);

@@ -15,6 +15,7 @@ pub mod board;
 pub mod handles;
 pub mod line;
 mod order;
+mod request;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -25,50 +26,8 @@ use slab::Slab;
 use self::board::Board;
 use self::handles::{FlowId, KeyId, LineId, RequestId};
 use self::line::{Line, Standing, Turn};
-use super::affinity::Affinity;
-use super::choose::Avoid;
-use super::demands::DemandIndex;
-use super::{PRIORITIES, Priority, ids};
-
-/// A request that waits.
-#[derive(Debug)]
-pub struct Request {
-    /// Distinguishes it from others that have had or will have its place.
-    pub stamp: u64,
-    pub demand: DemandIndex,
-    pub line: LineId,
-    pub priority: Priority,
-    /// When it first arrived: [`Waiting::number`].
-    pub arrival: u64,
-    pub affinity: Option<Affinity>,
-    pub avoid: Box<[Avoid]>,
-    pub payload_bytes: u64,
-    /// When it began to wait, and when it has waited for half of its queue time.
-    pub queued_ms: u64,
-    pub half_ms: Option<u64>,
-    /// It stands for requests that wait at another node.
-    pub is_want: bool,
-    key: Option<KeyId>,
-    /// It stands by itself, at this position, though it may have a key.
-    alone_at: Option<u64>,
-}
-
-/// What [`Waiting::add`] needs to know.
-#[derive(Debug)]
-pub struct NewRequest<'a> {
-    pub demand: DemandIndex,
-    pub line: LineId,
-    pub priority: Priority,
-    pub fair_key: Option<&'a [u8]>,
-    /// Its arrival, if it comes back.
-    pub comes_back: Option<u64>,
-    pub affinity: Option<Affinity>,
-    pub avoid: Box<[Avoid]>,
-    pub payload_bytes: u64,
-    pub queued_ms: u64,
-    pub half_ms: Option<u64>,
-    pub is_want: bool,
-}
+pub use self::request::{NewRequest, Request};
+use super::PRIORITIES;
 
 #[derive(Debug)]
 struct Flow {
@@ -151,26 +110,10 @@ impl Waiting {
     /// A request begins to wait.
     pub fn add(&mut self, new: NewRequest<'_>) -> RequestId {
         let arrival = new.comes_back.unwrap_or_else(|| self.number());
-        let stamp = ids::stamp(self.number());
         let key = new.fair_key.map(|bytes| self.key_of(bytes));
-        let is_alone = key.is_none() || new.comes_back.is_some();
         self.bytes += new.payload_bytes;
         self.wants += usize::from(new.is_want);
-        let id = self.requests.insert(Request {
-            stamp,
-            demand: new.demand,
-            line: new.line,
-            priority: new.priority,
-            arrival,
-            affinity: new.affinity,
-            avoid: new.avoid,
-            payload_bytes: new.payload_bytes,
-            queued_ms: new.queued_ms,
-            half_ms: new.half_ms,
-            is_want: new.is_want,
-            key,
-            alone_at: is_alone.then_some(arrival),
-        });
+        let id = self.requests.insert(Request::new(new, arrival, key));
         self.join_ring(id);
         self.join_line(id);
         id
@@ -183,7 +126,7 @@ impl Waiting {
         let request = self.requests.try_remove(id)?;
         self.bytes -= request.payload_bytes;
         self.wants -= usize::from(request.is_want);
-        if let Some((id, key)) = request.key.and_then(|id| Some((id, self.keys.get_mut(id)?))) {
+        if let Some((id, key)) = request.key().and_then(|id| Some((id, self.keys.get_mut(id)?))) {
             key.waiting -= 1;
             if key.waiting == 0 {
                 self.key_ids.remove(&key.bytes);
@@ -210,9 +153,7 @@ impl Waiting {
         self.leave_ring(id);
         let end = self.number();
         if let Some(request) = self.requests.get_mut(id) {
-            request.priority = request.priority.higher();
-            request.half_ms = None;
-            request.alone_at = request.key.is_none().then_some(end);
+            request.promote(end);
         }
         self.join_ring(id);
         self.join_line(id);
@@ -244,15 +185,15 @@ impl Waiting {
 
     /// The flow that a request belongs to. `None` if it stands by itself.
     fn flow_of(&self, id: RequestId) -> Option<FlowId> {
-        let request = self.requests.get(id).filter(|request| request.alone_at.is_none())?;
-        self.keys.get(request.key?)?.flows[request.priority.index()]
+        let request = self.requests.get(id).filter(|request| !request.is_alone)?;
+        self.keys.get(request.key()?)?.flows[request.priority.index()]
     }
 
     fn join_ring(&mut self, id: RequestId) {
         if self.flow_of(id).is_none() {
             let end = self.number();
-            let Some(request) = self.requests.get(id).filter(|request| request.alone_at.is_none()) else { return };
-            let Some(key) = request.key.and_then(|key| self.keys.get_mut(key)) else { return };
+            let Some(request) = self.requests.get(id).filter(|request| !request.is_alone) else { return };
+            let Some(key) = request.key().and_then(|key| self.keys.get_mut(key)) else { return };
             key.flows[request.priority.index()] = Some(self.flows.insert(Flow { position: end, waiting: 0 }));
         }
         if let Some(flow) = self.flow_of(id).and_then(|flow| self.flows.get_mut(flow)) {
@@ -269,7 +210,7 @@ impl Waiting {
         }
         self.flows.remove(flow_id);
         let Some(request) = self.requests.get(id) else { return };
-        if let Some(key) = request.key.and_then(|key| self.keys.get_mut(key)) {
+        if let Some(key) = request.key().and_then(|key| self.keys.get_mut(key)) {
             key.flows[request.priority.index()] = None;
         }
     }
@@ -282,7 +223,7 @@ impl Waiting {
         line.waiting += 1;
         let order = &mut line.priorities[priority].order;
         let (turn, standing) = match flow {
-            None => (Turn { position: request.alone_at.unwrap_or(arrival), arrival }, Standing::Request(id)),
+            None => (Turn { position: request.position, arrival }, Standing::Request(id)),
             Some(flow) => {
                 let position = self.flows.get(flow).map_or(0, |flow| flow.position);
                 let turn = Turn { position, arrival };
@@ -317,7 +258,7 @@ impl Waiting {
         line.waiting -= 1;
         let order = &mut line.priorities[priority].order;
         let Some(flow) = flow else {
-            let turn = Turn { position: request.alone_at.unwrap_or(arrival), arrival };
+            let turn = Turn { position: request.position, arrival };
             order.remove(&(turn, Standing::Request(id)));
             return;
         };
