@@ -199,7 +199,9 @@ mod tests {
     async fn of_several_peers_only_those_are_polled_of_whom_something_has_come() {
         let busy_poll = BusyPoll::default();
         let mut peers = [Polled::new(1).await, Polled::new(2).await, Polled::new(3).await];
-        peers.iter().for_each(|polled| busy_poll.note_peer(&polled.peer));
+        for polled in &peers {
+            busy_poll.note_peer(&polled.peer);
+        }
         busy_poll.poll();
         assert_eq!(peers.each_ref().map(Polled::polls), [0, 0, 0]);
         peers[1].say_something();

@@ -22,7 +22,9 @@ impl Readable {
         // SAFETY: the array has at least as many elements. The system takes any number for a descriptor.
         let found = unsafe { libc::poll(looks.as_mut_ptr(), count, 0) };
         if found < 0 {
-            looks.iter_mut().for_each(|look| look.revents = POLLIN);
+            for look in &mut looks {
+                look.revents = POLLIN;
+            }
         }
         Self(looks)
     }
