@@ -220,18 +220,21 @@ describe('the signal aborts, and what is decided then counts for nothing', () =>
   });
 });
 
-test.each([0, Infinity])('with an authTimeoutMs of %p there is no such limit', async (authTimeoutMs) => {
-  const { authenticate, asked } = manualHook();
-  const { server } = await startServer({ authenticate, limits: { authTimeoutMs, registrationTimeoutMs: 40 } });
-  const client = await connect(server);
-  const ack = client.register('w');
-  const { resolve, signal } = await asked();
-  const stranger = await connect(server);
-  await stranger.closed;
-  expect(signal.aborted).toBe(false);
-  resolve(true);
-  expect((await ack).success).toBe(true);
-});
+test.each([0, Infinity, 2 ** 31, 2 ** 45])(
+  'with an authTimeoutMs of %p there is no such limit',
+  async (authTimeoutMs) => {
+    const { authenticate, asked } = manualHook();
+    const { server } = await startServer({ authenticate, limits: { authTimeoutMs, registrationTimeoutMs: 40 } });
+    const client = await connect(server);
+    const ack = client.register('w');
+    const { resolve, signal } = await asked();
+    const stranger = await connect(server);
+    await stranger.closed;
+    expect(signal.aborted).toBe(false);
+    resolve(true);
+    expect((await ack).success).toBe(true);
+  },
+);
 
 test('an answer that had come while the thread was busy counts, though the time is up', async () => {
   let release;

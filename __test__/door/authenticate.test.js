@@ -36,6 +36,7 @@ test.each([
   ['true', () => true],
   ['ok: true', () => ({ ok: true })],
   ['a promise of true', async () => true],
+  ['a thenable of true', () => ({ then: (resolve) => setImmediate(resolve, true) })],
   ['a promise of ok: true', async () => ({ ok: true, reason: 'of no interest' })],
 ])('%s is a yes', async (_, authenticate) => {
   const { server } = await startServer({ authenticate });

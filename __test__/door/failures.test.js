@@ -3,6 +3,7 @@
 // Addresses that fail too often, and whose address it is behind a proxy.
 
 const http = require('node:http');
+const { statusPage } = require('../../lib/status/index.js');
 const { createServer, startServer } = require('../support/server.js');
 const { connect, connectWorker } = require('../support/worker.js');
 
@@ -134,6 +135,14 @@ describe('behind a proxy that is trusted', () => {
     const { remoteAddress } = server.getConnectionInfo('w');
     if (expected === 'own') expect(['127.0.0.1', '::1']).toContain(remoteAddress);
     else expect(remoteAddress).toBe(expected);
+  });
+
+  test('the status page shows it', async () => {
+    const { server } = await startServer(PROXY);
+    server.addHttpHandler(statusPage(server));
+    await connectWorker(server, 'w', {}, { headers: { 'X-Forwarded-For': '203.0.113.9' } });
+    const response = await fetch(`http://127.0.0.1:${server.port}/status.json`);
+    expect((await response.json()).workers).toMatchObject([{ id: 'w', address: '203.0.113.9' }]);
   });
 
   test('req is left alone', async () => {

@@ -74,6 +74,7 @@ test('a certificate lets its own id in, and after SIGHUP the certificates are th
     'without one': 'no connection',
     'before SIGHUP': 'first',
     'after SIGHUP': 'second',
+    'after SIGHUP with half a file': ['second', 'options.tls.cert must be a certificate chain in PEM'],
   });
 });
 

@@ -38,7 +38,7 @@ function certificate(commonName, issuer, { names = [], isAuthority = false, algo
   openssl('genpkey', ...KEYS[algorithm], '-out', keyFile);
   openssl('req', '-new', '-key', keyFile, '-subj', `/CN=${commonName}`, '-out', requestFile);
   const lines = [`basicConstraints=${isAuthority ? 'critical,CA:TRUE' : 'CA:FALSE'}`];
-  if (names.length > 0) lines.push(`subjectAltName=${names.join(',')}`);
+  if (names.length > 0) lines.push('subjectAltName=@names', '[names]', ...names.map(inSection));
   writeFileSync(file(extensions), lines.join('\n'));
   const signer = issuer === undefined ? ['-key', keyFile] : ['-CA', issuer.certFile, '-CAkey', issuer.keyFile];
   const request = ['-req', '-in', requestFile, '-set_serial', String(1000 + count), '-extfile', extensions];
@@ -54,6 +54,9 @@ function certificate(commonName, issuer, { names = [], isAuthority = false, algo
   const paths = { certFile: file(certFile), keyFile: file(keyFile) };
   return { cert, key: readFileSync(file(keyFile), 'utf8'), chain: cert + (issuer?.cert ?? ''), ...paths };
 }
+
+/** A name as a line of a section of openssl's, where it may have a comma. */
+const inSection = (name, i) => name.replace(/^(\w+):/, `$1.${i}=`).replaceAll(',', '\\,');
 
 /** One that has expired ended a day ago: openssl takes a negative number of days. */
 const time = (days) => ['-days', String(days)];
