@@ -588,8 +588,8 @@ export interface WorkerServerOptions {
    */
   allowedOrigins?: readonly string[] | undefined;
   /**
-   * The path, or the paths, by which workers connect, compared exactly with that of the upgrade without its query. An upgrade
-   * of another path that is no endpoint's is answered with 404.
+   * The path, or the paths, by which workers connect, encoded as in a URL (`/w%C3%B6rker`), and compared exactly with that of
+   * the upgrade without its query. An upgrade of another path that is no endpoint's is answered with 404.
    *
    * @defaultValue any that is no endpoint's
    */

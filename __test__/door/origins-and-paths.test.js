@@ -150,12 +150,25 @@ test.each([
   ['allowedOrigins', [5], 'options.allowedOrigins[0] must be a string that is not empty, got 5'],
   ['workerPath', null, 'options.workerPath must be a string, or a list of one or more strings, got null'],
   ['workerPath', [], 'options.workerPath must be a string, or a list of one or more strings, got []'],
-  ['workerPath', '', 'options.workerPath must be a path that begins with "/", without a query, got \'\''],
-  ['workerPath', 'ws', 'options.workerPath must be a path that begins with "/", without a query, got \'ws\''],
+  [
+    'workerPath',
+    '',
+    'options.workerPath must be a path that begins with "/", encoded as in a URL, without a query, got \'\'',
+  ],
+  [
+    'workerPath',
+    'ws',
+    'options.workerPath must be a path that begins with "/", encoded as in a URL, without a query, got \'ws\'',
+  ],
   [
     'workerPath',
     ['/a', '/b?x'],
-    'options.workerPath[1] must be a path that begins with "/", without a query, got \'/b?x\'',
+    'options.workerPath[1] must be a path that begins with "/", encoded as in a URL, without a query, got \'/b?x\'',
+  ],
+  [
+    'workerPath',
+    '/wörker',
+    'options.workerPath must be a path that begins with "/", encoded as in a URL, without a query, got \'/wörker\'',
   ],
   ['workerPath', ['/a', 5], 'options.workerPath[1] must be a string that is not empty, got 5'],
 ])('%s can not be %p', (name, value, message) => {

@@ -42,10 +42,10 @@ function readPaths(value) {
     throw wrongType('options.workerPath', 'a string, or a list of one or more strings', value);
   }
   const paths = typeof value === 'string' ? [value] : readTexts(value, 'options.workerPath');
-  const wrong = paths.findIndex((path) => !path.startsWith('/') || /[?#\s]/.test(path));
+  const wrong = paths.findIndex((path) => !/^\/[!-~]*$/.test(path) || /[?#]/.test(path));
   if (wrong === -1) return paths;
   const name = typeof value === 'string' ? 'options.workerPath' : `options.workerPath[${wrong}]`;
-  throw wrongType(name, 'a path that begins with "/", without a query', paths[wrong]);
+  throw wrongType(name, 'a path that begins with "/", encoded as in a URL, without a query', paths[wrong]);
 }
 
 function readNetworks(value) {
