@@ -14,7 +14,7 @@ use worker_server_core::auth::BearerToken;
 pub struct NativeConnectionInfo {
     /// [`ConnectionInfo::address`].
     pub remote_address: String,
-    /// The port of [`ConnectionInfo::remote`].
+    /// [`ConnectionInfo::remote_port`].
     pub remote_port: u16,
     /// [`ConnectionInfo::url`].
     pub url: String,
@@ -26,7 +26,7 @@ pub struct NativeConnectionInfo {
     pub peer_certificate: Option<Buffer>,
     /// [`ConnectionInfo::encrypted`].
     pub encrypted: bool,
-    /// [`ConnectionInfo::connected_at`], in milliseconds since 1970.
+    /// [`ConnectionInfo::connected_at`].
     pub connected_at: f64,
 }
 
@@ -34,13 +34,13 @@ impl From<ConnectionInfo> for NativeConnectionInfo {
     fn from(info: ConnectionInfo) -> Self {
         Self {
             remote_address: info.address.to_string(),
-            remote_port: info.remote.port(),
+            remote_port: info.remote_port,
             url: info.url(),
             headers: info.headers().into_iter().flat_map(|(name, value)| [name, value]).collect(),
             bearer_token: info.bearer_token().map(BearerToken::into_text),
             peer_certificate: info.peer_certificates.first().map(|der| der.clone().into()),
             encrypted: info.encrypted,
-            connected_at: info.connected_at.unix_ms as f64,
+            connected_at: info.connected_at as f64,
         }
     }
 }

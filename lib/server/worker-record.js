@@ -15,6 +15,9 @@ const {
 
 const NONE = Object.freeze(new Set());
 
+/** The same number, without the object of its own in which V8 keeps an element of a Float64Array. */
+const small = (number) => (number === (number | 0) ? number | 0 : number);
+
 /**
  * JavaScript's side of a worker of the server: what only JavaScript can hold (its requests, its capabilities as
  * they came) and a copy of the native side's state, which is brought up to date from rows of doubles.
@@ -25,8 +28,10 @@ class WorkerRecord {
   #requestCategories;
   /** What `toSharedInfo` gave, while it is true. */
   #info = null;
+  #registered;
   #seen = NaN;
-  /** The same as a Date, if somebody has asked: all that a worker says which takes requests changes it. */
+  /** Both as Dates, of a worker whose messages are handled. All that one says which takes requests changes the second. */
+  #connectedAt = null;
   #lastHeartbeat = null;
   /** As it came: the capabilities are the application's as well. */
   #max;
@@ -43,7 +48,7 @@ class WorkerRecord {
     /** Its connection, until it leaves. */
     this.peer = peer;
     this.formerPeer = null;
-    this.key = row[KEY];
+    this.key = small(row[KEY]);
     /**
      * Where the native side shows its buffered amount: over all pages, and in its own, which is looked up when it is
      * needed.
@@ -73,7 +78,7 @@ class WorkerRecord {
     /** This server has sent it away: it is not waited for. */
     this.isDismissed = false;
     this.update(row, 0);
-    this.connectedAt = this.lastHeartbeat;
+    this.#registered = this.#seen;
   }
 
   /** The requests that are tracked. Made when they are asked for: most workers of a large fleet are idle. */
@@ -98,8 +103,8 @@ class WorkerRecord {
   update(rows, at) {
     const status = STATUSES[rows[at + STATUS]];
     const seen = rows[at + LAST_HEARTBEAT];
-    const activeRequests = rows[at + ACTIVE_REQUESTS];
-    const completedRequests = rows[at + COMPLETED_REQUESTS];
+    const activeRequests = small(rows[at + ACTIVE_REQUESTS]);
+    const completedRequests = small(rows[at + COMPLETED_REQUESTS]);
     if (
       seen === this.#seen &&
       status === this.status &&
@@ -116,10 +121,14 @@ class WorkerRecord {
     this.#info = null;
   }
 
+  /** When it registered. */
+  get connectedAt() {
+    return this.#connectedAt ?? new Date(this.#registered);
+  }
+
   /** When it last gave a sign of life. */
   get lastHeartbeat() {
-    this.#lastHeartbeat ??= new Date(this.#seen);
-    return this.#lastHeartbeat;
+    return this.#lastHeartbeat ?? new Date(this.#seen);
   }
 
   /** The requests of `request()` that it has. */
@@ -162,7 +171,11 @@ class WorkerRecord {
 
   /** The `WorkerInfo` that comes with its messages: the same one until something changes. */
   toSharedInfo() {
-    this.#info ??= toWorkerInfo(this);
+    if (this.#info === null) {
+      this.#connectedAt ??= this.connectedAt;
+      this.#lastHeartbeat ??= this.lastHeartbeat;
+      this.#info = toWorkerInfo(this);
+    }
     return this.#info;
   }
 }

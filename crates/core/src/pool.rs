@@ -47,7 +47,8 @@ const MAX_STALE: usize = 1024;
 #[derive(Debug)]
 pub struct Pool<P> {
     next_key: u64,
-    workers: BTreeMap<WorkerKey, Worker<P>>,
+    /// In boxes: keys only ever grow, so half of the places in the tree's nodes stay empty.
+    workers: BTreeMap<WorkerKey, Box<Worker<P>>>,
     ids: HashMap<Arc<str>, WorkerKey>,
     index: Index,
     /// Workers that were available or busy when they were entered in the index.
@@ -92,7 +93,7 @@ impl<P> Pool<P> {
     pub fn add(&mut self, id: &str, capabilities: &Capabilities, peer: P, now: Moment) -> WorkerKey {
         self.next_key += 1;
         let key = WorkerKey(self.next_key);
-        let mut worker = Worker::new(id, capabilities, peer, now);
+        let mut worker = Box::new(Worker::new(id, capabilities, peer, now));
         self.ids.insert(worker.id.clone(), key);
         self.index.insert(key, &mut worker);
         self.reachable.insert(key);
@@ -109,7 +110,7 @@ impl<P> Pool<P> {
         self.reachable.remove(&key);
         self.available -= usize::from(is_available(&worker));
         self.ids.remove(&worker.id);
-        Some(worker)
+        Some(*worker)
     }
 
     /// Takes all workers out.
@@ -131,12 +132,12 @@ impl<P> Pool<P> {
 
     /// The record of a worker.
     pub fn get(&self, key: WorkerKey) -> Option<&Worker<P>> {
-        self.workers.get(&key)
+        self.workers.get(&key).map(|worker| &**worker)
     }
 
     /// All workers in the order of their registration.
     pub fn iter(&self) -> impl Iterator<Item = (WorkerKey, &Worker<P>)> {
-        self.workers.iter().map(|(&key, worker)| (key, worker))
+        self.workers.iter().map(|(&key, worker)| (key, &**worker))
     }
 
     /// How many workers there are.
@@ -220,7 +221,7 @@ impl<P> Pool<P> {
     pub fn free_slots(&mut self, model: &str, category: Option<&str>) -> f64 {
         self.refresh();
         let workers = &self.workers;
-        let free = |key| workers.get(&key).map_or(0.0, |worker: &Worker<P>| worker.slots(category).free());
+        let free = |key| workers.get(&key).map_or(0.0, |worker| worker.slots(category).free());
         self.index.free(model, self.model_match, category, free)
     }
 

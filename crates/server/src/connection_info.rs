@@ -16,17 +16,17 @@ use worker_server_core::door::network::Network;
 /// One connection's origin, as it was when it was upgraded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionInfo {
-    /// The other end of the socket: the peer, or a proxy. An IPv4 address is one, never an IPv6 address that stands for
-    /// it.
-    pub remote: SocketAddr,
-    /// Whose connection it is, as far as that is known. It counts wherever peers are distinguished by their addresses.
+    /// The port at the other end of the socket, which is the peer's, or a proxy's.
+    pub remote_port: u16,
+    /// Whose connection it is, as far as that is known. It counts wherever peers are distinguished by their addresses. An
+    /// IPv4 address is one, never an IPv6 address that stands for it.
     pub address: IpAddr,
     /// Whether the connection is encrypted up to this process.
     pub encrypted: bool,
     /// The peer's certificate chain in DER, its own first; empty if it has shown none. Always a verified one.
-    pub peer_certificates: Vec<Vec<u8>>,
-    /// When it was upgraded.
-    pub connected_at: Moment,
+    pub peer_certificates: Box<[Vec<u8>]>,
+    /// When it was upgraded, in milliseconds since 1970.
+    pub connected_at: i64,
     /// The head of the request that asked for the upgrade.
     head: Box<[u8]>,
 }
@@ -35,17 +35,17 @@ impl ConnectionInfo {
     /// A connection from `remote` that was opened by a request with this head, which is whole. If that is one of the
     /// `trusted` proxies, what it says of the address is believed.
     pub fn new(remote: SocketAddr, head: &[u8], connected_at: Moment, trusted: &[Network]) -> Self {
-        let remote = SocketAddr::new(remote.ip().to_canonical(), remote.port());
+        let address = remote.ip().to_canonical();
         let mut info = Self {
-            remote,
-            address: remote.ip(),
+            remote_port: remote.port(),
+            address,
             encrypted: false,
-            peer_certificates: Vec::new(),
-            connected_at,
+            peer_certificates: Box::default(),
+            connected_at: connected_at.unix_ms,
             head: head.into(),
         };
         if !trusted.is_empty() {
-            info.address = client_address(remote.ip(), info.header("x-forwarded-for").as_deref(), trusted);
+            info.address = client_address(address, info.header("x-forwarded-for").as_deref(), trusted);
         }
         info
     }
@@ -54,7 +54,7 @@ impl ConnectionInfo {
     #[must_use]
     pub fn secured(self, security: Option<PeerSecurity>) -> Self {
         let encrypted = security.is_some();
-        let peer_certificates = security.map(|security| security.certificates).unwrap_or_default();
+        let peer_certificates = security.map(|security| security.certificates.into()).unwrap_or_default();
         Self { encrypted, peer_certificates, ..self }
     }
 
@@ -133,8 +133,7 @@ mod tests {
             ("[::1]:5000", "[::1]:5000"),
         ] {
             let info = info(remote, "");
-            assert_eq!(info.remote.to_string(), address);
-            assert_eq!(info.address, info.remote.ip());
+            assert_eq!(SocketAddr::new(info.address, info.remote_port).to_string(), address);
         }
     }
 

@@ -8,28 +8,28 @@ use crate::shared::Admission;
 /// not before.
 pub struct EndGuard<'a> {
     admission: &'a Admission,
-    code: u16,
-    reason: Utf8Bytes,
+    /// Code and reason, if the peer closed it. In a box, since each connection has a guard all the time.
+    close: Option<Box<(u16, Utf8Bytes)>>,
     is_told: bool,
 }
 
 impl<'a> EndGuard<'a> {
     /// Of a connection that is lost, unless it is closed before.
     pub fn new(admission: &'a Admission) -> Self {
-        Self { admission, code: 1006, reason: Utf8Bytes::default(), is_told: false }
+        Self { admission, close: None, is_told: false }
     }
 
     /// The peer closed the connection.
     pub fn set_close(&mut self, code: u16, reason: Utf8Bytes) {
-        (self.code, self.reason) = (code, reason);
+        self.close = Some(Box::new((code, reason)));
     }
 
     /// Notifies the application that the connection is gone.
     pub fn tell(&mut self) {
         if !std::mem::replace(&mut self.is_told, true) {
             let Admission { shared, peer, .. } = self.admission;
-            let reason = std::mem::take(&mut self.reason);
-            shared.tell_end(peer, self.code, reason);
+            let (code, reason) = self.close.take().map_or((1006, Utf8Bytes::default()), |close| *close);
+            shared.tell_end(peer, code, reason);
         }
     }
 }

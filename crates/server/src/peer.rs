@@ -21,9 +21,16 @@ enum Proposal {
     #[default]
     None,
     /// It waits, and what is held for it while the application judges it.
-    Made { registration: Box<Registration>, hold: Option<Hold> },
+    Made(Box<Made>),
     /// It is being settled, whatever becomes of the connection meanwhile.
     Settling(Box<Registration>),
+}
+
+/// A registration that waits, and what is held for it.
+#[derive(Debug)]
+struct Made {
+    registration: Registration,
+    hold: Option<Hold>,
 }
 
 /// The shared state of one connection. Its task owns the socket; everyone else holds this.
@@ -150,13 +157,15 @@ impl Peer {
 
     /// Leaves a registration to be settled. `hold` lasts until that begins, or until the registration is withdrawn.
     pub fn propose(&self, registration: Registration, hold: Option<Hold>) {
-        *self.proposal.lock() = Proposal::Made { registration: Box::new(registration), hold };
+        *self.proposal.lock() = Proposal::Made(Box::new(Made { registration, hold }));
         self.registering.store(true, Ordering::SeqCst);
     }
 
     /// So many bytes are held behind a registration that the application judges, as long as it does.
     pub fn hold_behind(&self, bytes: usize) {
-        if let Proposal::Made { hold: Some(hold), .. } = &mut *self.proposal.lock() {
+        if let Proposal::Made(made) = &mut *self.proposal.lock()
+            && let Some(hold) = &mut made.hold
+        {
             hold.set_behind(bytes);
         }
     }
@@ -169,24 +178,24 @@ impl Peer {
             return None;
         }
         let mut proposal = self.proposal.lock();
-        let Proposal::Made { registration, .. } = std::mem::take(&mut *proposal) else { return None };
-        let settling = (*registration).clone();
-        *proposal = Proposal::Settling(registration);
-        Some(settling)
+        let Proposal::Made(made) = std::mem::take(&mut *proposal) else { return None };
+        let Made { registration, .. } = *made;
+        *proposal = Proposal::Settling(Box::new(registration.clone()));
+        Some(registration)
     }
 
     /// The registration that is being settled.
     pub fn settling(&self) -> Option<Registration> {
         match &*self.proposal.lock() {
             Proposal::Settling(registration) => Some((**registration).clone()),
-            Proposal::None | Proposal::Made { .. } => None,
+            Proposal::None | Proposal::Made(_) => None,
         }
     }
 
     /// The id under which a registration that waits would have it known.
     pub fn proposed_id(&self) -> Option<String> {
         match &*self.proposal.lock() {
-            Proposal::Made { registration, .. } => Some(registration.worker_id.clone()),
+            Proposal::Made(made) => Some(made.registration.worker_id.clone()),
             Proposal::None | Proposal::Settling(_) => None,
         }
     }
@@ -195,7 +204,7 @@ impl Peer {
     /// waits.
     pub fn withdraw(&self) -> bool {
         let mut proposal = self.proposal.lock();
-        let Proposal::Made { .. } = &*proposal else { return false };
+        let Proposal::Made(_) = &*proposal else { return false };
         *proposal = Proposal::None;
         drop(proposal);
         self.dismiss();

@@ -62,7 +62,7 @@ impl<P> Pool<P> {
     }
 
     /// The index, with all that has changed, and the workers.
-    pub fn indexed(&mut self) -> (&mut Index, &BTreeMap<WorkerKey, Worker<P>>) {
+    pub fn indexed(&mut self) -> (&mut Index, &BTreeMap<WorkerKey, Box<Worker<P>>>) {
         self.refresh();
         (&mut self.index, &self.workers)
     }

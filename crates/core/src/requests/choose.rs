@@ -84,7 +84,7 @@ fn choose_among<P>(
 
 fn least_loaded<P>(
     groups: Asked<'_>,
-    workers: &BTreeMap<WorkerKey, Worker<P>>,
+    workers: &BTreeMap<WorkerKey, Box<Worker<P>>>,
     demand: &Demand,
     may: Filter<'_, P>,
 ) -> Option<WorkerKey> {
@@ -100,7 +100,7 @@ fn least_loaded<P>(
 
 fn preferred<P>(
     index: &mut Index,
-    workers: &BTreeMap<WorkerKey, Worker<P>>,
+    workers: &BTreeMap<WorkerKey, Box<Worker<P>>>,
     demand: &Demand,
     model: Option<&str>,
     affinity: Affinity,

@@ -24,8 +24,8 @@ pub struct Inbound {
     pub held: Option<Vec<u8>>,
     /// What was found by looking ahead of what the consumer is ready for. Made when it looks.
     ahead: Option<Box<Ahead>>,
-    /// The peer's close frame.
-    pub closed: Option<(u16, Utf8Bytes)>,
+    /// The peer's close frame. In a box, since it comes once.
+    pub closed: Option<Box<(u16, Utf8Bytes)>>,
 }
 
 /// What a consumer that is not ready has looked at.
@@ -56,7 +56,7 @@ impl Inbound {
             (Message::Close(frame), _) => Some(code_and_reason(frame)),
             _ => None,
         };
-        self.closed.take().or_else(ahead)
+        self.closed.take().map(|close| *close).or_else(ahead)
     }
 
     /// How many bytes more may be looked at.
@@ -148,7 +148,7 @@ impl Inbound {
             Message::Close(frame) => {
                 consumer.on_unwritable();
                 outbox.answer_close(answer);
-                self.closed = Some(code_and_reason(frame));
+                self.closed = Some(Box::new(code_and_reason(frame)));
             }
             Message::Frame(_) => {}
         }

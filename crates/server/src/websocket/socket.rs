@@ -60,8 +60,26 @@ pub struct WebSocket<'a> {
     reader: ReadHalf,
     inbound: Inbound,
     outbox: &'a Outbox,
-    limits: SocketLimits,
+    stall_timeout: Duration,
     timer: Timer,
+}
+
+/// What a connection's task waits for.
+struct Awaited<'a, 'b> {
+    attention: Pin<&'a mut Notified<'b>>,
+    /// Until the socket takes something again.
+    is_blocked: bool,
+    /// How often more is read, once a write has failed.
+    last_reads: Option<u32>,
+    /// When something must be done if nothing happens before.
+    deadline: Option<Instant>,
+}
+
+impl Awaited<'_, '_> {
+    /// Whether only what is there is taken.
+    fn is_last(&self) -> bool {
+        self.last_reads.is_some()
+    }
 }
 
 impl<'a> WebSocket<'a> {
@@ -71,44 +89,43 @@ impl<'a> WebSocket<'a> {
         outbox.open(writer);
         let held = (!early.is_empty()).then_some(early);
         let inbound = Inbound::new(limits.max_message_bytes, held);
-        Self { reader, inbound, outbox, limits, timer: Timer::default() }
+        Self { reader, inbound, outbox, stall_timeout: limits.stall_timeout, timer: Timer::default() }
     }
 
     /// Passes what comes to `consumer` until the connection is over.
-    pub async fn run(&mut self, consumer: &mut impl Consumer) -> End {
-        let outbox = self.outbox;
-        let mut attention = pin!(outbox.attention());
-        let mut last_reads = None;
-        loop {
-            let (is_blocked, deadline) = match self.prepare(consumer, &mut last_reads) {
-                Ok(awaited) => awaited,
-                Err(end) => return end,
-            };
-            let is_last = last_reads.is_some();
-            if is_last {
-                // So that the runtime learns of all that has come.
-                yield_now().await;
-            }
-            match poll_fn(|cx| self.poll(cx, attention.as_mut(), is_blocked, is_last, deadline, consumer)).await {
-                Turn::Attention => attention.set(outbox.attention()),
-                Turn::Writable => outbox.write_on(),
-                Turn::Deadline if self.on_deadline(consumer) => return self.end(),
-                Turn::Deadline | Turn::Read(Read::Some) => {}
-                // More waits in the socket, and others wait for this thread.
-                Turn::Read(Read::Much) => yield_now().await,
-                Turn::Read(Read::End) => return self.end(),
-                Turn::Read(Read::Broken(closing)) => return End::Broken(closing),
+    ///
+    /// A block, since an `async fn` would hold its arguments twice; what it waits for is one variable, of which a future
+    /// that borrows it holds the address alone.
+    #[allow(clippy::manual_async_fn, reason = "for its size")]
+    pub fn run(&mut self, consumer: &mut impl Consumer) -> impl Future<Output = End> {
+        async move {
+            let attention = pin!(self.outbox.attention());
+            let mut awaited = Awaited { attention, is_blocked: false, last_reads: None, deadline: None };
+            loop {
+                if let Err(end) = self.prepare(consumer, &mut awaited) {
+                    return end;
+                }
+                if awaited.is_last() {
+                    // So that the runtime learns of all that has come.
+                    yield_now().await;
+                }
+                match poll_fn(|cx| self.poll(cx, &mut awaited, consumer)).await {
+                    Turn::Attention => awaited.attention.set(self.outbox.attention()),
+                    Turn::Writable => self.outbox.write_on(),
+                    Turn::Deadline if self.on_deadline(consumer) => return self.end(),
+                    Turn::Deadline | Turn::Read(Read::Some) => {}
+                    // More waits in the socket, and others wait for this thread.
+                    Turn::Read(Read::Much) => yield_now().await,
+                    Turn::Read(Read::End) => return self.end(),
+                    Turn::Read(Read::Broken(closing)) => return End::Broken(closing),
+                }
             }
         }
     }
 
-    /// Does what can be done without waiting. Returns whether the socket takes nothing, and when something must be done
-    /// if nothing happens before. Once a write has failed it counts how often more is read.
-    fn prepare(
-        &mut self,
-        consumer: &mut impl Consumer,
-        last_reads: &mut Option<u32>,
-    ) -> Result<(bool, Option<Instant>), End> {
+    /// Does what can be done without waiting, and notes what is waited for. Once a write has failed it counts how often
+    /// more is read.
+    fn prepare(&mut self, consumer: &mut impl Consumer, awaited: &mut Awaited<'_, '_>) -> Result<(), End> {
         let outbox = self.outbox;
         if self.inbound.keeps_something() && consumer.is_ready() {
             let held = self.inbound.held.take().unwrap_or_default();
@@ -122,14 +139,14 @@ impl<'a> WebSocket<'a> {
             consumer.on_room();
         }
         if outgoing.has_failed {
-            match last_reads {
+            match &mut awaited.last_reads {
                 None => consumer.on_unwritable(),
                 Some(0) => return Err(self.end()),
                 // The consumer has enough at present, and goes on later.
                 Some(left) if self.inbound.held.is_some() => *left += 1,
                 Some(_) => {}
             }
-            *last_reads = Some(last_reads.map_or(LAST_READS, |left| left - 1));
+            awaited.last_reads = Some(awaited.last_reads.map_or(LAST_READS, |left| left - 1));
         }
         if self.inbound.closed.is_some() && (outgoing.is_empty || outgoing.has_failed) {
             return Err(self.end());
@@ -137,27 +154,26 @@ impl<'a> WebSocket<'a> {
         let awake_since = consumer.awake_since();
         let deadlines =
             [close_deadline(&outgoing, awake_since), self.stall_deadline(&outgoing, awake_since), consumer.deadline()];
-        Ok((outgoing.blocked_since.is_some(), deadlines.into_iter().flatten().min()))
+        awaited.is_blocked = outgoing.blocked_since.is_some();
+        awaited.deadline = deadlines.into_iter().flatten().min();
+        Ok(())
     }
 
-    /// Waits for whatever comes next; if `is_last`, takes only what is there. What this needs it has at hand: futures,
-    /// which would be kept for each connection, take much more memory.
+    /// Waits for whatever comes next, or takes only what is there. What this needs it has at hand: futures, which would
+    /// be kept for each connection, take much more memory.
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        attention: Pin<&mut Notified<'_>>,
-        is_blocked: bool,
-        is_last: bool,
-        deadline: Option<Instant>,
+        awaited: &mut Awaited<'_, '_>,
         consumer: &mut impl Consumer,
     ) -> Poll<Turn> {
-        if attention.poll(cx).is_ready() {
+        if awaited.attention.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Turn::Attention);
         }
-        if is_blocked && self.outbox.poll_writable(cx).is_ready() {
+        if awaited.is_blocked && self.outbox.poll_writable(cx).is_ready() {
             return Poll::Ready(Turn::Writable);
         }
-        if self.timer.poll_reached(cx, deadline).is_ready() {
+        if self.timer.poll_reached(cx, awaited.deadline).is_ready() {
             return Poll::Ready(Turn::Deadline);
         }
         if self.inbound.closed.is_some() {
@@ -170,7 +186,7 @@ impl<'a> WebSocket<'a> {
         }
         match poll_read(&mut self.reader, &mut self.inbound, self.outbox, consumer, cx) {
             // What had come before the write failed has been read, and nothing is waited for.
-            Poll::Pending if is_last => Poll::Ready(Turn::Read(Read::End)),
+            Poll::Pending if awaited.is_last() => Poll::Ready(Turn::Read(Read::End)),
             read => read.map(Turn::Read),
         }
     }
@@ -207,7 +223,7 @@ impl<'a> WebSocket<'a> {
     fn stall_deadline(&self, outgoing: &Outgoing, awake_since: Option<Instant>) -> Option<Instant> {
         // Once it is closing the close deadline counts.
         let since = outgoing.blocked_since.filter(|_| outgoing.closed_at.is_none())?;
-        Some(awake_since.map_or(since, |awake_since| since.max(awake_since)) + self.limits.stall_timeout)
+        Some(awake_since.map_or(since, |awake_since| since.max(awake_since)) + self.stall_timeout)
     }
 
     /// Does what is due. True if the connection is given up.
