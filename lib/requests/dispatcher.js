@@ -9,7 +9,7 @@ const { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, Request, SUSPENDED } = require(
 const { pauseMs } = require('./pause.js');
 const { Schedule } = require('./schedule.js');
 const { Signals, reasonOf } = require('./signals.js');
-const { RequestStream, StreamSource } = require('./stream.js');
+const { RequestStream } = require('./stream.js');
 const { Waiting } = require('./waiting.js');
 
 /**
@@ -68,9 +68,7 @@ class Dispatcher {
   }
 
   stream(payload, options) {
-    const request = this.#read(payload, options, true);
-    const source = new StreamSource(this, request);
-    return new RequestStream(request.buffer, source, request.promise);
+    return new RequestStream(this.#read(payload, options, true), this);
   }
 
   /** Whether a request with that id is under way. */

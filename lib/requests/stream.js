@@ -108,68 +108,17 @@ class ChunkBuffer {
 
 /** See `index.d.ts`. It is its own, only iterator. */
 class RequestStream {
-  #buffer;
   #request;
+  #dispatcher;
   #result;
 
-  /**
-   * @param {ChunkBuffer} buffer
-   * @param {{requestId: string, worker: object | null, cancel: (reason: unknown) => void}} request
-   * @param {Promise<unknown>} result
-   */
-  constructor(buffer, request, result) {
-    this.#buffer = buffer;
+  /** @param dispatcher `null` if the request ended before it began */
+  constructor(request, dispatcher) {
     this.#request = request;
-    this.#result = result;
-    // Who reads the chunks learns of a failure from them, and need not look at `result` as well.
-    result.then(undefined, NO_OP);
-  }
-
-  get requestId() {
-    return this.#request.requestId;
-  }
-
-  get worker() {
-    return this.#request.worker;
-  }
-
-  get result() {
-    return this.#result;
-  }
-
-  cancel(reason) {
-    this.#request.cancel(reason === undefined ? abortError() : reason);
-  }
-
-  next() {
-    return this.#buffer.next();
-  }
-
-  async return(value) {
-    this.#buffer.leave();
-    this.#request.cancel(abortError());
-    return { done: true, value };
-  }
-
-  async throw(error) {
-    this.#buffer.leave();
-    this.#request.cancel(error);
-    throw error;
-  }
-
-  [Symbol.asyncIterator]() {
-    return this;
-  }
-}
-
-/** What a `RequestStream` asks of its request. */
-class StreamSource {
-  #dispatcher;
-  #request;
-
-  constructor(dispatcher, request) {
     this.#dispatcher = dispatcher;
-    this.#request = request;
+    this.#result = request.promise;
+    // Who reads the chunks learns of a failure from them, and need not look at `result` as well.
+    request.promise.then(undefined, NO_OP);
   }
 
   get requestId() {
@@ -181,10 +130,33 @@ class StreamSource {
     return (isSettled ? lastRecord : record)?.toInfo() ?? null;
   }
 
+  get result() {
+    return this.#result;
+  }
+
   cancel(reason) {
-    // One that ended before it began has none.
-    this.#dispatcher?.abort(this.#request, reason);
+    this.#dispatcher?.abort(this.#request, reason === undefined ? abortError() : reason);
+  }
+
+  next() {
+    return this.#request.buffer.next();
+  }
+
+  async return(value) {
+    this.#request.buffer.leave();
+    this.cancel();
+    return { done: true, value };
+  }
+
+  async throw(error) {
+    this.#request.buffer.leave();
+    this.#dispatcher?.abort(this.#request, error);
+    throw error;
+  }
+
+  [Symbol.asyncIterator]() {
+    return this;
   }
 }
 
-module.exports = { ChunkBuffer, RequestStream, StreamSource };
+module.exports = { ChunkBuffer, RequestStream };

@@ -24,7 +24,7 @@ const { WorkerRequestError } = require('../requests/errors.js');
 const { readDemandOptions, readRequestOptions, requireDuration, requireSignal } = require('../requests/options.js');
 const { prepare } = require('../requests/prepare.js');
 const { Request } = require('../requests/request.js');
-const { RequestStream, StreamSource } = require('../requests/stream.js');
+const { RequestStream } = require('../requests/stream.js');
 
 function requireString(value, name) {
   if (typeof value !== 'string') throw wrongType(name, 'a string', value);
@@ -201,8 +201,7 @@ class WorkerServer {
 
   stream(payload, options) {
     if (this.#hasStarted) return this.#running.stream(payload, options);
-    const request = this.#refuse(payload, options, true);
-    return new RequestStream(request.buffer, new StreamSource(null, request), request.promise);
+    return new RequestStream(this.#refuse(payload, options, true), null);
   }
 
   /** A request that comes while nothing runs: what is wrong with it is judged all the same, and first. */
