@@ -144,14 +144,17 @@ impl Server {
         (events, verdict)
     }
 
-    /// Reads the sockets of the peers that the application talks to, until there is something to drain: once, or while
-    /// it looks for [`POLL_TURN`].
+    /// Reads the sockets of the peers that the application talks to: once if it has just handled something, else until
+    /// there is something to drain, for [`POLL_TURN`] at most if it looks.
     fn poll_sockets(&self, asked_at: Instant, looks: bool) {
         let runtime = self.runtime.lock();
         let Some(_context) = runtime.as_ref().map(Runtime::enter) else { return };
         let Shared { events: queue, busy_poll, .. } = &*self.shared;
         let has_come = || queue.unhandled() > 0;
-        if !has_come() {
+        if has_come() {
+            // What it has handled counts until it drains: others have answered meanwhile.
+            busy_poll.poll();
+        } else {
             busy_poll.look(has_come, || looks && asked_at.elapsed() < POLL_TURN);
         }
     }

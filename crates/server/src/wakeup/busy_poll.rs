@@ -79,8 +79,7 @@ impl BusyPoll {
         true
     }
 
-    /// Polls the peers' tasks until something `has_come` or this one no longer `goes_on`, at least once. On the
-    /// application's thread, in the runtime's context.
+    /// [Polls](Self::poll) until something `has_come` or this one no longer `goes_on`, at least once.
     ///
     /// When something has come it looks once more: while a message is read, others' come. Those that are handled
     /// together cost less, and their peers, often on one machine, are woken together. Waiting longer costs more than
@@ -96,8 +95,9 @@ impl BusyPoll {
         }
     }
 
-    /// Polls the tasks of those peers of whom something may have come.
-    fn poll(&self) {
+    /// Polls the tasks of those peers of whom something may have come. On the application's thread, in the runtime's
+    /// context.
+    pub fn poll(&self) {
         let mut peers = self.peers.lock();
         peers.retain(|peer| peer.task.strong_count() > 0);
         // What this finds takes a call of its own to read, so a single peer's socket is read at once.
