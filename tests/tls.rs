@@ -3,8 +3,10 @@
 
 mod support;
 
+use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, ready};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -13,9 +15,13 @@ use rustls::{HandshakeKind, ProtocolVersion, SupportedProtocolVersion};
 use support::client::{Raw, TEXT, frame};
 use support::tls::{Authority, connect, connect_as, context, forgetful, read_until, registered};
 use support::{App, soon};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpListener;
+use worker_server::stream::Stream;
 use worker_server::tls::certificates::PemPair;
+use worker_server::tls::handshake;
 use worker_server::tls::secure_context::{Material, MinVersion, SecureContext};
+use worker_server::wakeup::polled_task::PolledTask;
 use worker_server_core::config::{Limits, ServerConfig};
 
 const BOTH: [&SupportedProtocolVersion; 2] = [&TLS12, &TLS13];
@@ -268,4 +274,37 @@ async fn what_is_sent_to_a_worker_comes_over_the_same_connection() {
     let mut worker = registered(app.port(), &forgetful(authority.client(&BOTH, None)), "w").await;
     app.run(|server| server.send("w", "y".repeat(100_000))).await;
     read_until(&mut worker, &"y".repeat(1_000)).await;
+}
+
+#[tokio::test]
+async fn the_applications_thread_reads_an_encrypted_connection_of_which_the_runtime_has_noticed_nothing() {
+    let authority = Authority::new();
+    let context = authority.context();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let client = forgetful(authority.client(&BOTH, None));
+    let accept = async { handshake::accept(|| Some(context), listener.accept().await.unwrap().0).await.unwrap() };
+    let (accepted, end) = tokio::join!(accept, connect(listener.local_addr().unwrap().port(), &client));
+    let mut end = end.unwrap();
+    let (mut reader, writer) = Stream::Tls(accepted).into_split();
+    let all = Arc::new(Mutex::new(Vec::new()));
+    let read = Arc::clone(&all);
+    let task = PolledTask::new(poll_fn(move |cx| {
+        let _keeps_open = &writer;
+        loop {
+            let mut memory = vec![0; 64 << 10];
+            let mut buffer = ReadBuf::new(&mut memory);
+            if ready!(reader.poll_read(cx, &mut buffer)).is_err() || buffer.filled().is_empty() {
+                return Poll::Ready(());
+            }
+            all.lock().unwrap().extend_from_slice(buffer.filled());
+        }
+    }));
+    assert!(poll_fn(|cx| Poll::Ready(task.poll(cx))).await.is_pending());
+    for expected in [&b"a"[..], b"aa", b"aaa"] {
+        // The socket takes it at once, and from here on the runtime has no turn.
+        end.write_all(b"a").await.unwrap();
+        while *read.lock().unwrap() != expected {
+            task.poll_unasked();
+        }
+    }
 }

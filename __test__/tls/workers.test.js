@@ -5,6 +5,7 @@
 const { spawn } = require('node:child_process');
 const net = require('node:net');
 const { once } = require('node:events');
+const { Worker: Thread } = require('node:worker_threads');
 const { certificate, certificates } = require('../support/certificates');
 const { onCleanup } = require('../support/cleanup');
 const { WORKER_ENV, pythonWith, pythonWithWorker } = require('../support/python');
@@ -67,6 +68,57 @@ test('messages keep their order, however they are cut into records', async () =>
   for (let n = 0; n < 5_000; n += 1) expect((await worker.next()).n).toBe(n);
   await until(() => numbers.length === 5_000);
   expect(numbers).toEqual(Array.from({ length: 5_000 }, (_, n) => n));
+});
+
+test.each([1, 8, 40])('questions and answers of %p workers at once come one for one and in order', async (count) => {
+  const { server, port } = await start();
+  server.onWorkerMessage('ask', (worker, { n }) => server.send(worker.id, { type: 'answer', id: worker.id, n }));
+  const workers = await Promise.all(Array.from({ length: count }, (_, i) => connect(port, `w${i}`)));
+  const converse = async (worker, i) => {
+    for (let n = 0; n < 300; n += 1) {
+      worker.send({ type: 'ask', n });
+      expect(await worker.next()).toEqual({ type: 'answer', id: `w${i}`, n });
+    }
+  };
+  await Promise.all(workers.map(converse));
+});
+
+test('I4: a heartbeat is answered while the handler of a conversation blocks', async () => {
+  const { server, port } = await start();
+  const worker = await connect(port, 'w');
+  const signal = new Int32Array(new SharedArrayBuffer(4));
+  // In a thread of its own, since the handler blocks this one until it has the answer.
+  const beating = new Thread(
+    `const { parentPort, workerData: { port, ca, signal, path } } = require('node:worker_threads');
+    const { connectOver } = require(path);
+    connectOver(port, 'beating', { ca }).then(async (worker) => {
+      parentPort.postMessage('ready');
+      while (Atomics.load(signal, 0) === 0) await new Promise((resolve) => setImmediate(resolve));
+      worker.send({ type: 'heartbeat', workerId: 'beating', timestamp: 'now' });
+      await worker.next();
+      Atomics.store(signal, 0, 2);
+      Atomics.notify(signal, 0);
+      worker.ws.terminate();
+    });`,
+    { eval: true, workerData: { port, ca: made.ca.cert, signal, path: require.resolve('../support/tls-worker') } },
+  );
+  onCleanup(() => beating.terminate());
+  await once(beating, 'message');
+  let rounds = 0;
+  let waited;
+  server.onWorkerMessage('ask', ({ id }) => {
+    rounds += 1;
+    if (rounds === 200) {
+      Atomics.store(signal, 0, 1);
+      waited = Atomics.wait(signal, 0, 1, 10_000);
+    }
+    server.send(id, { type: 'answer' });
+  });
+  while (rounds < 200) {
+    worker.send({ type: 'ask' });
+    await worker.next();
+  }
+  expect(waited).not.toBe('timed-out');
 });
 
 test('what comes with the handshake, and with the upgrade, is read', async () => {

@@ -46,9 +46,8 @@ pub enum Verdict {
     /// with their interrupts, which is called interrupt moderation.
     Coalesce,
     /// Peers and application answer each other at once. The application looks for the next events, turn after turn of
-    /// its event loop: it reads the sockets of these peers, while the runtime's thread rests. Where it can't, since they
-    /// are encrypted, the runtime's thread reads them, and stands by to write what it answers. Network stacks call it
-    /// busy polling.
+    /// its event loop: it reads the sockets of these peers, while the runtime's thread rests. Where it can't, the
+    /// runtime's threads read them, and one stands by to write what it answers. Network stacks call it busy polling.
     Poll,
 }
 
@@ -143,6 +142,11 @@ impl Pacing {
         let is_familiar = self.note_peer(peer);
         self.answers.note(has_sent && is_familiar && was_within(POLL_TIME, self.handled_at, now));
         self.is_handling = true;
+    }
+
+    /// Events of a further peer came together with those of [`Pacing::on_events`].
+    pub fn on_events_besides(&mut self, peer: u64) {
+        self.note_peer(peer);
     }
 
     /// Whether a peer is one of those few whose events came last. Now it is.

@@ -81,10 +81,15 @@ impl Server {
         let port = listener.local_addr()?.port();
         let (shared, gone) = Shared::new(config, metrics, wake);
         let max_threads = if secure_context.is_some() { MAX_TLS_THREADS } else { 1 };
-        shared.pacer.set_polls_sockets(cfg!(unix) && secure_context.is_none());
         *shared.secure_context.write() = secure_context;
         let idle = Arc::clone(&shared);
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, max_threads);
+        // While the application reads sockets itself, one thread of the runtime rests. Others would be woken all the same.
+        let polls_sockets = cfg!(unix) && threads == 1;
+        shared.pacer.set_polls_sockets(polls_sockets);
+        if !polls_sockets {
+            shared.busy_poll.turn_off();
+        }
         let runtime = Builder::new_multi_thread()
             .worker_threads(threads)
             .thread_name("worker-server")
@@ -138,8 +143,9 @@ impl Server {
         flusher.standby.set_wanted(polls && !serves);
         let events = queue.drain(max_events, max_bytes, returns || polls);
         if let Some(first) = events.first() {
-            pacer.on_events(asked_at, first.lane());
-            events.iter().take(MAX_POLLED_PEERS).filter_map(Event::speaker).for_each(|peer| busy_poll.note_peer(peer));
+            let speakers = || events.iter().take(MAX_POLLED_PEERS).filter_map(Event::speaker);
+            pacer.on_events(asked_at, first.lane(), speakers().map(|peer| peer.id));
+            speakers().for_each(|peer| busy_poll.note_peer(peer));
         }
         (events, verdict)
     }

@@ -232,3 +232,28 @@ proptest! {
         prop_assert_eq!(run.repeat(40, pattern), expected);
     }
 }
+
+/// A run in which events of as many peers as are in a batch come at once, and each is answered.
+fn in_batches(peers: u64, batch: usize) -> Verdict {
+    let mut run = Run::new(2);
+    let mut next = (0..peers).cycle();
+    for _ in 0..200 {
+        run.take(Send);
+        run.now += Duration::from_micros(30);
+        run.pacing.on_ask(run.now);
+        let first = next.next().unwrap();
+        run.pacing.on_events(run.now, first);
+        next.by_ref().take(batch - 1).for_each(|peer| run.pacing.on_events_besides(peer));
+        run.pacing.on_ask(run.now);
+    }
+    run.pacing.verdict(run.now)
+}
+
+#[test]
+fn all_peers_of_a_batch_count_among_how_many_a_conversation_is() {
+    for batch in [1, 4, 8, 15] {
+        assert_eq!(in_batches(16, batch), Verdict::Poll, "{batch} at once");
+        // Their batches are few enough, but they are not.
+        assert_eq!(in_batches(50, batch), Verdict::Sleep, "{batch} at once");
+    }
+}

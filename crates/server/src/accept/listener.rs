@@ -315,12 +315,9 @@ async fn connect(
     shared.metrics.upgraded(UpgradeResult::Accepted);
     keep_alive(stream.tcp());
     let peer = Arc::clone(&admission.peer);
-    let is_plain = matches!(stream, Stream::Plain(_));
     let setup = Box::new(Setup { stream, response, early: early.to_vec() });
     let task = PolledTask::new(connection::run(admission, setup));
-    if cfg!(unix) && is_plain {
-        peer.set_task(Arc::downgrade(&task));
-    }
+    peer.set_task(Arc::downgrade(&task));
     let running = tokio::spawn(poll_fn(move |cx| task.poll(cx)));
     shared.may_cut(peer.id, running.abort_handle());
 }

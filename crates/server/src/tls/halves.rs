@@ -42,7 +42,8 @@ pub fn split(stream: TlsStream) -> (TlsReadHalf, TlsWriteHalf) {
     connection.set_buffer_limit(Some(MAX_IN_FLIGHT));
     let (reader, writer) = tcp.into_split();
     let session = Arc::new(Mutex::new(Session { connection, in_flight: 0 }));
-    let read_half = TlsReadHalf { tcp: reader.into(), session: Arc::clone(&session), has_ended: false };
+    let read_half =
+        TlsReadHalf { tcp: reader.into(), session: Arc::clone(&session), has_ended: false, may_hold_some: true };
     (read_half, TlsWriteHalf { tcp: writer, session })
 }
 
@@ -52,6 +53,8 @@ pub struct TlsReadHalf {
     session: Arc<Mutex<Session>>,
     /// Nothing more comes: the peer said so, or what it sent is no TLS.
     has_ended: bool,
+    /// Something may be decrypted that was not read: the handshake may have read on, or there was no room.
+    may_hold_some: bool,
 }
 
 impl TlsReadHalf {
@@ -63,8 +66,9 @@ impl TlsReadHalf {
     /// Reads what there is into `out`, which must have room for [`SCRATCH_BYTES`] and a record; nothing at the end.
     /// Returns whether more waits.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
-        // The handshake may have read on.
-        if let Err(error) = self.decrypt(&[], out) {
+        if std::mem::take(&mut self.may_hold_some)
+            && let Err(error) = self.decrypt(&[], out)
+        {
             return Poll::Ready(Err(error));
         }
         loop {
@@ -99,6 +103,7 @@ impl TlsReadHalf {
                 Err(error) => return Err(error),
             }
             if input.is_empty() || self.has_ended {
+                self.may_hold_some = out.remaining() == 0;
                 return Ok(());
             }
             connection.read_tls(&mut input)?;
@@ -190,7 +195,11 @@ impl Write for TrySocket<'_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.0.try_write_vectored(slices)
+        match slices {
+            // A call that is cheaper for the system.
+            [only] => self.0.try_write(only),
+            several => self.0.try_write_vectored(several),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -9,6 +9,7 @@ use std::hint;
 #[cfg(unix)]
 use std::os::fd::RawFd;
 use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -24,6 +25,7 @@ use worker_server_core::pacing::MAX_POLLED_PEERS;
 /// The busy polling of one server.
 #[derive(Debug, Default)]
 pub struct BusyPoll {
+    is_off: AtomicBool,
     /// Those peers whose events came last, the last one first, as far as their tasks can be polled.
     peers: Mutex<Vec<PolledPeer>>,
     rest: Rest,
@@ -57,8 +59,16 @@ impl PolledPeer {
 }
 
 impl BusyPoll {
+    /// No peer's task is polled from now on.
+    pub fn turn_off(&self) {
+        self.is_off.store(true, Ordering::Relaxed);
+    }
+
     /// The application got an event of this peer.
     pub fn note_peer(&self, peer: &Peer) {
+        if self.is_off.load(Ordering::Relaxed) {
+            return;
+        }
         let mut peers = self.peers.lock();
         if let Some(place) = peers.iter().position(|polled| polled.id == peer.id) {
             peers[..=place].rotate_right(1);
@@ -131,7 +141,7 @@ impl BusyPoll {
 mod tests {
     use std::io::Write;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
     use std::task::Poll;
     use std::{future, net, thread};
 
@@ -242,6 +252,10 @@ mod tests {
         drop(task);
         busy_poll.poll();
         assert!(!busy_poll.begin(), "its task has ended");
+        let Polled { peer, task: _task, .. } = Polled::new(3).await;
+        busy_poll.turn_off();
+        busy_poll.note_peer(&peer);
+        assert!(!busy_poll.begin(), "it is turned off");
     }
 
     #[tokio::test]

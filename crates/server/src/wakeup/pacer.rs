@@ -35,9 +35,12 @@ impl Pacer {
         pacing.verdict(now)
     }
 
-    /// It got some, for which it had asked at `now`, the first of them from `peer`: see [`Pacing::on_events`].
-    pub fn on_events(&self, now: Instant, peer: PeerId) {
-        self.pacing.lock().on_events(now, peer);
+    /// It got some, for which it had asked at `now`, the first of them from `first`, and more from `others`: see
+    /// [`Pacing::on_events`].
+    pub fn on_events(&self, now: Instant, first: PeerId, others: impl Iterator<Item = PeerId>) {
+        let mut pacing = self.pacing.lock();
+        pacing.on_events(now, first);
+        others.for_each(|peer| pacing.on_events_besides(peer));
     }
 
     /// Something was sent: see [`Pacing::on_send`].
