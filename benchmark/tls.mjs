@@ -85,18 +85,8 @@ const ROWS = {
     return (await perMessage(served, flood)).us;
   },
 
-  async 'question and answer, 50 workers: µs each'(served) {
-    const sockets = await Promise.all(Array.from({ length: 50 }, (_, i) => served.worker(`w${i}`)));
-    const text = JSON.stringify({ type: 'ask', payload: PAYLOAD });
-    let goesOn = true;
-    for (const ws of sockets) ws.on('message', () => goesOn && ws.send(text));
-    const ask = async () => {
-      for (const ws of sockets) ws.send(text);
-      await sleep(seconds * 1000);
-      goesOn = false;
-    };
-    return (await perMessage(served, ask)).us;
-  },
+  'question and answer, 10 workers: µs each': (served) => questions(served, 10),
+  'question and answer, 50 workers: µs each': (served) => questions(served, 50),
 
   async 'connect and register, full: µs each'(served) {
     return connections(served, () => ({}));
@@ -120,6 +110,20 @@ const ROWS = {
     return ((await served.usage()).rss - before.rss) / count;
   },
 };
+
+/** Workers that each ask again as soon as they have their answer: the server's microseconds for a question with its answer. */
+async function questions(served, count) {
+  const sockets = await Promise.all(Array.from({ length: count }, (_, i) => served.worker(`w${i}`)));
+  const text = JSON.stringify({ type: 'ask', payload: PAYLOAD });
+  let goesOn = true;
+  for (const ws of sockets) ws.on('message', () => goesOn && ws.send(text));
+  const ask = async () => {
+    for (const ws of sockets) ws.send(text);
+    await sleep(seconds * 1000);
+    goesOn = false;
+  };
+  return (await perMessage(served, ask)).us;
+}
 
 /** Workers that come and go, eight at a time: the server's microseconds for each. */
 async function connections(served, options) {
