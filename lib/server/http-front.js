@@ -81,9 +81,10 @@ class HttpFront {
     this.#onResponseClosed = function onResponseClosed() {
       const { socket } = this.req;
       const unanswered = socket[UNANSWERED];
-      unanswered.delete(this);
+      if (unanswered[0] === this) unanswered.shift();
+      else if (unanswered.includes(this)) unanswered.splice(unanswered.indexOf(this), 1);
       if (isClosing()) socket.destroySoon();
-      if (unanswered.size === 0) socket[ON_ANSWERED]?.();
+      if (unanswered.length === 0) socket[ON_ANSWERED]?.();
     };
     const complain = (req, thrown) => this.#complain(req, thrown);
     // Such as a write after the end. Without a listener it would be an uncaught exception.
@@ -91,7 +92,7 @@ class HttpFront {
       complain(this.req, error);
     };
     this.#onSocketError = function onSocketError(error) {
-      const limit = exceededLimit(error, this[UNANSWERED].size > 0);
+      const limit = exceededLimit(error, this[UNANSWERED].length > 0);
       if (limit !== undefined) metrics.limitHit(limit);
     };
     this.#endpointSockets = new EndpointSockets({
@@ -148,7 +149,8 @@ class HttpFront {
       return;
     }
     this.#sockets.add(socket);
-    socket[UNANSWERED] = new Set();
+    // An array: there is mostly one, and a Set makes itself anew after every few of them.
+    socket[UNANSWERED] = [];
     socket.on('close', () => {
       this.#sockets.delete(socket);
       if (this.#sockets.size === 0) this.#onEmpty();
@@ -194,7 +196,7 @@ class HttpFront {
   #onRequest(req, res) {
     const { socket } = req;
     if (socket[PASSED_OVER] !== undefined) restoreWish(req, socket);
-    socket[UNANSWERED].add(res);
+    socket[UNANSWERED].push(res);
     res.on('close', this.#onResponseClosed);
     res.on('error', this.#onResponseError);
     this.#offer(req, res, 0, false);
@@ -277,7 +279,7 @@ class HttpFront {
     // Node's server would let a socket flow that it has paused, when what waits to be sent has left: into nothing.
     socket._paused = false;
     const serve = asksForWebSocket(req) ? this.#serveWebSocket : this.#serveWithoutUpgrade;
-    if (socket[UNANSWERED].size === 0) {
+    if (socket[UNANSWERED].length === 0) {
       serve.call(this, req, socket, head);
       return;
     }
@@ -292,7 +294,7 @@ class HttpFront {
       if (socket.writable) socket.write(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       socket.destroySoon();
     };
-    if (socket[UNANSWERED].size === 0) refuse();
+    if (socket[UNANSWERED].length === 0) refuse();
     else socket[ON_ANSWERED] = refuse;
   }
 
