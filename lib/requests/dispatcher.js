@@ -1,14 +1,14 @@
 'use strict';
 
 const { callBack } = require('./callbacks.js');
+const { Calls } = require('./calls.js');
 const { now } = require('../time/clock.js');
 const { outcomeOf } = require('./errors.js');
 const { Failures } = require('./failures.js');
-const { readRequestOptions } = require('./options.js');
-const { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, Request, SUSPENDED } = require('./request.js');
+const { DONE, ELSEWHERE, HELD, PAUSING, RUNNING, SUSPENDED } = require('./request.js');
 const { pauseMs } = require('./pause.js');
 const { Schedule } = require('./schedule.js');
-const { Signals, reasonOf } = require('./signals.js');
+const { Signals } = require('./signals.js');
 const { RequestStream } = require('./stream.js');
 const { Waiting } = require('./waiting.js');
 
@@ -17,7 +17,7 @@ const { Waiting } = require('./waiting.js');
  * allowed, and its caller learns of the end exactly once.
  *
  * Which request is next, and which worker it gets, the native queue decides (`slots`); promises, signals and callbacks are here.
- * How a request gets a slot or waits for one is in `waiting.js`, what is due when in `schedule.js`, what workers say in
+ * How a new request is judged is in `calls.js`, how it gets a slot or waits for one in `waiting.js`, what is due when in `schedule.js`, what workers say in
  * `answers.js`, and what becomes of requests whose session ends in `sessions.js`.
  */
 class Dispatcher {
@@ -26,7 +26,7 @@ class Dispatcher {
   #signals = new Signals((requests, reason) => this.#onAbort(requests, reason));
   /** How many callers have not got their end. */
   #unsettled = 0;
-  #options;
+  #calls;
   #host;
   #slots;
   #schedule;
@@ -36,12 +36,11 @@ class Dispatcher {
   #fleet = null;
 
   /**
-   * @param options `queue`, `modelMatch`, `requestTypes` as their readers return them, and the limits `cancelGraceMs`,
-   *   `maxStreamBytes`, `maxQueuedBytes`
+   * @param options See `Calls`.
    * @param host What the running server does for requests: see `RequestHost` in `lib/server/request-host.js`.
    */
   constructor(options, host) {
-    this.#options = options;
+    this.#calls = new Calls(this, host, options);
     this.#host = host;
     this.#slots = host.slots;
     this.#schedule = new Schedule(this, host);
@@ -64,11 +63,11 @@ class Dispatcher {
 
   /** @returns {Promise<unknown>} */
   request(payload, options) {
-    return this.#read(payload, options, false).promise;
+    return this.#calls.begin(payload, options, false).promise;
   }
 
   stream(payload, options) {
-    return new RequestStream(this.#read(payload, options, true), this);
+    return new RequestStream(this.#calls.begin(payload, options, true), this);
   }
 
   /** Whether a request with that id is under way. */
@@ -88,48 +87,6 @@ class Dispatcher {
   /** Whether somebody waits for a slot. */
   get hasWaiting() {
     return this.#waiting.hasAny;
-  }
-
-  #read(payload, options, isStream) {
-    const { defaults } = this.#options;
-    let read;
-    let request;
-    try {
-      read = readRequestOptions(options, defaults);
-      request = new Request(read, JSON.stringify(payload), isStream, this.#options.maxStreamBytes);
-    } catch (error) {
-      request = Request.refused(error, isStream, read?.requestId);
-    }
-    this.#host.diagnostics.trace(request, this.#begin);
-    return request;
-  }
-
-  /** Judges a new request. What was wrong with it at first sight has ended it already. */
-  #begin = (request) => {
-    if (request.isSettled) return;
-    const { signal, requestId } = request;
-    let isAborted;
-    try {
-      this.#host.prepare(request);
-      isAborted = signal?.aborted;
-    } catch (error) {
-      request.reject(error);
-      return;
-    }
-    if (!this.#host.isRunning) this.#refuse(request, 'SERVER_STOPPING', 'The server is not running');
-    else if (isAborted) this.#rejectAtOnce(request, reasonOf(signal), 'cancelled');
-    else if (this.#requests.has(requestId) || this.#host.isTracked(requestId)) {
-      this.#refuse(request, 'DUPLICATE_ID', `A request with the id ${request.idText} is under way`);
-    } else this.enter(request);
-  };
-
-  #refuse(request, code, message) {
-    this.#rejectAtOnce(request, this.error(request, code, message), outcomeOf(code));
-  }
-
-  #rejectAtOnce(request, error, outcome) {
-    this.#host.metrics.ended(request.model, outcome, NaN);
-    request.reject(error);
   }
 
   /** A request, of a caller or of another node, is under way. */
