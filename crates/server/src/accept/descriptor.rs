@@ -126,7 +126,7 @@ mod elsewhere {
     pub struct Descriptor(Infallible);
 
     impl Descriptor {
-        pub(super) fn of(_: TcpStream) -> io::Result<Self> {
+        pub(in crate::accept) fn of(_: TcpStream) -> io::Result<Self> {
             Err(io::ErrorKind::Unsupported.into())
         }
 
