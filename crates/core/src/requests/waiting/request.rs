@@ -38,7 +38,7 @@ struct Rare {
 }
 
 /// What [`Waiting::add`](super::Waiting::add) needs to know.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct NewRequest<'a> {
     pub demand: DemandIndex,
     pub line: LineId,
