@@ -82,19 +82,20 @@ test('the higher class is always first, and in a class who came first', async ()
   expect(await serve(worker, blocker, 5)).toEqual(['high 1', 'high 2', 'medium 1', 'medium 2', 'low 1']);
 });
 
-test('fair keys of a class are served in turn, a request without one being a key of its own', async () => {
+test('fair keys of a class are served in turn, and those without one as one key more', async () => {
   const { worker, blocker, ask } = await full();
   for (const [payload, fairKey] of [
     ['a1', 'a'],
     ['a2', 'a'],
     ['a3', 'a'],
     ['b1', 'b'],
-    ['none', undefined],
+    ['none1', undefined],
+    ['none2', undefined],
     ['b2', 'b'],
   ]) {
     ask(payload, { fairKey });
   }
-  expect(await serve(worker, blocker, 6)).toEqual(['a1', 'b1', 'none', 'a2', 'b2', 'a3']);
+  expect(await serve(worker, blocker, 7)).toEqual(['a1', 'b1', 'none1', 'a2', 'b2', 'none2', 'a3']);
 });
 
 test('who waits for a busy model never holds up who waits for a free one', async () => {

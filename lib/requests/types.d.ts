@@ -50,7 +50,10 @@ export interface RequestOptions {
    * @defaultValue `'medium'`
    */
   priority?: 'high' | 'medium' | 'low' | undefined;
-  /** Keys of the same class are served in turn, so that one with many requests keeps none of the others waiting. */
+  /**
+   * Keys of the same class are served in turn, so that one with many requests keeps none of the others waiting. Requests
+   * without one take turns as one more key.
+   */
   fairKey?: string | undefined;
   /**
    * The id, 1 to 256 UTF-16 units. It must not be under way already.

@@ -232,7 +232,7 @@ impl Both {
                 if comes_back.is_none() {
                     request.arrival = self.naive.next();
                 }
-                request.is_alone = comes_back.is_some();
+                request.is_alone = comes_back.is_some() && request.fair_key.is_some();
                 prop_assert!(comes_back.is_none_or(|before| before == place));
                 let (model, priority) = (request.ask.model, request.priority);
                 self.tickets.insert(request.number, (ticket, place));

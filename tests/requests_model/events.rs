@@ -122,6 +122,7 @@ impl Both {
                     is_promoted: false,
                     is_alone: false,
                     arrival: 0,
+                    place: 0,
                     avoid: Vec::new(),
                 };
                 self.submit(request, None, fails)?;

@@ -129,15 +129,24 @@ pub struct Request {
     /// It stands in the ring by itself.
     pub is_alone: bool,
     pub arrival: u64,
+    /// Its arrival, or when it was promoted.
+    pub place: u64,
     /// Workers that it goes to last, and not before.
     pub avoid: Vec<(&'static str, u64)>,
 }
 
 /// What stands in a ring.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Stand {
-    Key(&'static str),
+    /// A key, or all without one.
+    Key(Option<&'static str>),
     Alone(u64),
+}
+
+impl Stand {
+    fn has_key(self) -> bool {
+        matches!(self, Self::Key(Some(_)))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -145,8 +154,9 @@ pub struct Naive {
     pub now: u64,
     pub workers: Vec<Worker>,
     pub waiting: Vec<Request>,
-    /// Each ring in order, with numbers for those that come back to their first place.
-    rings: [Vec<(u64, Stand)>; 3],
+    /// Each ring in no order: what stands there, and at which place. Those without a key have none of their own, but
+    /// each its age, until a key joins.
+    rings: [Vec<(Option<u64>, Stand)>; 3],
     last: u64,
 }
 
@@ -161,19 +171,27 @@ impl Naive {
     }
 
     fn stand_of(request: &Request) -> Stand {
-        match request.fair_key {
-            Some(key) if !request.is_alone => Stand::Key(key),
-            _ => Stand::Alone(request.number),
-        }
+        if request.is_alone { Stand::Alone(request.number) } else { Stand::Key(request.fair_key) }
     }
 
-    fn join(&mut self, request: &Request, place: u64) {
+    fn join(&mut self, request: &Request) {
         let stand = Self::stand_of(request);
+        let [before, end] = [self.next(), self.next()];
         let ring = &mut self.rings[request.priority];
-        if !ring.iter().any(|(_, other)| *other == stand) {
-            ring.push((place, stand));
-            ring.sort_by_key(|(place, _)| *place);
+        if ring.iter().any(|(_, other)| *other == stand) {
+            return;
         }
+        if stand.has_key() {
+            for (place, _) in ring.iter_mut().filter(|(_, other)| *other == Stand::Key(None)) {
+                *place = place.or(Some(before));
+            }
+        }
+        let place = match stand {
+            Stand::Alone(_) => Some(request.place),
+            Stand::Key(Some(_)) => Some(end),
+            Stand::Key(None) => ring.iter().any(|(_, other)| other.has_key()).then_some(end),
+        };
+        ring.push((place, stand));
     }
 
     fn leave(&mut self, request: &Request) {
@@ -184,9 +202,9 @@ impl Naive {
         }
     }
 
-    pub fn enqueue(&mut self, request: Request) {
-        let place = if request.is_alone { request.arrival } else { self.next() };
-        self.join(&request, place);
+    pub fn enqueue(&mut self, mut request: Request) {
+        request.place = request.arrival;
+        self.join(&request);
         self.waiting.push(request);
     }
 
@@ -202,9 +220,9 @@ impl Naive {
         let request = self.withdraw(number);
         let (stand, end) = (Self::stand_of(&request), self.next());
         let ring = &mut self.rings[request.priority];
-        if let Some(place) = ring.iter().position(|(_, other)| *other == stand) {
-            let (_, stand) = ring.remove(place);
-            ring.push((end, stand));
+        let takes_turns = stand.has_key() || ring.iter().any(|(_, other)| other.has_key());
+        for (place, _) in ring.iter_mut().filter(|(_, other)| *other == stand) {
+            *place = place.map(|now| if takes_turns { end } else { now.max(request.place) });
         }
         request
     }
@@ -217,12 +235,14 @@ impl Naive {
     /// key's oldest such one"
     pub fn first_for(&self, worker: &Worker) -> Option<u64> {
         self.rings.iter().enumerate().find_map(|(priority, ring)| {
-            ring.iter().find_map(|(_, stand)| {
+            let turns = ring.iter().filter_map(|(place, stand)| {
                 let of_stand = |request: &&Request| {
                     request.priority == priority && Self::stand_of(request) == *stand && self.may_go_to(request, worker)
                 };
-                self.waiting.iter().filter(of_stand).min_by_key(|request| request.arrival).map(|request| request.number)
-            })
+                let oldest = self.waiting.iter().filter(of_stand).min_by_key(|request| request.place)?;
+                Some((place.unwrap_or(oldest.place), oldest.place, oldest.number))
+            });
+            turns.min().map(|(.., number)| number)
         })
     }
 
@@ -248,8 +268,8 @@ impl Naive {
             request.priority -= 1;
             request.is_promoted = true;
             request.is_alone = false;
-            let end = self.next();
-            self.join(&request, end);
+            request.place = self.next();
+            self.join(&request);
             self.waiting.push(request);
         }
     }

@@ -33,11 +33,28 @@ fn keys_take_turns_however_many_requests_each_of_them_has() {
 
 /// "(no key is a key of its own)"
 #[test]
-fn a_request_without_a_key_is_a_key_of_its_own() {
+fn requests_without_a_key_take_turns_with_keys_as_one_more_key() {
     let mut server = Server::new();
     let worker = server.register_busy("w", &["m"], 1);
-    let [a1, a2, first, second] = server.wait_each(&for_model("m"), [of("a"), of("a"), MEDIUM, MEDIUM]);
-    assert_eq!(server.release_times(worker), [a1, first, second, a2].map(Some));
+    let requests = [of("a"), of("a"), of("a"), MEDIUM, MEDIUM, of("b")];
+    let [a1, a2, a3, first, second, b1] = server.wait_each(&for_model("m"), requests);
+    assert_eq!(server.release_times(worker), [a1, first, b1, a2, second, a3].map(Some));
+}
+
+/// The same where they were there before: however many there are, the first request of a key is the second to go.
+#[test]
+fn many_requests_without_a_key_do_not_hold_up_a_key_that_joins() {
+    let mut server = Server::new();
+    let llama = server.register_busy("l", &["llama"], 1);
+    let gpt = server.register_busy("g", &["gpt"], 1);
+    let [gpt1, gpt2] = server.wait_each(&for_model("gpt"), [MEDIUM, MEDIUM]);
+    let [first, second, third, a1, a2, last] =
+        server.wait_each(&for_model("llama"), [MEDIUM, MEDIUM, MEDIUM, of("a"), of("a"), MEDIUM]);
+    assert_eq!(server.release_times(llama), [first, a1, second, a2].map(Some));
+    let [b1] = server.wait_each(&for_model("gpt"), [of("b")]);
+    assert_eq!(server.release(gpt), Some(gpt1), "the ring is one for all models, and b joins at its end");
+    assert_eq!(server.release_times(gpt), [b1, gpt2].map(Some));
+    assert_eq!(server.release_times(llama), [third, last].map(Some));
 }
 
 /// "one ring for the whole server": a key that got a slot for one model has had its turn for the others too.
@@ -89,10 +106,10 @@ fn who_has_waited_for_half_of_its_queue_time_counts_one_priority_higher_once() {
     let (first, _) = server.wait(&for_model("m"), low);
     server.now_ms = 100;
     let (second, _) = server.wait(&for_model("m"), low);
-    let [medium, last] = server.wait_each(&for_model("m"), [MEDIUM, MEDIUM]);
+    let [medium, last] = server.wait_each(&for_model("m"), [of("a"), of("b")]);
     let [high] = server.wait_each(&for_model("m"), [HIGH]);
     server.now_ms = 500;
-    // Only the first has, and joins those of medium priority behind them.
+    // Only the first has, and those without a key join the keys of medium priority behind them.
     assert_eq!(server.release_times(worker), [high, medium, last, first].map(Some));
     server.now_ms = 599;
     let [another] = server.wait_each(&for_model("m"), [MEDIUM]);
@@ -112,8 +129,27 @@ fn no_priority_changes_while_no_slot_is_given_away() {
         request.queue_ms = 100.0;
     });
     server.now_ms = 60;
-    let [medium] = server.wait_each(&for_model("m"), [MEDIUM]);
+    let [medium] = server.wait_each(&for_model("m"), [of("a")]);
     assert_eq!(server.release_times(worker), [medium, low].map(Some), "it joined behind who was there by then");
+}
+
+/// "judged when a slot is given away": it is of that priority from then on, so those that are there are older in it.
+#[test]
+fn who_counts_one_priority_higher_comes_behind_those_of_its_key_that_are_there() {
+    for key in [None, Some("a")] {
+        let mut server = Server::new();
+        let worker = server.register_busy("w", &["m"], 1);
+        let (low, _) = server.wait(&for_model("m"), |request| {
+            request.priority = Priority::Low;
+            request.queue_ms = 100.0;
+            request.fair_key = key.map(str::as_bytes);
+        });
+        let [before] = server.wait_each(&for_model("m"), [(Priority::Medium, key)]);
+        server.now_ms = 60;
+        assert_eq!(server.release(worker), Some(before));
+        let [after] = server.wait_each(&for_model("m"), [(Priority::Medium, key)]);
+        assert_eq!(server.release_times(worker), [low, after].map(Some));
+    }
 }
 
 #[test]

@@ -28,6 +28,22 @@ fn a_want_has_its_turn_where_its_age_puts_it() {
     assert_eq!(turns, [high, first, between, second, low].map(Some));
 }
 
+/// The same where a key has taken turns with those that have none, and has left.
+#[test]
+fn a_want_has_its_turn_by_age_once_no_key_waits_any_more() {
+    let mut server = Server::new();
+    let worker = server.register_busy("w", &["m"], 1);
+    let demand = for_model("m");
+    let [first, key] = server.wait_each(&demand, [(Priority::Medium, None), (Priority::Medium, Some("a"))]);
+    let [second] = server.wait_each(&demand, [(Priority::Medium, None)]);
+    assert_eq!(server.release_times(worker), [first, key].map(Some));
+    let [third] = server.wait_each(&demand, [(Priority::Medium, None)]);
+    let (fourth, place) = server.wait(&demand, |_| {});
+    let (between, _) = server.wait(&demand, want(Some(place), Priority::Medium));
+    let [fifth] = server.wait_each(&demand, [(Priority::Medium, None)]);
+    assert_eq!(server.release_times(worker), [second, third, fourth, between, fifth].map(Some));
+}
+
 #[test]
 fn a_want_counts_in_nothing_but_the_order_of_turns() {
     let mut server = Server::with_limits(QueueLimits { max_size: 1, ..QueueLimits::default() });

@@ -7,22 +7,22 @@ use super::handles::{BoardId, FlowId, RequestId};
 use crate::requests::PRIORITIES;
 use crate::requests::selector::Selector;
 
-/// Where something stands in a ring: its position, and of one position the oldest request first.
+/// Where something stands in a ring: its position, and of one position the oldest request first, as its place says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Turn {
     /// A number that only grows; who moves to the end gets the next one.
     pub position: u64,
-    /// When the request first arrived, as such a number.
-    pub arrival: u64,
+    /// The request's place among those of its key, which is such a number, too.
+    pub place: u64,
 }
 
 /// What stands in a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
-    /// A request by itself.
-    Request(RequestId),
     /// A fair key with all its requests of the line.
     Flow(FlowId),
+    /// A request by itself.
+    Request(RequestId),
 }
 
 /// What all requests of a line have in common.

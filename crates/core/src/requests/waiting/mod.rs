@@ -2,8 +2,9 @@
 //!
 //! Three levels, so that nothing grows with how many models are waited for:
 //!
-//! - a **flow** is a fair key with its requests of one priority: what stands in that priority's ring. A request without
-//!   a key stands there by itself, and so does one that comes back;
+//! - a **flow** is a fair key with its requests of one priority: what stands in that priority's ring. Requests without a
+//!   key are a flow together. A want of another node stands there by itself, and so does a request with a key that comes
+//!   back;
 //! - a **line** ([`line`](mod@line)) holds, in the order of the ring, what waits with the same demand;
 //! - a **board** ([`board`]) holds, in the same order, the lines that one kind of worker can serve.
 //!
@@ -31,8 +32,16 @@ use super::PRIORITIES;
 
 #[derive(Debug)]
 struct Flow {
-    position: u64,
+    /// `None` while those without a key have nobody to take turns with: they stand by their age then.
+    position: Option<u64>,
     waiting: usize,
+}
+
+impl Flow {
+    /// Where the flow stands, if its oldest request has this place.
+    fn turn(&self, place: u64) -> Turn {
+        Turn { position: self.position.unwrap_or(place), place }
+    }
 }
 
 #[derive(Debug)]
@@ -59,6 +68,10 @@ pub struct Waiting {
     parts: FxHashMap<(FlowId, LineId), Part>,
     keys: Slab<FairKey>,
     key_ids: HashMap<Arc<[u8]>, KeyId>,
+    /// The flows of those without a key.
+    keyless: [Option<FlowId>; PRIORITIES],
+    /// How many keys stand in each ring.
+    keyed: [usize; PRIORITIES],
     bytes: u64,
     /// How many stand for requests that wait at other nodes.
     wants: usize,
@@ -141,13 +154,16 @@ impl Waiting {
         let flow = self.flow_of(id);
         let request = self.remove(id)?;
         let end = self.number();
+        let is_alone = request.key().is_none() && self.keyed[request.priority.index()] == 0;
         if let Some(flow) = flow.and_then(|flow| self.flows.get_mut(flow)) {
-            flow.position = end;
+            // Without a key beside it its end is behind its oldest: what waits at other nodes counts by age.
+            flow.position = flow.position.map(|now| if is_alone { now.max(request.place) } else { end });
         }
         Some(request)
     }
 
-    /// A request counts one priority higher from now on: its key joins that ring, if it is not there.
+    /// A request counts one priority higher from now on: its key joins that ring, if it is not there, and it stands behind
+    /// those of its key that are.
     pub fn promote(&mut self, id: RequestId) {
         self.leave_line(id);
         self.leave_ring(id);
@@ -186,18 +202,46 @@ impl Waiting {
     /// The flow that a request belongs to. `None` if it stands by itself.
     fn flow_of(&self, id: RequestId) -> Option<FlowId> {
         let request = self.requests.get(id).filter(|request| !request.is_alone)?;
-        self.keys.get(request.key()?)?.flows[request.priority.index()]
+        let flows = match request.key() {
+            Some(key) => &self.keys.get(key)?.flows,
+            None => &self.keyless,
+        };
+        flows[request.priority.index()]
+    }
+
+    fn set_flow(&mut self, key: Option<KeyId>, ring: usize, flow: Option<FlowId>) {
+        match key {
+            None => self.keyless[ring] = flow,
+            Some(key) => {
+                if let Some(key) = self.keys.get_mut(key) {
+                    key.flows[ring] = flow;
+                }
+            }
+        }
     }
 
     fn join_ring(&mut self, id: RequestId) {
         if self.flow_of(id).is_none() {
-            let end = self.number();
             let Some(request) = self.requests.get(id).filter(|request| !request.is_alone) else { return };
-            let Some(key) = request.key().and_then(|key| self.keys.get_mut(key)) else { return };
-            key.flows[request.priority.index()] = Some(self.flows.insert(Flow { position: end, waiting: 0 }));
+            let (key, ring) = (request.key(), request.priority.index());
+            if key.is_some() {
+                self.begin_turns(ring);
+                self.keyed[ring] += 1;
+            }
+            let position = (self.keyed[ring] > 0).then(|| self.number());
+            let flow = self.flows.insert(Flow { position, waiting: 0 });
+            self.set_flow(key, ring, Some(flow));
         }
         if let Some(flow) = self.flow_of(id).and_then(|flow| self.flows.get_mut(flow)) {
             flow.waiting += 1;
+        }
+    }
+
+    /// A key joins a ring: those without one, if they are there, stand before it.
+    fn begin_turns(&mut self, ring: usize) {
+        let end = self.number();
+        if let Some(flow) = self.keyless[ring].and_then(|flow| self.flows.get_mut(flow)) {
+            flow.position = flow.position.or(Some(end));
         }
     }
 
@@ -210,30 +254,29 @@ impl Waiting {
         }
         self.flows.remove(flow_id);
         let Some(request) = self.requests.get(id) else { return };
-        if let Some(key) = request.key().and_then(|key| self.keys.get_mut(key)) {
-            key.flows[request.priority.index()] = None;
-        }
+        let (key, ring) = (request.key(), request.priority.index());
+        self.set_flow(key, ring, None);
+        self.keyed[ring] -= usize::from(key.is_some());
     }
 
     fn join_line(&mut self, id: RequestId) {
         let flow = self.flow_of(id);
         let Some(request) = self.requests.get(id) else { return };
-        let (line_id, priority, arrival) = (request.line, request.priority.index(), request.arrival);
+        let (line_id, priority, place) = (request.line, request.priority.index(), request.place);
         let Some(line) = self.lines.get_mut(line_id) else { return };
         line.waiting += 1;
         let order = &mut line.priorities[priority].order;
         let (turn, standing) = match flow {
-            None => (Turn { position: request.position, arrival }, Standing::Request(id)),
+            None => (Turn { position: place, place }, Standing::Request(id)),
             Some(flow) => {
-                let position = self.flows.get(flow).map_or(0, |flow| flow.position);
-                let turn = Turn { position, arrival };
+                let Some(turn) = self.flows.get(flow).map(|flow| flow.turn(place)) else { return };
                 let standing = Standing::Flow(flow);
                 match self.parts.get_mut(&(flow, line_id)) {
                     None => {
-                        self.parts.insert((flow, line_id), Part { turn, requests: [(arrival, id)].into() });
+                        self.parts.insert((flow, line_id), Part { turn, requests: [(place, id)].into() });
                     }
                     Some(part) => {
-                        part.requests.insert((arrival, id));
+                        part.requests.insert((place, id));
                         if part.turn <= turn {
                             return;
                         }
@@ -253,17 +296,17 @@ impl Waiting {
     fn leave_line(&mut self, id: RequestId) {
         let flow = self.flow_of(id);
         let Some(request) = self.requests.get(id) else { return };
-        let (line_id, priority, arrival) = (request.line, request.priority.index(), request.arrival);
+        let (line_id, priority, place) = (request.line, request.priority.index(), request.place);
         let Some(line) = self.lines.get_mut(line_id) else { return };
         line.waiting -= 1;
         let order = &mut line.priorities[priority].order;
         let Some(flow) = flow else {
-            let turn = Turn { position: request.position, arrival };
+            let turn = Turn { position: place, place };
             order.remove(&(turn, Standing::Request(id)));
             return;
         };
         let Some(part) = self.parts.get_mut(&(flow, line_id)) else { return };
-        part.requests.remove(&(arrival, id));
+        part.requests.remove(&(place, id));
         if part.requests.is_empty() {
             order.remove(&(part.turn, Standing::Flow(flow)));
             self.parts.remove(&(flow, line_id));

@@ -137,8 +137,8 @@ impl Waiting {
                 Standing::Flow(flow) => flow,
             };
             let part = self.parts.get_mut(&(flow, line))?;
-            let (arrival, id) = part.requests.first().copied()?;
-            let now = Turn { position: self.flows.get(flow)?.position, arrival };
+            let (place, id) = part.requests.first().copied()?;
+            let now = self.flows.get(flow)?.turn(place);
             if now == turn {
                 return Some((turn, id));
             }

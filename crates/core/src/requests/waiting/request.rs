@@ -15,15 +15,16 @@ pub struct Request {
     pub line: LineId,
     /// When it first arrived: [`Waiting::number`](super::Waiting::number).
     pub arrival: u64,
-    /// Where it stands in the ring, if it stands there by itself.
-    pub(super) position: u64,
+    /// Where it stands among those of its key, or in the ring if it stands there by itself: its arrival, or when it
+    /// began to count one priority higher.
+    pub(super) place: u64,
     pub payload_bytes: u64,
     /// When it began to wait, and when it has waited for half of its queue time.
     pub queued_ms: u64,
     half_ms: Option<NonZeroU64>,
     rare: Option<Box<Rare>>,
     pub priority: Priority,
-    /// It stands by itself, though it may have a key.
+    /// It stands by itself.
     pub(super) is_alone: bool,
     /// It stands for requests that wait at another node.
     pub is_want: bool,
@@ -62,13 +63,13 @@ impl Request {
             demand: new.demand,
             line: new.line,
             arrival,
-            position: arrival,
+            place: arrival,
             payload_bytes: new.payload_bytes,
             queued_ms: new.queued_ms,
             half_ms: new.half_ms,
             rare,
             priority: new.priority,
-            is_alone: key.is_none() || new.comes_back.is_some(),
+            is_alone: new.is_want || key.is_some() && new.comes_back.is_some(),
             is_want: new.is_want,
         }
     }
@@ -93,11 +94,11 @@ impl Request {
         self.rare.as_ref()?.key
     }
 
-    /// It counts one priority higher from now on; one without a key stands at this position of that ring.
-    pub(super) fn promote(&mut self, position: u64) {
+    /// It counts one priority higher from now on, at this place.
+    pub(super) fn promote(&mut self, place: u64) {
         self.priority = self.priority.higher();
         self.half_ms = None;
-        self.is_alone = self.key().is_none();
-        self.position = position;
+        self.is_alone = self.is_want;
+        self.place = place;
     }
 }
