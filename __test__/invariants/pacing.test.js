@@ -2,9 +2,12 @@
 
 // How the two threads wait for each other, as an application sees it. What decides on it is tested in `crates/core/src/pacing`.
 
+const { execFileSync } = require('child_process');
 const fs = require('fs');
 
-const { startServer } = require('../support/server');
+const { onCleanup } = require('../support/cleanup');
+const { testWith } = require('../support/installed');
+const { startServer, until } = require('../support/server');
 const { blockUntilFile, signalFile, startFleet } = require('../support/fleet');
 const { randomFrom } = require('../support/random');
 
@@ -15,6 +18,57 @@ async function converse(server, fleetSize, onReply) {
   });
   for (let i = 0; i < fleetSize; i += 1) expect(server.send(`fleet-${i}`, { type: 'question' })).toBe(true);
 }
+
+/**
+ * Confines this thread to the first processor, and with it the threads of servers that start meanwhile: they find one
+ * processor then.
+ */
+function onOneProcessor() {
+  const affinity = (cpus) => execFileSync('taskset', ['-pc', cpus, String(process.pid)], { encoding: 'utf8' });
+  const [, all] = /: (\S+)$/m.exec(execFileSync('taskset', ['-pc', String(process.pid)], { encoding: 'utf8' }));
+  const [first] = all.split(/[-,]/);
+  affinity(first);
+  onCleanup(() => affinity(all));
+}
+
+const testOnOneProcessor = testWith('taskset');
+
+testOnOneProcessor(
+  'on one processor, timers and HTTP go on while workers converse, and a handler that blocks delays no heartbeat',
+  async () => {
+    onOneProcessor();
+    const { server, port, log } = await startServer({}, (each) =>
+      each.addHttpHandler((req, res) => {
+        res.end('answered');
+        return true;
+      }),
+    );
+    const fleet = await startFleet(port, { count: 3, heartbeatMs: 20 });
+    let block = null;
+    let replies = 0;
+    await converse(server, 3, () => {
+      replies += 1;
+      block?.();
+    });
+    for (let round = 0; round < 10; round += 1) {
+      const before = replies;
+      expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe('answered');
+      await new Promise((resolve) => setTimeout(resolve, 5));
+      await until(() => replies > before + 100);
+      const file = signalFile();
+      await fleet.ask('count', { type: 'heartbeat_ack', each: 2, file });
+      const seen = await new Promise((resolve) => {
+        block = () => {
+          block = null;
+          resolve(blockUntilFile(file));
+        };
+      });
+      expect(seen).toBe('3');
+    }
+    expect(log.lines.filter((line) => line.level === 'warn')).toEqual([]);
+  },
+  40000,
+);
 
 test.each([1, 3, 10])(
   'I4: a handler that blocks at a random moment of its conversations with %i workers delays no heartbeat',

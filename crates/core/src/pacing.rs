@@ -5,8 +5,9 @@
 //! which shows only in what has happened. This is the one place that decides. It is notified of what happens, and when,
 //! and returns a [`Verdict`], which both threads obey.
 //!
-//! Where a quota or the affinity leaves the process one processor, nobody looks: the other thread could do nothing
-//! meanwhile, and the time that is used up is missing later.
+//! Where a quota or the affinity leaves the process one processor, nobody looks without sleeping: the other thread could
+//! do nothing meanwhile, and the time that is used up is missing later. The application's thread then waits for the
+//! sockets of a conversation itself, in one system call, where it can.
 
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,10 @@ use std::time::{Duration, Instant};
 pub const POLL_TIME: Duration = Duration::from_micros(100);
 /// How much of [`POLL_TIME`] it spends in one turn of its event loop, which has other work to do, too.
 pub const POLL_TURN: Duration = Duration::from_micros(50);
+/// How long the application looks where it [sleeps](Look::Asleep) meanwhile.
+pub const SLEEPING_POLL_TIME: Duration = Duration::from_millis(1);
+/// How much of [`SLEEPING_POLL_TIME`] it spends in one turn of its event loop.
+pub const SLEEPING_POLL_TURN: Duration = Duration::from_micros(200);
 /// How long the runtime's thread stands by for what the application answers.
 pub const STANDBY_TIME: Duration = Duration::from_micros(50);
 /// How long the runtime's thread rests after a wake, while messages only stream in. What comes meanwhile waits for the
@@ -71,11 +76,20 @@ impl Score {
     }
 }
 
+/// How the application looks for events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// Again and again: its processor has nothing else to do.
+    Awake,
+    /// It sleeps until a socket of those whose events came last has something.
+    Asleep,
+}
+
 /// Decides for one server. All times are of one clock that does not go back; one that does costs no more than a verdict
 /// that does not fit.
 #[derive(Clone, Debug)]
 pub struct Pacing {
-    has_several_processors: bool,
+    look: Option<Look>,
     /// Events of a few peers come soon after the application has sent something.
     answers: Score,
     /// Among how many peers.
@@ -100,7 +114,7 @@ impl Pacing {
     /// `std::thread::available_parallelism` counts them.
     pub fn new(processors: usize) -> Self {
         Self {
-            has_several_processors: processors > 1,
+            look: (processors > 1).then_some(Look::Awake),
             answers: Score::default(),
             max_peers: MAX_AWAITED_PEERS,
             recent_peers: [None; MAX_POLLED_PEERS],
@@ -113,14 +127,27 @@ impl Pacing {
         }
     }
 
-    /// Notes whether the application can read the sockets of those whose events came last.
-    pub fn set_polls_sockets(&mut self, polls_sockets: bool) {
+    /// Notes whether the application can read the sockets of those whose events came last, and sleep until one of them
+    /// has something.
+    pub fn set_polls_sockets(&mut self, polls_sockets: bool, can_sleep: bool) {
         self.max_peers = if polls_sockets { MAX_POLLED_PEERS } else { MAX_AWAITED_PEERS };
+        if self.look != Some(Look::Awake) {
+            self.look = (polls_sockets && can_sleep).then_some(Look::Asleep);
+        }
+    }
+
+    /// How the application looks for events. `None` if it never does.
+    pub fn look(&self) -> Option<Look> {
+        self.look
+    }
+
+    fn poll_time(&self) -> Duration {
+        if self.look == Some(Look::Asleep) { SLEEPING_POLL_TIME } else { POLL_TIME }
     }
 
     /// What a thread does that has nothing to do at `now`.
     pub fn verdict(&self, now: Instant) -> Verdict {
-        if self.has_several_processors && self.answers.is_enough() && was_within(POLL_TIME, self.handled_at, now) {
+        if self.look.is_some() && self.answers.is_enough() && was_within(self.poll_time(), self.handled_at, now) {
             Verdict::Poll
         } else if self.stream.is_enough() {
             Verdict::Coalesce
@@ -140,7 +167,7 @@ impl Pacing {
     pub fn on_events(&mut self, now: Instant, peer: u64) {
         let has_sent = std::mem::take(&mut self.has_sent);
         let is_familiar = self.note_peer(peer);
-        self.answers.note(has_sent && is_familiar && was_within(POLL_TIME, self.handled_at, now));
+        self.answers.note(has_sent && is_familiar && was_within(self.poll_time(), self.handled_at, now));
         self.is_handling = true;
     }
 

@@ -28,7 +28,7 @@ use crate::wakeup::notifier::Notifier;
 use worker_server_core::config::ServerConfig;
 use worker_server_core::log::Level;
 use worker_server_core::metrics::{Gauges, Metrics};
-use worker_server_core::pacing::{MAX_POLLED_PEERS, POLL_TURN, Verdict};
+use worker_server_core::pacing::{Look, MAX_POLLED_PEERS, POLL_TURN, SLEEPING_POLL_TURN, Verdict};
 use worker_server_core::worker::{Snapshot, WorkerKey};
 
 /// Most threads for sockets where connections are encrypted: handshakes and ciphers are work for several. Without that
@@ -41,6 +41,8 @@ const MAX_TLS_THREADS: usize = 4;
 pub struct Server {
     pub(crate) shared: Arc<Shared>,
     port: u16,
+    /// While the application polls sockets it sleeps until one has something: see [`Look::Asleep`].
+    looks_asleep: bool,
     runtime: Mutex<Option<Runtime>>,
     /// Is closed when all connections are gone.
     gone: Mutex<Option<mpsc::Receiver<()>>>,
@@ -86,7 +88,8 @@ impl Server {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get() - 1).clamp(1, max_threads);
         // While the application reads sockets itself, one thread of the runtime rests. Others would be woken all the same.
         let polls_sockets = cfg!(unix) && threads == 1;
-        shared.pacer.set_polls_sockets(polls_sockets);
+        shared.pacer.set_polls_sockets(polls_sockets, cfg!(target_os = "linux"));
+        let looks_asleep = shared.pacer.look() == Some(Look::Asleep);
         if !polls_sockets {
             shared.busy_poll.turn_off();
         }
@@ -110,7 +113,7 @@ impl Server {
             runtime.spawn(turn_watch::watch_turns(Arc::clone(&shared)));
             runtime.spawn(tell_what_is_left_out(Arc::clone(&shared)));
         }
-        Ok(Self { shared, port, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })
+        Ok(Self { shared, port, looks_asleep, runtime: Mutex::new(Some(runtime)), gone: Mutex::new(Some(gone)) })
     }
 
     /// The port that it is bound to.
@@ -130,13 +133,15 @@ impl Server {
         let Shared { pacer, events: queue, flusher, busy_poll, .. } = &*self.shared;
         let asked_at = Instant::now();
         let verdict = pacer.on_ask(asked_at);
+        let serves = verdict == Verdict::Poll && busy_poll.begin();
+        // Without a socket it has nothing to sleep for.
+        let verdict = if verdict == Verdict::Poll && self.looks_asleep && !serves { Verdict::Sleep } else { verdict };
         let polls = verdict == Verdict::Poll;
-        let serves = polls && busy_poll.begin();
         if serves {
             self.poll_sockets(asked_at, looks);
         } else {
             busy_poll.end();
-            while looks && queue.unhandled() == 0 && asked_at.elapsed() < POLL_TURN {
+            while looks && !self.looks_asleep && queue.unhandled() == 0 && asked_at.elapsed() < POLL_TURN {
                 hint::spin_loop();
             }
         }
@@ -151,7 +156,7 @@ impl Server {
     }
 
     /// Reads the sockets of the peers that the application talks to: once if it has just handled something, else until
-    /// there is something to drain, for [`POLL_TURN`] at most if it looks.
+    /// there is something to drain, for [`POLL_TURN`] or, asleep, [`SLEEPING_POLL_TURN`] at most if it looks.
     fn poll_sockets(&self, asked_at: Instant, looks: bool) {
         let runtime = self.runtime.lock();
         let Some(_context) = runtime.as_ref().map(Runtime::enter) else { return };
@@ -160,6 +165,11 @@ impl Server {
         if has_come() {
             // What it has handled counts until it drains: others have answered meanwhile.
             busy_poll.poll();
+        } else if looks && self.looks_asleep {
+            busy_poll.sleep(SLEEPING_POLL_TURN);
+            if has_come() {
+                busy_poll.poll();
+            }
         } else {
             busy_poll.look(has_come, || looks && asked_at.elapsed() < POLL_TURN);
         }

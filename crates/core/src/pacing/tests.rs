@@ -25,7 +25,7 @@ struct Run {
 impl Run {
     fn new(processors: usize) -> Self {
         let mut pacing = Pacing::new(processors);
-        pacing.set_polls_sockets(true);
+        pacing.set_polls_sockets(true, false);
         Self { pacing, now: Instant::now() }
     }
 
@@ -120,10 +120,24 @@ fn each_pattern_of_traffic_has_its_verdict() {
 fn the_application_looks_for_fewer_peers_where_it_cannot_read_their_sockets() {
     for (peers, verdict) in [(6, Verdict::Poll), (7, Verdict::Sleep)] {
         let mut run = Run::new(2);
-        run.pacing.set_polls_sockets(false);
+        run.pacing.set_polls_sockets(false, true);
         let conversation: Vec<_> = (0..peers).flat_map(|peer| [Send, Events(30, peer)]).collect();
         assert_eq!(run.repeat(20, &conversation), verdict);
     }
+}
+
+#[test]
+fn with_one_processor_the_application_looks_where_it_can_sleep_meanwhile() {
+    for (polls_sockets, can_sleep, verdict) in
+        [(true, true, Verdict::Poll), (true, false, Verdict::Sleep), (false, true, Verdict::Sleep)]
+    {
+        let mut run = Run::new(1);
+        run.pacing.set_polls_sockets(polls_sockets, can_sleep);
+        assert_eq!(run.pacing.look(), (verdict == Verdict::Poll).then_some(Look::Asleep));
+        assert_eq!(run.repeat(17, &[Send, Events(900, 1)]), verdict);
+        assert_eq!(run.pacing.verdict(run.now + SLEEPING_POLL_TIME), Verdict::Sleep);
+    }
+    assert_eq!(Run::new(2).pacing.look(), Some(Look::Awake), "though it could sleep");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::hint;
 use std::os::fd::RawFd;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -108,12 +109,17 @@ impl BusyPoll {
     /// Polls the tasks of those peers of whom something may have come. On the application's thread, in the runtime's
     /// context.
     pub fn poll(&self) {
+        self.sleep(Duration::ZERO);
+    }
+
+    /// The same, once something has come, or after this time.
+    pub fn sleep(&self, most: Duration) {
         let mut peers = self.peers.lock();
         peers.retain(|peer| peer.task.strong_count() > 0);
         // What this finds takes a call of its own to read, so a single peer's socket is read at once.
         #[cfg(unix)]
-        if peers.len() > 1 {
-            let readable = Readable::among(peers.iter().map(|peer| peer.socket));
+        if peers.len() > 1 || !most.is_zero() {
+            let readable = Readable::among(peers.iter().map(|peer| peer.socket), most);
             peers.iter().enumerate().filter(|&(place, _)| readable.has(place)).for_each(|(_, peer)| peer.poll());
             return;
         }
@@ -226,6 +232,22 @@ mod tests {
         busy_poll.note_peer(&polled.peer);
         busy_poll.poll();
         assert_eq!(polled.polls(), 1);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn it_sleeps_until_something_has_come_and_polls_whom_it_came_from() {
+        let busy_poll = BusyPoll::default();
+        let [quiet, mut speaks] = [Polled::new(1).await, Polled::new(2).await];
+        busy_poll.note_peer(&quiet.peer);
+        busy_poll.note_peer(&speaks.peer);
+        let polls = Arc::clone(&speaks.polls);
+        let says = thread::spawn(move || speaks.end.write_all(b"x").unwrap());
+        while polls.load(Ordering::SeqCst) == 0 {
+            busy_poll.sleep(Duration::from_millis(900));
+        }
+        says.join().unwrap();
+        assert_eq!(quiet.polls(), 0);
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use crate::peer::PeerId;
-use worker_server_core::pacing::{Pacing, Verdict};
+use worker_server_core::pacing::{Look, Pacing, Verdict};
 
 /// Tells the pacing what happens, on whatever thread, and reads the clock for it.
 #[derive(Debug)]
@@ -66,8 +66,13 @@ impl Pacer {
     }
 
     /// See [`Pacing::set_polls_sockets`].
-    pub fn set_polls_sockets(&self, polls_sockets: bool) {
-        self.pacing.lock().set_polls_sockets(polls_sockets);
+    pub fn set_polls_sockets(&self, polls_sockets: bool, can_sleep: bool) {
+        self.pacing.lock().set_polls_sockets(polls_sockets, can_sleep);
+    }
+
+    /// See [`Pacing::look`].
+    pub fn look(&self) -> Option<Look> {
+        self.pacing.lock().look()
     }
 
     /// See [`Pacing::wake_delay`].

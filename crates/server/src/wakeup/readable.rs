@@ -4,6 +4,7 @@
 
 use libc::{POLLIN, nfds_t, pollfd};
 use std::os::fd::RawFd;
+use std::time::Duration;
 
 use worker_server_core::pacing::MAX_POLLED_PEERS;
 
@@ -11,17 +12,16 @@ use worker_server_core::pacing::MAX_POLLED_PEERS;
 pub struct Readable([pollfd; MAX_POLLED_PEERS]);
 
 impl Readable {
-    /// Looks at these sockets, without waiting. One that is closed seems readable: whoever reads finds out.
-    pub fn among(sockets: impl IntoIterator<Item = RawFd>) -> Self {
+    /// Looks at these sockets, and sleeps for this time at most until one of them is readable, where the system has a
+    /// call for that (Linux). One that is closed seems readable: whoever reads finds out.
+    pub fn among(sockets: impl IntoIterator<Item = RawFd>, most: Duration) -> Self {
         let mut looks = [pollfd { fd: -1, events: POLLIN, revents: 0 }; MAX_POLLED_PEERS];
         let mut count: nfds_t = 0;
         for (look, socket) in looks.iter_mut().zip(sockets) {
             look.fd = socket;
             count += 1;
         }
-        // SAFETY: the array has at least as many elements. The system takes any number for a descriptor.
-        let found = unsafe { libc::poll(looks.as_mut_ptr(), count, 0) };
-        if found < 0 {
+        if poll(&mut looks, count, most) < 0 {
             for look in &mut looks {
                 look.revents = POLLIN;
             }
@@ -33,6 +33,19 @@ impl Readable {
     pub fn has(&self, place: usize) -> bool {
         self.0.get(place).is_some_and(|look| look.revents != 0)
     }
+}
+
+#[cfg(target_os = "linux")]
+fn poll(looks: &mut [pollfd; MAX_POLLED_PEERS], count: nfds_t, most: Duration) -> i32 {
+    let time = libc::timespec { tv_sec: 0, tv_nsec: most.subsec_nanos().into() };
+    // SAFETY: the array has at least `count` elements. The system takes any number for a descriptor.
+    unsafe { libc::ppoll(looks.as_mut_ptr(), count, &raw const time, std::ptr::null()) }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn poll(looks: &mut [pollfd; MAX_POLLED_PEERS], count: nfds_t, _: Duration) -> i32 {
+    // SAFETY: the array has at least `count` elements. The system takes any number for a descriptor.
+    unsafe { libc::poll(looks.as_mut_ptr(), count, 0) }
 }
 
 #[cfg(test)]
@@ -55,9 +68,19 @@ mod tests {
         (&pairs[1].1).write_all(b"x").unwrap();
         pairs[3].1.shutdown(std::net::Shutdown::Write).unwrap();
         // On the loopback both have arrived.
-        let readable = Readable::among(pairs.iter().map(|(socket, _)| socket.as_raw_fd()));
+        let readable = Readable::among(pairs.iter().map(|(socket, _)| socket.as_raw_fd()), Duration::ZERO);
         let which: Vec<_> = (0..6).map(|place| readable.has(place)).collect();
         assert_eq!(which, [false, true, false, true, false, false]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn it_sleeps_until_one_of_them_has_something() {
+        let (socket, peer) = connected();
+        std::thread::scope(|scope| {
+            scope.spawn(|| (&peer).write_all(b"x").unwrap());
+            while !Readable::among([socket.as_raw_fd()], Duration::from_millis(900)).has(0) {}
+        });
     }
 
     #[test]
@@ -65,7 +88,7 @@ mod tests {
         let (open, peer) = connected();
         (&peer).write_all(b"x").unwrap();
         // No process has so many.
-        let readable = Readable::among([RawFd::MAX, open.as_raw_fd()]);
+        let readable = Readable::among([RawFd::MAX, open.as_raw_fd()], Duration::ZERO);
         assert!(readable.has(0) && readable.has(1));
     }
 }
