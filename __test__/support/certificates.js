@@ -3,14 +3,11 @@
 // Certificates that openssl makes for a test run: an authority, and what it, or another one, has signed.
 
 const { execFileSync } = require('child_process');
-const { mkdtempSync, readFileSync, rmSync, writeFileSync } = require('fs');
-const os = require('os');
+const { readFileSync, writeFileSync } = require('fs');
 const path = require('path');
+const { folderForTests } = require('./folder.js');
 
-const folder = mkdtempSync(path.join(os.tmpdir(), 'worker-server-certificates-'));
-const removeFolder = () => rmSync(folder, { recursive: true, force: true });
-if (typeof afterAll === 'function') afterAll(removeFolder);
-else process.on('exit', removeFolder);
+const folder = folderForTests('certificates');
 
 const file = (name) => path.join(folder, name);
 const openssl = (...args) => execFileSync('openssl', args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -11,10 +11,19 @@ function onCleanup(fn) {
   undo.push(fn);
 }
 
-/** Undoes all. For programs: in tests it is called after each. */
+/** Undoes all, and then throws what was thrown first. For programs: in tests it is called after each. */
 async function cleanUp() {
   ended += 1;
-  for (const fn of undo.splice(0).reverse()) await fn();
+  const thrown = [];
+  for (const fn of undo.splice(0).reverse()) {
+    try {
+      await fn();
+    } catch (error) {
+      thrown.push(error);
+    }
+  }
+  // What is left open otherwise would be in the way of every test that comes later.
+  if (thrown.length > 0) throw thrown[0];
 }
 
 /** How many tests have ended, or run out of time. */

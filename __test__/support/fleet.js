@@ -3,11 +3,11 @@
 // Workers in another process, and blocking this one's event loop meanwhile.
 
 const fs = require('fs');
-const os = require('os');
 const path = require('path');
 const { fork } = require('child_process');
 const { once } = require('events');
 const { onCleanup } = require('./cleanup');
+const { folderForTests } = require('./folder');
 
 /** A process that obeys: `ask(command, options)` resolves with its answer. */
 function startProcess(script) {
@@ -58,11 +58,13 @@ async function startFlood(port, { count = 1, prefix = 'flood' } = {}) {
   return flood;
 }
 
+const signals = folderForTests('signals');
+let signalCount = 0;
+
 /** The name of a file that does not exist yet, by which another process can notify this one while it is blocked. */
 function signalFile() {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'worker-server-'));
-  onCleanup(() => fs.rmSync(folder, { recursive: true, force: true }));
-  return path.join(folder, 'signal');
+  signalCount += 1;
+  return path.join(signals, `signal-${signalCount}`);
 }
 
 const sleeping = new Int32Array(new SharedArrayBuffer(4));
