@@ -5,6 +5,7 @@
 const { openaiGateway } = require('../../lib/gateway/index.js');
 const { metricLabels } = require('../../lib/native/abi.js');
 const { exceededLimit } = require('../../lib/server/head-limits.js');
+const { block } = require('../support/fleet.js');
 const { RawWebSocket, json, rawConnect, upgradeHead } = require('../support/raw.js');
 const { connectRequestWorker, rejection } = require('../support/request-worker.js');
 const { nextCall, startServer, until } = require('../support/server.js');
@@ -23,10 +24,13 @@ async function deafWorker({ server, port }) {
   return raw;
 }
 
-/** Two messages in one packet: the second is not read while the first is unhandled. */
-const twoAtOnce = async ({ port }) => {
+/** Messages that come while those before are unhandled, for which this thread waits: they are not read. */
+const unhandled = async ({ server, port }) => {
   const raw = await RawWebSocket.register(port, 'w');
-  raw.write(Buffer.concat([json({ type: 'x', pad: 'x'.repeat(100) }), json({ type: 'x' })]));
+  for (let n = 0; n < 2_000 && Object.keys(nonzero(server, 'limit_hits_total')).length === 0; n += 1) {
+    raw.write(json({ type: 'x' }));
+    block(5);
+  }
 };
 
 /** By label: the limits of the server, other options, what to do with it, and what else holds then. */
@@ -108,8 +112,8 @@ const CAUSES = {
       ]);
     },
   },
-  maxUnhandledBytes: { limits: { maxUnhandledBytes: 1 }, cause: twoAtOnce },
-  maxUnhandledBytesTotal: { limits: { maxUnhandledBytesTotal: 1 }, cause: twoAtOnce },
+  maxUnhandledBytes: { limits: { maxUnhandledBytes: 1 }, cause: unhandled },
+  maxUnhandledBytesTotal: { limits: { maxUnhandledBytesTotal: 1 }, cause: unhandled },
   stopGraceMs: {
     limits: { stopGraceMs: 50 },
     async cause({ server, port }) {
