@@ -5,36 +5,37 @@ const { readRequestOptions } = require('./options.js');
 const { Request } = require('./request.js');
 const { reasonOf } = require('./signals.js');
 
+/** The request of a call. What was wrong with that has ended it already. */
+function requestOf(payload, options, isStream, { defaults, maxStreamBytes }) {
+  let read;
+  try {
+    read = readRequestOptions(options, defaults);
+    return new Request(read, JSON.stringify(payload), isStream, maxStreamBytes);
+  } catch (error) {
+    return Request.refused(error, isStream, read?.requestId);
+  }
+}
+
 /** Makes a request of each call of `request()` and `stream()`, and judges whether it may begin. */
 class Calls {
   #dispatcher;
   #host;
-  #defaults;
-  #maxStreamBytes;
+  #settings;
 
-  /** @param options `defaults`, which `readRequestOptions` takes, and the limit `maxStreamBytes` */
-  constructor(dispatcher, host, { defaults, maxStreamBytes }) {
+  /** @param settings `defaults`, which `readRequestOptions` takes, and the limit `maxStreamBytes` */
+  constructor(dispatcher, host, settings) {
     this.#dispatcher = dispatcher;
     this.#host = host;
-    this.#defaults = defaults;
-    this.#maxStreamBytes = maxStreamBytes;
+    this.#settings = settings;
   }
 
   /** Returns a request that is under way, or has ended already. */
   begin(payload, options, isStream) {
-    let read;
-    let request;
-    try {
-      read = readRequestOptions(options, this.#defaults);
-      request = new Request(read, JSON.stringify(payload), isStream, this.#maxStreamBytes);
-    } catch (error) {
-      request = Request.refused(error, isStream, read?.requestId);
-    }
+    const request = requestOf(payload, options, isStream, this.#settings);
     this.#host.diagnostics.trace(request, this.#judge);
     return request;
   }
 
-  /** What was wrong with it at first sight has ended it already. */
   #judge = (request) => {
     if (request.isSettled) return;
     const { signal, requestId } = request;
@@ -63,4 +64,4 @@ class Calls {
   }
 }
 
-module.exports = { Calls };
+module.exports = { Calls, requestOf };

@@ -111,7 +111,7 @@ class Request {
     return this.payloadText !== undefined && this.payloadText.charCodeAt(0) === OPENING_BRACE;
   }
 
-  /** When the caller is told that it takes too long. */
+  /** When it has taken too long, and its caller is notified. */
   get timeoutAt() {
     return this.beganAt + this.options.timeoutMs;
   }

@@ -20,10 +20,10 @@ const { readNewTokens, warnOfEmptyToken } = require('./tokens.js');
 const { STATUSES } = require('./worker-changes.js');
 const { warnOfUnknownParts } = require('../workers/unknown-options.js');
 const { now } = require('../time/clock.js');
+const { requestOf } = require('../requests/calls.js');
 const { WorkerRequestError } = require('../requests/errors.js');
-const { readDemandOptions, readRequestOptions, requireDuration, requireSignal } = require('../requests/options.js');
+const { readDemandOptions, requireDuration, requireSignal } = require('../requests/options.js');
 const { prepare } = require('../requests/prepare.js');
-const { Request } = require('../requests/request.js');
 const { RequestStream } = require('../requests/stream.js');
 
 function requireString(value, name) {
@@ -206,14 +206,7 @@ class WorkerServer {
 
   /** A request that comes while nothing runs: what is wrong with it is judged all the same, and first. */
   #refuse(payload, options, isStream) {
-    let read;
-    let request;
-    try {
-      read = readRequestOptions(options, this.#requestDefaults);
-      request = new Request(read, JSON.stringify(payload), isStream, 0);
-    } catch (error) {
-      request = Request.refused(error, isStream, read?.requestId);
-    }
+    const request = requestOf(payload, options, isStream, { defaults: this.#requestDefaults, maxStreamBytes: 0 });
     this.#diagnostics.trace(request, () => {
       if (!request.isSettled) request.reject(this.#endOfRefused(request));
     });

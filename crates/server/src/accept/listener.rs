@@ -31,7 +31,7 @@ const BACKLOG: i32 = 511;
 /// After a failure to accept, such as too many open files, how long to let things settle.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Silence after which the operating system probes whether a peer's machine is still there, and the time between
-/// probes: it gives up after about nine, three minutes in all.
+/// probes. After about nine without an answer, three minutes in all, it ends the connection.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 

@@ -14,7 +14,7 @@ use worker_server_core::protocol::Closing;
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// Stops: nothing is accepted, no event but [`Event::Stopped`] is told any more, the pool is empty, and every
+    /// Stops: nothing is accepted, no event but [`Event::Stopped`] is delivered any more, the pool is empty, and every
     /// worker connection is closed. [`Event::Stopped`] comes when they are gone, or at the latest after the grace
     /// period. Then [`Server::shut_down`] should be called.
     pub fn stop(&self) {

@@ -13,7 +13,7 @@ pub struct Readable([pollfd; MAX_POLLED_PEERS]);
 
 impl Readable {
     /// Looks at these sockets, and sleeps for this time at most until one of them is readable, where the system has a
-    /// call for that (Linux). One that is closed seems readable: whoever reads finds out.
+    /// call for that (Linux). One that is closed seems readable, and a read shows that it is not.
     pub fn among(sockets: impl IntoIterator<Item = RawFd>, most: Duration) -> Self {
         let mut looks = [pollfd { fd: -1, events: POLLIN, revents: 0 }; MAX_POLLED_PEERS];
         let mut count: nfds_t = 0;
@@ -87,7 +87,7 @@ mod tests {
     fn a_socket_that_is_closed_counts_as_readable_and_hides_no_other() {
         let (open, peer) = connected();
         (&peer).write_all(b"x").unwrap();
-        // No process has so many.
+        // No process has a descriptor as large as this.
         let readable = Readable::among([RawFd::MAX, open.as_raw_fd()], Duration::ZERO);
         assert!(readable.has(0) && readable.has(1));
     }
